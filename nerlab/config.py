@@ -1,0 +1,151 @@
+"""The configuration: schemas of its stable parts, and objects made from it.
+
+The YAML files in ``conf/`` hold every default. The dataclasses here hold the types, so that a
+wrong type or an unknown key fails when the configuration is composed, before anything is loaded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import get_object
+from hydra.utils import instantiate as _hydra_instantiate
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+_OWN_PACKAGE = "nerlab"
+
+
+class Scheme(Enum):
+    """Tag schemes of files, see :mod:`nerlab.tags`."""
+
+    iob1 = "iob1"
+    iob2 = "iob2"
+    iobes = "iobes"
+    bmes = "bmes"
+    bilou = "bilou"
+
+
+class Precision(Enum):
+    """Arithmetic of training; auto is bf16 on a GPU that has it and fp32 elsewhere."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Optimizer(Enum):
+    """The gradient methods."""
+
+    adam = "adam"
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Schedule(Enum):
+    """How the learning rate falls after the warm-up."""
+
+    constant = "constant"
+    linear = "linear"
+    cosine = "cosine"
+
+
+@dataclass
+class DataConfig:
+    """Where the data is and how it is read; the defaults are in ``conf/data/``."""
+
+    dir: str = MISSING
+    train: str = MISSING
+    dev: str = MISSING
+    test: str | None = MISSING
+    reader: dict[str, Any] = MISSING
+    scheme: Scheme = MISSING
+    repair: bool = MISSING
+    lowercase: bool = MISSING
+    fold_digits: bool = MISSING
+    min_count: int = MISSING
+    max_word_length: int = MISSING
+    vectors: str | None = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """The training loop; the defaults are in ``conf/trainer/default.yaml``."""
+
+    epochs: int = MISSING
+    batch_tokens: int = MISSING
+    accumulate: int = MISSING
+    rare_word_dropout: float = MISSING
+    optimizer: Optimizer = MISSING
+    learning_rate: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
+    schedule: Schedule = MISSING
+    warmup: float = MISSING
+    clip_norm: float = MISSING
+    ema: float = MISSING
+    precision: Precision = MISSING
+    patience: int | None = MISSING
+    log_every: int = MISSING
+    decode_tokens: int = MISSING
+
+
+def register_schemas() -> None:
+    """Make the schemas known to Hydra as ``data/schema`` and ``trainer/schema``."""
+    store = ConfigStore.instance()
+    store.store(group="data", name="schema", node=DataConfig)
+    store.store(group="trainer", name="schema", node=TrainerConfig)
+
+
+def instantiate(node: DictConfig) -> Any:
+    """Make the object that a configuration node names with ``_target_``.
+
+    Only what nerlab itself defines is made, wherever the configuration came from: loading a
+    checkpoint must not be a way to run somebody's code.
+
+    Raises:
+        ValueError: a ``_target_`` does not exist, is not nerlab's own, or refuses its arguments.
+    """
+    for target in _targets(node):
+        _check_target(target)
+    try:
+        return _hydra_instantiate(node, _convert_="all")
+    except Exception as error:
+        cause = error.__cause__ or error
+        raise ValueError(f"{node.get('_target_')}: {cause}") from error
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, DictConfig):
+        if "_target_" in node:
+            yield str(node["_target_"])
+        for key in node:
+            yield from _targets(node[key])
+    elif isinstance(node, ListConfig):
+        for item in node:
+            yield from _targets(item)
+
+
+def _check_target(target: str) -> None:
+    refusal = f"_target_ {target!r}: only what package {_OWN_PACKAGE} defines may be named"
+    if not target.startswith(_OWN_PACKAGE + "."):
+        raise ValueError(refusal)
+    try:
+        found = get_object(target)
+    except Exception as error:
+        reason = str(error.__cause__ or error).splitlines()[0]
+        raise ValueError(f"_target_ {target!r} cannot be found: {reason}") from None
+    # A module's imports are attributes too: nerlab.x.os.system is not nerlab's.
+    if not str(getattr(found, "__module__", "")).startswith(_OWN_PACKAGE + "."):
+        raise ValueError(refusal)
+
+
+def to_plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as dictionaries, lists and scalars, every reference resolved."""
+    plain = OmegaConf.to_container(
+        config, resolve=True, throw_on_missing=True, enum_to_str=True
+    )
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}

@@ -1,0 +1,1 @@
+"""One file a format, one contract: ``read(path, ...) -> Iterator[Sentence]``."""

@@ -1,0 +1,17 @@
+"""What readers yield."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Sentence(NamedTuple):
+    """Tokens, one tag each, and the number of the document they stand in.
+
+    ``tags`` are in the scheme of the file; ``document`` is 0 throughout in a file that marks
+    no documents. ``line`` is the line (from 1) of the first token, for error messages.
+    """
+
+    tokens: Sequence[str]
+    tags: Sequence[str]
+    document: int = 0
+    line: int = 1

@@ -1,0 +1,73 @@
+"""Word vectors in the text format of GloVe: a word and its numbers a line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nerlab.data.vocabulary import Vocabulary, normalise
+
+
+@dataclass(frozen=True, eq=False)
+class WordVectors:
+    """Vectors for some words of a vocabulary.
+
+    Attributes:
+        ids: ``(N,)`` the word ids found.
+        values: ``(N, dim)`` float32, their vectors.
+        exact: how many of them the file has in the very form of the vocabulary.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+    exact: int
+
+
+def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVectors:
+    """Read the vectors of the words that the vocabulary knows.
+
+    A word of the file is taken for the word that it becomes under the vocabulary's
+    normalisation (``The`` serves ``the`` where ``the`` itself is missing).
+
+    Raises:
+        ValueError: the file is missing, or a line has other than ``dim`` numbers.
+    """
+    wanted = {word: i for i, word in enumerate(vocabulary.words)}
+    first_id = vocabulary.num_words - len(vocabulary.words)
+    found: dict[int, np.ndarray] = {}
+    exact: set[int] = set()
+    try:
+        file = open(path, encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; data.vectors names a file of vectors") from None
+    with file:
+        for number, line in enumerate(file, start=1):
+            word, _, numbers = line.rstrip("\n").rstrip(" ").partition(" ")
+            if number == 1 and word.isdigit() and numbers.isdigit():
+                continue  # word2vec's header: how many, how wide
+            if word in wanted:
+                key, is_exact = wanted[word], True
+            else:
+                form = normalise(word, vocabulary.lowercase, vocabulary.fold_digits)
+                key, is_exact = wanted.get(form, -1), False
+            if key < 0 or key in exact or (not is_exact and key in found):
+                continue
+            found[key] = _parse(numbers, dim, path, number)
+            if is_exact:
+                exact.add(key)
+    ids = np.array(sorted(found), dtype=np.int64)
+    values = np.stack([found[i] for i in ids]) if found else np.zeros((0, dim), dtype=np.float32)
+    return WordVectors(ids + first_id, values, len(exact))
+
+
+def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:
+    try:
+        vector = np.array(numbers.split(" "), dtype=np.float32)
+    except ValueError:
+        raise ValueError(f"{path}:{line}: expected a word and {dim} numbers") from None
+    if len(vector) != dim:
+        raise ValueError(
+            f"{path}:{line}: expected {dim} numbers, found {len(vector)}; set the width of the "
+            f"word embedder to that of the vectors (model.embedder.parts.words.dim={len(vector)})"
+        )
+    return vector

@@ -1,0 +1,74 @@
+"""LSTM encoders that never pack a sequence."""
+
+import torch
+from torch import Tensor, nn
+
+from nerlab.modules.dropout import LockedDropout
+
+
+class LSTM(nn.Module):
+    """Layers of LSTM in one direction or in two (Hochreiter and Schmidhuber 1997; Graves 2005).
+
+    Padding stands at the right, so a forward LSTM never sees it before a token. The backward
+    direction is a forward LSTM over each sentence turned around in place. Both take plain padded
+    input, which runs at the speed of its matrix products; a packed sequence does not.
+
+    Args:
+        input_dim: width of the input.
+        hidden_dim: width of the output, both directions together.
+        layers: how many.
+        bidirectional: whether half of the width reads from the end.
+        dropout: locked dropout between layers.
+    """
+
+    def __init__(
+        self, input_dim: int, hidden_dim: int, layers: int, bidirectional: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        directions = 2 if bidirectional else 1
+        if hidden_dim % directions:
+            raise ValueError(
+                f"model.encoder.hidden_dim: expected an even number, found {hidden_dim}; "
+                "half of it goes to each direction"
+            )
+        widths = [input_dim] + [hidden_dim] * (layers - 1)
+        self.forwards = nn.ModuleList(_lstm(width, hidden_dim // directions) for width in widths)
+        self.backwards = nn.ModuleList(
+            _lstm(width, hidden_dim // directions) for width in (widths if bidirectional else [])
+        )
+        self.dropout = LockedDropout(dropout)
+        self.output_dim = hidden_dim
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
+        steps = torch.arange(x.shape[1], device=x.device)
+        reverse = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+        for layer, forwards in enumerate(self.forwards):
+            if layer > 0:
+                x = self.dropout(x)
+            outputs = [forwards(x)[0]]
+            if self.backwards:
+                turned = self.backwards[layer](_permute(x, reverse))[0]
+                outputs.append(_permute(turned, reverse))
+            x = torch.cat(outputs, dim=2)
+        return x
+
+
+def _permute(x: Tensor, index: Tensor) -> Tensor:
+    """Reorder the tokens of ``x (B, T, D)`` by ``index (B, T)``."""
+    B, T, D = x.shape
+    rows = torch.arange(0, B * T, T, device=x.device)[:, None] + index
+    return x.reshape(B * T, D).index_select(0, rows.flatten()).view(B, T, D)
+
+
+def _lstm(input_dim: int, hidden_dim: int) -> nn.LSTM:
+    """Glorot and orthogonal weights; the forget gate begins open (Jozefowicz et al. 2015)."""
+    lstm = nn.LSTM(input_dim, hidden_dim, batch_first=True)
+    for name, parameter in lstm.named_parameters():
+        if "bias" in name:
+            nn.init.zeros_(parameter)
+        else:
+            for gate in parameter.data.chunk(4):
+                (nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_)(gate)
+    lstm.bias_ih_l0.data[hidden_dim : 2 * hidden_dim] = 1.0
+    return lstm

@@ -1,0 +1,175 @@
+"""Tag schemes and entity spans.
+
+Five ways of writing entity spans as one tag a token are in use. They differ in the prefixes
+that open, continue, close and make up an entity:
+
+=======  =====  ======  ====  =======  =============================================
+scheme   begin  inside  end   single   remark
+=======  =====  ======  ====  =======  =============================================
+iob1     I      I       I     I        B only where an entity touches one of its type
+iob2     B      I       I     B
+iobes    B      I       E     S        nerlab works with this one inside
+bmes     B      M       E     S
+bilou    B      I       L     U
+=======  =====  ======  ====  =======  =============================================
+
+Whatever the scheme of a file, it is read into spans and written as IOBES, the scheme that
+tells a model the most (Ratinov and Roth 2009).
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+OUTSIDE = "O"
+_BEGIN_INSIDE_END_SINGLE = {
+    "iob1": "IIII",
+    "iob2": "BIIB",
+    "iobes": "BIES",
+    "bmes": "BMES",
+    "bilou": "BILU",
+}
+SCHEMES = tuple(_BEGIN_INSIDE_END_SINGLE)
+_ROLE_OF_PREFIX = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
+_OPEN = ("B", "I")
+
+
+class Span(NamedTuple):
+    """An entity over the tokens ``start`` to ``end``, half open."""
+
+    start: int
+    end: int
+    label: str
+
+
+class TagError(ValueError):
+    """A tag that its scheme does not know or forbids; ``position`` counts tokens from 0."""
+
+    def __init__(self, position: int, message: str) -> None:
+        super().__init__(message)
+        self.position = position
+
+
+@lru_cache(maxsize=4096)
+def split_tag(tag: str) -> tuple[str, str]:
+    """The role (one of B, I, E, S, O) and the label of a tag of any scheme.
+
+    >>> split_tag("L-PER.NOM")
+    ('E', 'PER.NOM')
+    """
+    if tag == OUTSIDE:
+        return OUTSIDE, ""
+    prefix, hyphen, label = tag.partition("-")
+    if not hyphen or not label or prefix not in _ROLE_OF_PREFIX:
+        raise ValueError(f"tag {tag!r} is neither 'O' nor a prefix of B I E S M L U, '-', a label")
+    return _ROLE_OF_PREFIX[prefix], label
+
+
+def spans_of(tags: Sequence[str]) -> list[Span]:
+    """The spans of a tag sequence of any scheme, by the rules of the conlleval script.
+
+    They give a meaning to illegal sequences too: an inside or end tag that continues nothing
+    begins an entity, and a change of label ends one. On the legal sequences of each scheme
+    the result is what the scheme says.
+    """
+    spans = []
+    start, previous, previous_label = 0, OUTSIDE, ""
+    for position, tag in enumerate(tags):
+        role, label = split_tag(tag)
+        continues = previous in _OPEN and role in ("I", "E") and label == previous_label
+        if not continues:
+            if previous != OUTSIDE:
+                spans.append(Span(start, position, previous_label))
+            start = position
+        previous, previous_label = role, label
+    if previous != OUTSIDE:
+        spans.append(Span(start, len(tags), previous_label))
+    return spans
+
+
+def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[str]:
+    """Write spans, which must not overlap, as ``length`` tags of a scheme."""
+    begin, inside, end, single = _BEGIN_INSIDE_END_SINGLE[scheme]
+    tags = [OUTSIDE] * length
+    previous: Span | None = None
+    for span in sorted(spans):
+        if previous is not None and span.start < previous.end:
+            raise ValueError(f"{previous} and {span} overlap; one tag a token cannot say that")
+        label = span.label
+        last = span.end - 1
+        tags[span.start : span.end] = [f"{inside}-{label}"] * (span.end - span.start)
+        tags[last] = f"{end}-{label}"
+        tags[span.start] = f"{single if span.start == last else begin}-{label}"
+        if scheme == "iob1" and previous and (previous.end, previous.label) == (span.start, label):
+            tags[span.start] = f"B-{label}"
+        previous = span
+    return tags
+
+
+def check(tags: Sequence[str], scheme: str) -> None:
+    """Raise :class:`TagError` at the first tag that ``scheme`` does not know or forbids."""
+    prefixes = _BEGIN_INSIDE_END_SINGLE[scheme] + ("B" if scheme == "iob1" else "")
+    previous, previous_tag = (OUTSIDE, ""), OUTSIDE
+    for position, tag in enumerate(tags):
+        try:
+            current = split_tag(tag)
+        except ValueError as error:
+            raise TagError(position, str(error)) from None
+        if tag != OUTSIDE and tag[0] not in prefixes:
+            known = " ".join(sorted(set(prefixes)))
+            raise TagError(position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O")
+        if not _may_follow(previous, current, scheme):
+            raise TagError(position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids")
+        previous, previous_tag = current, tag
+    if not _may_follow(previous, (OUTSIDE, ""), scheme):
+        message = f"tag {previous_tag!r} ends the sentence, which {scheme} forbids"
+        raise TagError(len(tags) - 1, message)
+
+
+def _may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str) -> bool:
+    (role, label), (next_role, next_label) = previous, current
+    inside_same = role in _OPEN and label == next_label
+    if scheme == "iob1":
+        return next_role != "B" or inside_same
+    if scheme == "iob2":
+        return next_role != "I" or inside_same
+    return inside_same if next_role in ("I", "E") else role not in _OPEN
+
+
+def to_iobes(tags: Sequence[str], scheme: str, repair: bool) -> list[str]:
+    """Rewrite tags of ``scheme`` as IOBES.
+
+    An illegal sequence raises :class:`TagError`; with ``repair`` it is read by the rules of
+    :func:`spans_of` instead. A tag that is none raises either way.
+    """
+    if not repair:
+        check(tags, scheme)
+    return tags_of(spans_of(tags), len(tags))
+
+
+def iobes_tags(labels: Iterable[str]) -> list[str]:
+    """The tag set of some labels: O, then B, I, E and S of each label in order."""
+    return [OUTSIDE] + [f"{role}-{label}" for label in labels for role in "BIES"]
+
+
+class Constraints(NamedTuple):
+    """What may begin a sequence ``(K,)``, follow what ``(K, K)`` [from, to], and end it ``(K,)``."""
+
+    start: np.ndarray
+    transitions: np.ndarray
+    end: np.ndarray
+
+
+def iobes_constraints(tags: Sequence[str]) -> Constraints:
+    """The boolean constraints that IOBES puts on sequences over ``tags``."""
+    roles = [split_tag(tag) for tag in tags]
+    outside = (OUTSIDE, "")
+    return Constraints(
+        start=np.array([_may_follow(outside, tag, "iobes") for tag in roles], dtype=bool),
+        transitions=np.array(
+            [[_may_follow(a, b, "iobes") for b in roles] for a in roles], dtype=bool
+        ).reshape(len(tags), len(tags)),
+        end=np.array([_may_follow(tag, outside, "iobes") for tag in roles], dtype=bool),
+    )

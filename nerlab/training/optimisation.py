@@ -1,0 +1,200 @@
+"""Gradients to weights: optimisers, schedule, mixed precision, clipping, moving average."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
+
+_AVERAGE_EVERY = 8  # steps; the average of the weights would cost a tenth of a step otherwise
+
+
+class Optimisation:
+    """Everything that happens to the weights of a tagger.
+
+    Args:
+        tagger: the model, already on ``device``.
+        config: the trainer's configuration.
+        device: where it is trained.
+
+    Raises:
+        ValueError: the precision is not to be had on the device.
+    """
+
+    def __init__(self, tagger: nn.Module, config: TrainerConfig, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.autocast_dtype = _autocast_dtype(config.precision, device)
+        self._parameters = [p for p in tagger.parameters() if p.requires_grad]
+        self._optimizers = _build_optimizers(tagger, config, device)
+        self._scaler = torch.amp.GradScaler(
+            device.type, enabled=self.autocast_dtype == torch.float16
+        )
+        self._average = WeightAverage(self._parameters, config.ema) if config.ema else None
+        self.learning_rate = config.learning_rate
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """The arithmetic of the forward pass."""
+        enabled = self.autocast_dtype != torch.float32
+        with torch.autocast(self.device.type, dtype=self.autocast_dtype, enabled=enabled):
+            yield
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of one of the ``accumulate`` losses of a step."""
+        self._scaler.scale(loss).backward()
+
+    def step(self, progress: float) -> Tensor:
+        """Change the weights and clear the gradients.
+
+        Args:
+            progress: the share of training that is done, 0 to 1.
+
+        Returns:
+            The norm of the gradient before clipping, on the device.
+        """
+        self.learning_rate = self.config.learning_rate * schedule(
+            progress, self.config.schedule, self.config.warmup
+        )
+        for optimizer in self._optimizers:
+            self._scaler.unscale_(optimizer)
+        norm = clip_gradients(self._parameters, self.config.clip_norm)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate
+            self._scaler.step(optimizer)
+            optimizer.zero_grad(set_to_none=True)
+        self._scaler.update()
+        if self._average:
+            self._average.update()
+        return norm
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights (its own, without ``trainer.ema``)."""
+        if self._average is None:
+            yield
+            return
+        self._average.swap()
+        try:
+            yield
+        finally:
+            self._average.swap()
+
+
+class WeightAverage:
+    """An exponential moving average of weights (Polyak and Juditsky 1992).
+
+    After n steps the decay of one step is ``min(decay, (1 + n) / (10 + n))``, so that the first
+    weights are soon forgotten.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
+        self._weights = [p.data for p in parameters]
+        self._averages = [p.data.clone() for p in parameters]
+        self._decay = decay
+        self._steps = 0
+
+    def update(self) -> None:
+        """Count a step."""
+        self._steps += 1
+        if self._steps % _AVERAGE_EVERY == 0:
+            decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+            torch._foreach_lerp_(self._averages, self._weights, 1 - decay**_AVERAGE_EVERY)
+
+    def swap(self) -> None:
+        """Exchange weights and averages."""
+        for weight, average in zip(self._weights, self._averages, strict=True):
+            weight_before = weight.clone()
+            weight.copy_(average)
+            average.copy_(weight_before)
+
+
+def schedule(progress: float, kind: Schedule, warmup: float) -> float:
+    """The factor of the learning rate after a share ``progress`` of training.
+
+    It rises linearly from 0 to 1 over the share ``warmup``; over the rest it stays (constant),
+    falls along a line, or along half a cosine, to 0.
+    """
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
+    if kind is Schedule.linear:
+        return 1 - rest
+    if kind is Schedule.cosine:
+        return 0.5 * (1 + math.cos(math.pi * rest))
+    return 1.0
+
+
+def clip_gradients(parameters: list[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients down so that their common norm is at most ``max_norm``.
+
+    Returns the norm before, without waiting for the device. Sparse gradients are merged first.
+    """
+    gradients = []
+    for parameter in parameters:
+        if parameter.grad is None:
+            continue
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+            gradients.append(parameter.grad._values())
+        else:
+            gradients.append(parameter.grad)
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+def _autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    on_gpu = device.type == "cuda"
+    if precision is Precision.auto:
+        return torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
+    if precision is Precision.fp16 and not on_gpu:
+        raise ValueError(
+            f"trainer.precision=fp16: expected a GPU, found device {device.type}; "
+            "set trainer.precision=fp32 or bf16"
+        )
+    return {
+        Precision.fp32: torch.float32,
+        Precision.bf16: torch.bfloat16,
+        Precision.fp16: torch.float16,
+    }[precision]
+
+
+def _build_optimizers(
+    tagger: nn.Module, config: TrainerConfig, device: torch.device
+) -> list[torch.optim.Optimizer]:
+    """One optimiser, and on the CPU with Adam a second one for the embedding tables.
+
+    A batch touches some hundred rows of a table of many thousand. On the CPU, passing over the
+    whole table would cost a third of the step, so its gradient is sparse there and Adam's moments
+    of a row move only when the row is used. A GPU would have to wait to learn which rows.
+    """
+    tables = [m for m in tagger.modules() if isinstance(m, nn.Embedding)]
+    lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd and bool(tables)
+    for table in tables:
+        table.sparse = lazy
+    rows = [table.weight for table in tables if table.weight.requires_grad]
+    in_tables = {id(weight) for weight in rows}
+    rest = [p for p in tagger.parameters() if p.requires_grad and id(p) not in in_tables]
+    groups = [
+        {"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
+        {
+            "params": [p for p in rest if p.dim() <= 1] + ([] if lazy else rows),
+            "weight_decay": 0.0,
+        },
+    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if lazy and rows:
+        optimizers.append(torch.optim.SparseAdam(rows, lr=config.learning_rate))
+    if config.optimizer is Optimizer.sgd:
+        optimizers.append(
+            torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        )
+    else:
+        method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW
+        optimizers.append(method(groups, lr=config.learning_rate, fused=True))
+    return optimizers

@@ -1,0 +1,107 @@
+"""What a run says while it goes on: metrics.jsonl, train.log, the terminal, the tracker."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from nerlab.training.tracking import Tracker
+
+logger = logging.getLogger("nerlab")
+
+
+class Recorder:
+    """Writes each line of metrics at once, whatever becomes of the tracker or the terminal.
+
+    Args:
+        path: ``metrics.jsonl``.
+        tracker: gets the same numbers.
+        console: where the progress bar is drawn, if it is a terminal.
+    """
+
+    def __init__(self, path: Path, tracker: Tracker, console: Console) -> None:
+        self._file = path.open("a", encoding="utf-8")
+        self._tracker = tracker
+        self._console = console
+
+    def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
+        """Record numbers that belong to a step."""
+        self._file.write(json.dumps({"step": step, "epoch": epoch, **metrics}) + "\n")
+        self._file.flush()
+        self._tracker.log({"epoch": epoch, **metrics}, step)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @contextmanager
+    def progress(self, epochs: int) -> Iterator["ProgressBar"]:
+        """A bar with loss, speed and time left; nothing where there is no terminal."""
+        columns = (
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        disable = not self._console.is_terminal
+        with Progress(*columns, console=self._console, disable=disable, transient=True) as bar:
+            task = bar.add_task("", total=1.0, epoch=1, epochs=epochs, state="")
+            yield ProgressBar(bar, int(task))
+
+
+class ProgressBar:
+    """The bar of :meth:`Recorder.progress`."""
+
+    def __init__(self, bar: Progress, task: int) -> None:
+        self._bar, self._task = bar, task
+
+    def update(self, done: float, epoch: int) -> None:
+        """Show the share of training that is done."""
+        self._bar.update(self._task, completed=done, epoch=epoch)  # type: ignore[arg-type]
+
+    def show(self, loss: float, tokens_per_second: float) -> None:
+        """Show the latest numbers."""
+        state = f"loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s"
+        self._bar.update(self._task, state=state)  # type: ignore[arg-type]
+
+
+@contextmanager
+def logging_to(path: Path, console: Console) -> Iterator[None]:
+    """Send what nerlab logs to a file and to the terminal."""
+    file_handler = logging.FileHandler(path, encoding="utf-8")
+    file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = [file_handler, _ConsoleHandler(console)]
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+
+
+class _ConsoleHandler(logging.Handler):
+    """Prints through rich, so that a line never lands in the middle of a progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(
+            record.getMessage(), markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def make_console() -> Console:
+    """The terminal; without one, lines are as long as they need to be."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)

@@ -1,0 +1,11 @@
+"""Named-entity recognition from scratch in plain PyTorch.
+
+>>> import nerlab
+>>> tagger = nerlab.load("runs/latest")                         # doctest: +SKIP
+>>> tagger.predict(["Angela Merkel flew from Berlin to Paris."])    # doctest: +SKIP
+"""
+
+from nerlab.inference.predictor import Entity, load
+
+__all__ = ["Entity", "__version__", "load"]
+__version__ = "0.1.0"

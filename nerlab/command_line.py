@@ -1,13 +1,146 @@
-"""The frame around the three scripts: every error a user can cause is one line."""
+"""The frame around the scripts: Hydra composes, and what a user can get wrong is one line."""
 
+import inspect
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from nerlab.config import register_schemas
+
+# Their values are a person's words or a file's name, never Hydra's syntax.
+_FREE_TEXT = ("text", "input", "output", "path", "checkpoint", "data.dir", "data.vectors")
+_INTERRUPTED = 130
 
 
-def command(main: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-        main()
+def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+    """Make a script of a function that takes the composed configuration ``config_name``.
 
-    return run
+    The configurations lie in ``conf/`` beside the script. An error that the user can mend is
+    printed as one line, with exit status 1; ``debug=true`` shows where it came from.
+    """
+
+    def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
+        conf = str(Path(inspect.getfile(main)).resolve().parent / "conf")
+
+        def fail(error: Exception) -> NoReturn:
+            if "debug=true" in sys.argv:
+                raise error
+            print(f"error: {explain(error, conf, config_name)}", file=sys.stderr)
+            sys.exit(1)
+
+        def job(config: DictConfig) -> None:
+            try:
+                main(config)
+            except (ValueError, OSError) as error:
+                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    raise  # Hydra goes on with the next job and fails at the end
+                fail(error)
+
+        def run() -> None:
+            register_schemas()
+            os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that we can say it shorter
+            sys.argv[1:] = [quote_free_text(argument) for argument in sys.argv[1:]]
+            try:
+                hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
+            except KeyboardInterrupt:
+                print("interrupted", file=sys.stderr)
+                sys.exit(_INTERRUPTED)
+            except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+                fail(error)
+
+        return run
+
+    return decorate
+
+
+def quote_free_text(argument: str) -> str:
+    """Quote the value of an override that is free text, so that any text and path parses.
+
+    What the user has quoted for Hydra already is left alone.
+    """
+    key, equals, value = argument.partition("=")
+    if not equals or key.lstrip("+") not in _FREE_TEXT or value == "null":
+        return argument
+    if value[:1] in ("'", '"'):
+        try:
+            parsed = OverridesParser.create().parse_override(argument)
+        except HydraException:
+            pass
+        else:
+            if isinstance(parsed.value(), QuotedString) or parsed.is_sweep_override():
+                return argument
+    # A backslash counts only before a quote and at the end; ${ would be a reference.
+    value = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    value = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
+    return f"{key}='{value}'"
+
+
+def explain(error: Exception, conf: str, config_name: str) -> str:
+    """One line that says where, what was expected, what was found."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override!r}: expected key=value; a value with signs in it needs quotes: 'key=\"value\"'"
+    cause = error.__cause__ if isinstance(error, HydraException) else None
+    text = str(cause or error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    if key := re.search(r"full_key: (\S+)", text):
+        if "not in" in lines[0]:
+            return f"{key[1]}: no such key{_nearest(key[1], _known_keys(conf, config_name))}"
+        if "Missing mandatory value" in lines[0]:
+            return f"{key[1]}=... is needed; --help says what it takes"
+        return f"{key[1]}: {lines[0]}"
+    if missing := re.match(r"In '.*': Could not find '(\S+)'", lines[0]):
+        group, _, name = missing[1].rpartition("/")
+        options = text.partition(f"Available options in '{group}':")[2].partition("Config search")[0]
+        known = [option for option in options.split() if option not in ("schema", "base")]
+        return f"{group}={name}: no such option; expected one of {', '.join(known)}"
+    return " ".join(lines)
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    by_name = {name.rpartition(".")[2]: name for name in known}
+    same_name = by_name.get(key.rpartition(".")[2])
+    close = get_close_matches(key, known, n=1, cutoff=0.6)
+    suggestion = same_name or (close[0] if close else None)
+    return f"; the nearest is {suggestion}" if suggestion else "; --help lists them"
+
+
+def _known_keys(conf: str, config_name: str) -> list[str]:
+    """Every key of the configuration, under the groups that the user chose where they compose."""
+    from hydra import compose, initialize_config_dir
+
+    groups = [a for a in sys.argv[1:] if re.match(r"[\w/]+=", a) and "." not in a.split("=")[0]]
+    for overrides in (groups, []):
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(conf, version_base="1.3"):
+                return list(_flatten(compose(config_name, overrides=overrides)))
+        except HydraException:
+            continue
+    return []
+
+
+def _flatten(node: DictConfig, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        yield f"{prefix}{key}"
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():
+            yield from _flatten(child, f"{prefix}{key}.")

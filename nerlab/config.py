@@ -7,12 +7,13 @@ wrong type or an unknown key fails when the configuration is composed, before an
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.config_store import ConfigStore
 from hydra.utils import get_object
 from hydra.utils import instantiate as _hydra_instantiate
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 _OWN_PACKAGE = "nerlab"
 
@@ -149,3 +150,15 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     )
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
+    """The data section of a checkpoint, checked against the schema, with the ``overrides`` that
+    are not null."""
+    changes = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(DataConfig), saved, changes)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"data: {reason}; expected the keys of conf/data/base.yaml") from None
+    return cast(DataConfig, merged)

@@ -63,6 +63,16 @@ class Tagger(nn.Module):
         """The tags ``(B, T)``, 0 beyond a length."""
         return self.decoder.decode(self.emissions(batch), batch.lengths)
 
+    def decode_scored(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``.
+
+        The probability of the tags from s to e is ``exp(log p(y_s) + Σ_{s<t≤e} log p(y_t | y_{t-1}))``,
+        and that of an IOBES span is that of its tags.
+        """
+        emissions = self.emissions(batch)
+        tags = self.decoder.decode(emissions, batch.lengths)
+        return tags, *self.decoder.path_log_probabilities(emissions, batch.lengths, tags)
+
     def marginals(self, batch: Batch) -> Tensor:
         """The probability of each tag at each token ``(B, T, K)``, 0 beyond a length."""
         return self.decoder.marginals(self.emissions(batch), batch.lengths)

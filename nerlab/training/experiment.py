@@ -22,6 +22,7 @@ from nerlab.models.checkpoint import load_weights, save_checkpoint
 from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
+from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import Recorder, logging_to, make_console
 from nerlab.training.run_directory import create_run_directory, point_latest_to
 from nerlab.training.tracking import Tracker
@@ -51,7 +52,7 @@ def run_experiment(config: DictConfig) -> Path:
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary)
     coverage = _load_vectors(tagger, vocabulary, config.data.vectors)
-    tagger.to(device)
+    optimisation = Optimisation(tagger.to(device), config.trainer, device)
     make_tracker = instantiate(config.tracker)
 
     console = make_console()
@@ -63,7 +64,9 @@ def run_experiment(config: DictConfig) -> Path:
         facts = {"git_commit": _git_commit(), "train_sha256": train.digest()}
         tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
         try:
-            _train_and_score(config, run, tagger, vocabulary, train, dev, tracker, console)
+            _train_and_score(
+                config, run, tagger, optimisation, vocabulary, train, dev, tracker, console
+            )
         finally:
             tracker.finish()
         logger.info("done: %s", run)
@@ -74,6 +77,7 @@ def _train_and_score(
     config: DictConfig,
     run: Path,
     tagger: Tagger,
+    optimisation: Optimisation,
     vocabulary: Vocabulary,
     train: Corpus,
     dev: Corpus,
@@ -95,6 +99,7 @@ def _train_and_score(
     try:
         outcome = fit(
             tagger,
+            optimisation,
             Batcher(train, vocabulary, with_tags=True),
             score_dev,
             save,

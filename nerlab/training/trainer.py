@@ -29,6 +29,7 @@ class Outcome:
 
 def fit(
     tagger: Tagger,
+    optimisation: Optimisation,
     train: Batcher,
     score_dev: Callable[[], Report],
     save: Callable[[str], None],
@@ -43,6 +44,7 @@ def fit(
 
     Args:
         tagger: the model.
+        optimisation: what changes its weights.
         train: batches of the training split, with tags.
         score_dev: scores the tagger as it is on dev.
         save: saves the tagger as it is under a name.
@@ -50,8 +52,6 @@ def fit(
         config: the trainer's configuration.
         generator: the chance in batches and in the dropping of rare words.
     """
-    device = next(tagger.parameters()).device
-    optimisation = Optimisation(tagger, config, device)
     best_f1, best_epoch, step = -1.0, 0, 0
     with recorder.progress(config.epochs) as bar:
         for epoch in range(1, config.epochs + 1):

@@ -1,0 +1,23 @@
+"""Score a checkpoint: python evaluate.py --help"""
+
+from omegaconf import DictConfig
+
+from nerlab.command_line import command
+from nerlab.evaluation.report import table
+from nerlab.inference.evaluate import evaluate
+from nerlab.training.recorder import make_console
+
+
+@command("evaluate")
+def main(config: DictConfig) -> None:
+    console = make_console()
+    for report, directory in evaluate(config):
+        console.print(table(report))
+        if report.unknown_labels:
+            missed = " ".join(report.unknown_labels)
+            console.print(f"labels that the model does not know, all missed: {missed}")
+        console.print(f"written: {directory}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

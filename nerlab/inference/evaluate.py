@@ -1,0 +1,47 @@
+"""The work of evaluate.py: a checkpoint scored on files."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from nerlab.config import DataConfig, data_config
+from nerlab.data.batch import Batcher
+from nerlab.data.load import SPLITS, load_file, split_path
+from nerlab.device import choose_device
+from nerlab.evaluation.report import Report, write_report
+from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.scoring import score
+
+
+def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
+    """Score a checkpoint on a split, on all of them, or on a file.
+
+    How the data is read is what the checkpoint says, but for what ``config.data`` overrides. Each
+    report is written to ``evaluation/<split>/`` in the run directory (or in ``output``) and
+    returned with that folder.
+
+    Raises:
+        ValueError: the split is unknown or its file missing, or the checkpoint cannot be loaded.
+    """
+    if config.split not in (*SPLITS, "all"):
+        raise ValueError(f"split={config.split}: expected one of {', '.join(SPLITS)}, all")
+    checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device))
+    data = data_config(checkpoint.config.data, config.data)
+    results = []
+    for name, path in _files(data, config.split, config.path):
+        batcher = Batcher(load_file(data, path), checkpoint.vocabulary, with_tags=False)
+        decode_tokens = int(checkpoint.config.trainer.decode_tokens)
+        report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
+        directory = Path(config.output or checkpoint.run) / "evaluation" / name
+        write_report(report, directory)
+        results.append((report, directory))
+    return results
+
+
+def _files(data: DataConfig, split: str, path: str | None) -> list[tuple[str, Path]]:
+    if path is not None:
+        return [(Path(path).stem, Path(path))]
+    if split != "all":
+        return [(split, split_path(data, split))]
+    named = [name for name in SPLITS if getattr(data, name) is not None]
+    return [(name, split_path(data, name)) for name in named]

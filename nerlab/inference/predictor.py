@@ -1,0 +1,131 @@
+"""Raw text to entities."""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from nerlab.data.batch import Batcher
+from nerlab.data.corpus import build_corpus
+from nerlab.data.sentence import Sentence
+from nerlab.device import choose_device
+from nerlab.models.checkpoint import Checkpoint, load_checkpoint
+from nerlab.tags import OUTSIDE, spans_of
+from nerlab.text import Token, sentences
+
+# Texts are taken in until they hold this many tokens, then tagged together.
+_WINDOW_TOKENS = 32_000
+
+
+class Entity(NamedTuple):
+    """An entity of a text: ``text[start:end]`` in characters of the original string.
+
+    ``score`` is the model's probability of the whole span with this label.
+    """
+
+    text: str
+    label: str
+    start: int
+    end: int
+    score: float
+
+
+class TaggedSentence(NamedTuple):
+    """A sentence of a text: its tokens, their tags in IOBES, its entities."""
+
+    tokens: list[Token]
+    tags: list[str]
+    entities: list[Entity]
+
+
+class Predictor:
+    """A loaded tagger for raw text.
+
+    Args:
+        checkpoint: what :func:`nerlab.models.checkpoint.load_checkpoint` gave.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._tagger = checkpoint.tagger
+        self._vocabulary = checkpoint.vocabulary
+        self._names = checkpoint.vocabulary.tags
+        self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
+        self._device = next(checkpoint.tagger.parameters()).device
+
+    def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
+        """The entities of each text, in the order of the text."""
+        if isinstance(texts, str):
+            raise ValueError("predict: expected a list of texts, found one string; put it in a list")
+        return [
+            [entity for sentence in tagged for entity in sentence.entities]
+            for _, tagged in self.stream(texts)
+        ]
+
+    def stream(self, texts: Iterable[str]) -> Iterator[tuple[str, list[TaggedSentence]]]:
+        """Each text with its tagged sentences, in order.
+
+        Texts are read only as far as the next window of tokens needs them, so memory stays
+        bounded however many there are.
+        """
+        window: list[tuple[str, list[list[Token]]]] = []
+        tokens = 0
+        for text in texts:
+            window.append((text, list(sentences(text))))
+            tokens += sum(map(len, window[-1][1]))
+            if tokens >= _WINDOW_TOKENS:
+                yield from self._tag_window(window)
+                window, tokens = [], 0
+        yield from self._tag_window(window)
+
+    def _tag_window(
+        self, window: list[tuple[str, list[list[Token]]]]
+    ) -> Iterator[tuple[str, list[TaggedSentence]]]:
+        flat = [(text, tokens) for text, split in window for tokens in split]
+        tagged = iter(self._tag(flat))
+        for text, split in window:
+            yield text, [next(tagged) for _ in split]
+
+    def _tag(self, split: list[tuple[str, list[Token]]]) -> list[TaggedSentence]:
+        corpus = build_corpus(
+            (Sentence([t.text for t in tokens], [OUTSIDE] * len(tokens)) for _, tokens in split),
+            scheme="iobes",
+            repair=False,
+            source="text",
+        )
+        results: list[TaggedSentence | None] = [None] * len(split)
+        batcher = Batcher(corpus, self._vocabulary, with_tags=False)
+        with torch.inference_mode():
+            for batch in batcher.sorted_batches(self._batch_tokens):
+                scored = self._tagger.decode_scored(batch.to(self._device))
+                tags, marginals, conditionals = (values.cpu().numpy() for values in scored)
+                for row, index in enumerate(batch.sentence_ids.tolist()):
+                    text, tokens = split[index]
+                    names = [self._names[tag] for tag in tags[row, : len(tokens)]]
+                    entities = _entities(text, tokens, names, marginals[row], conditionals[row])
+                    results[index] = TaggedSentence(tokens, names, entities)
+        return [result for result in results if result is not None]
+
+
+def _entities(
+    text: str, tokens: list[Token], tags: list[str], marginal: np.ndarray, conditional: np.ndarray
+) -> list[Entity]:
+    entities = []
+    for span in spans_of(tags):
+        start, end = tokens[span.start].start, tokens[span.end - 1].end
+        log_probability = marginal[span.start] + conditional[span.start + 1 : span.end].sum()
+        score = min(1.0, math.exp(log_probability))
+        entities.append(Entity(text[start:end], span.label, start, end, score))
+    return entities
+
+
+def load(path: str | Path, device: str = "auto") -> Predictor:
+    """Load a tagger from a run directory or a checkpoint folder.
+
+    >>> tagger = load("runs/latest")                            # doctest: +SKIP
+    >>> tagger.predict(["Angela Merkel flew to Paris ."])       # doctest: +SKIP
+    [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
+    """
+    return Predictor(load_checkpoint(path, choose_device(device)))

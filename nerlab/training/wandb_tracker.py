@@ -1,0 +1,151 @@
+"""wandb, kept at arm's length: the one file that imports it."""
+
+import logging
+import netrc
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nerlab.evaluation.report import Report, marked
+
+logger = logging.getLogger(__name__)
+_EXAMPLES = 200
+_PATIENCE = 60.0  # seconds that the end of a run waits for wandb
+
+
+class WandbTracker:
+    """Log a run with wandb, online if there is a key for it, else offline.
+
+    Offline runs lie in the run directory. Whatever goes wrong inside wandb costs one warning, and
+    training goes on without it.
+
+    Args:
+        run_directory: where wandb writes.
+        name: of the run.
+        config: plain data to show with the run.
+        project: wandb's project.
+        init_timeout: seconds to wait for the network before the run goes offline.
+    """
+
+    def __init__(
+        self,
+        run_directory: Path,
+        name: str,
+        config: Mapping[str, Any],
+        project: str,
+        init_timeout: float,
+    ) -> None:
+        self._run: Any = None
+        try:
+            self._run = _start(run_directory, name, config, project, init_timeout)
+        except Exception as error:
+            self._give_up(error)
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Log numbers; wandb takes them in the background."""
+        self._guard(lambda run: run.log(dict(metrics), step=step))
+
+    def log_report(self, report: Report) -> None:
+        """Log the confusion matrix and a table of tagged sentences of a split."""
+        self._guard(lambda run: _log_report(run, report))
+
+    def finish(self) -> None:
+        """End the run, waiting a minute at most, and say how to look at it."""
+        if self._run is None:
+            return
+        run = self._run
+        thread = threading.Thread(target=self._guard, args=(_finish,), daemon=True)
+        thread.start()
+        thread.join(_PATIENCE)
+        if thread.is_alive():
+            logger.warning("wandb did not end within %.0f seconds; its run may lack rows", _PATIENCE)
+        elif self._run is None:
+            return
+        if run.offline:
+            place = Path(run.dir).parent
+            logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", place, place)
+        else:
+            logger.info("look at the run: %s", run.url)
+
+    def _guard(self, action: Callable[[Any], None]) -> None:
+        if self._run is None:
+            return
+        try:
+            action(self._run)
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        """Said once; from then on there is no wandb."""
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        logger.warning("wandb failed (%s); the run goes on without it", reason)
+        self._run = None
+
+
+def _start(
+    directory: Path, name: str, config: Mapping[str, Any], project: str, init_timeout: float
+) -> Any:
+    folder = directory / "wandb"
+    folder.mkdir(exist_ok=True)
+    # wandb keeps a cache and settings in the home directory unless told otherwise.
+    for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
+        os.environ.setdefault(f"WANDB_{kind}_DIR", str(folder))
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    settings = wandb.Settings(init_timeout=init_timeout, console="off")
+    modes = ["online", "offline"] if _has_key() else ["offline"]
+    if "WANDB_MODE" in os.environ:
+        modes = [os.environ["WANDB_MODE"]]
+    for mode in modes:
+        try:
+            return wandb.init(
+                project=project,
+                name=name,
+                dir=directory,
+                config=dict(config),
+                mode=mode,  # type: ignore[arg-type]
+                settings=settings,
+            )
+        except Exception as error:
+            if mode == modes[-1]:
+                raise
+            logger.warning("wandb is not to be reached (%s): the run goes offline", error)
+    return None
+
+
+def _finish(run: Any) -> None:
+    run.finish()
+
+
+def _log_report(run: Any, report: Report) -> None:
+    import wandb
+
+    counts = [[*pair, count] for pair, count in sorted(report.confusions.items())]
+    confusions = wandb.Table(columns=["Actual", "Predicted", "nPredictions"], data=counts)
+    fields = {name: name for name in ("Actual", "Predicted", "nPredictions")}
+    matrix = wandb.plot_table(
+        "wandb/confusion_matrix/v1", confusions, fields, {"title": f"{report.split}: tokens"}
+    )
+    rows = zip(report.tokens, report.gold, report.predicted, strict=True)
+    examples = [
+        [marked(tokens, gold), marked(tokens, predicted), list(gold) == list(predicted)]
+        for tokens, gold, predicted in rows
+    ]
+    step = max(1, len(examples) // _EXAMPLES)
+    table = wandb.Table(columns=["gold", "predicted", "right"], data=examples[::step])
+    prefix = f"{report.split}/final"
+    run.log({f"{prefix}/confusion_matrix": matrix, f"{prefix}/examples": table})
+
+
+def _has_key() -> bool:
+    """Whether wandb could log in without asking."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("://")[-1].strip("/")
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,15 @@
+"""Tag raw text: python predict.py --help"""
+
+from omegaconf import DictConfig
+
+from nerlab.command_line import command
+from nerlab.inference.predict import run_prediction
+
+
+@command("predict")
+def main(config: DictConfig) -> None:
+    run_prediction(config)
+
+
+if __name__ == "__main__":
+    main()

@@ -172,6 +172,8 @@ def tagged(text: str) -> Sentence:
         sentence += [(word, f"{'I' if i else 'B'}-{match[1]}") for i, word in enumerate(words)]
         at = match.end()
     sentence += [(word, "O") for word in text[at:].split()]
+    if wrong := next((word for word, _ in sentence if set(word) & set("{}<>[]")), ""):
+        raise ValueError(f"entity within an entity at '{wrong}' in '{text.strip()}'")
     return sentence
 
 

@@ -126,8 +126,12 @@ class Grammar:
                 name, _, value = line.partition(" ")
                 if name not in SETTINGS:
                     fail(place, f"unknown setting '{name}'")
+                if SETTINGS[name].isdigit() and name != "seed" and not value.strip().isdigit():
+                    fail(place, f"setting '{name}' takes a whole number")
                 self.settings[name] = value.strip()
             elif current == "documents":
+                if not all(PLAN.fullmatch(part) for part in body.split()):
+                    fail(place, f"cannot read the plan '{body}'")
                 self.plans[body] = float(weight or 1)
                 yield place, " ".join(f"<{match[1]}>" for match in PLAN.finditer(body))
             else:

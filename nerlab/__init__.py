@@ -6,6 +6,6 @@
 """
 
 from nerlab.inference.predictor import Entity, load
+from nerlab.version import __version__
 
 __all__ = ["Entity", "__version__", "load"]
-__version__ = "0.1.0"

@@ -1,0 +1,239 @@
+"""Speed of training and decoding, against the textbook and stage by stage.
+
+    python benchmarks/throughput.py data/conll2003      # the folder with train.txt and valid.txt
+
+Sizes are the field's: words 100, characters 30 to 50 filters of width 3, LSTM 200 in both
+directions together, batches of about 32 sentences. nerlab and the textbook twin take turns in
+one run; what is printed are medians of the rounds. Reading the files is not counted, making the
+batches is.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from torch import nn
+
+import textbook
+from nerlab.config import register_schemas
+from nerlab.data.batch import Batch, Batcher
+from nerlab.data.corpus import Corpus
+from nerlab.data.load import load_split
+from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+from nerlab.device import choose_device
+from nerlab.models.build import build_tagger
+from nerlab.models.scoring import decode
+from nerlab.models.tagger import Tagger
+from nerlab.training.optimisation import Optimisation
+
+_SIZES = [
+    "model/embedder=words_characters",
+    "model.embedder.parts.words.dim=100",
+    "model.embedder.parts.characters.dim=30",
+    "model.embedder.parts.characters.filters=50",
+    "model.embedder.parts.characters.widths=[3]",
+    "model.encoder.hidden_dim=200",
+    "model.dropout=0.5",
+    "trainer.batch_tokens=500",
+]
+_TEXTBOOK_BATCH = 32
+
+
+class Training:
+    """nerlab's training steps, endlessly, and the seconds that each stage of them took."""
+
+    def __init__(
+        self, tagger: Tagger, batcher: Batcher, config: DictConfig, device: torch.device
+    ) -> None:
+        self.optimisation = Optimisation(tagger, config.trainer, device)
+        self.tagger, self.batcher, self.config, self.device = tagger, batcher, config, device
+        self.generator = np.random.default_rng(0)
+        self.groups = self._endless_groups()
+        self.seconds: Counter[str] = Counter()
+
+    def _endless_groups(self) -> Iterator[np.ndarray]:
+        while True:
+            yield from self.batcher.shuffled_groups(
+                self.config.trainer.batch_tokens, self.generator
+            )
+
+    def steps(self, count: int) -> float:
+        """Make some steps as the training loop does; returns tokens a second."""
+        tokens = 0
+        self.tagger.train()
+        start = time.perf_counter()
+        for sentences in itertools.islice(self.groups, count):
+            batch = self._batch(sentences)
+            with self.optimisation.autocast():
+                loss = self.tagger.loss(batch.to(self.device))
+            self.optimisation.backward(loss)
+            self.optimisation.step(0.0)
+            tokens += int(self.batcher.corpus.lengths[sentences].sum())
+        _wait(self.device)
+        return tokens / (time.perf_counter() - start)
+
+    def profile(self, count: int) -> None:
+        """Make some steps stage by stage; each stage counts its forward and backward pass."""
+        tagger = self.tagger
+        for sentences in itertools.islice(self.groups, count):
+            with self._stage("make the batch"):
+                batch = self._batch(sentences).to(self.device)
+            with self.optimisation.autocast():
+                with self._stage("embed"):
+                    embedded = tagger.dropout(tagger.embedder(batch))
+                x = embedded.detach().requires_grad_()
+                with self._stage("encode"):
+                    encoded = tagger.dropout(tagger.encoder(x, batch.lengths))
+                hidden = encoded.detach().requires_grad_()
+                with self._stage("linear layer and CRF"):
+                    nll = tagger.decoder.nll(tagger.linear(hidden), batch.lengths, batch.tags)
+                    loss = nll.sum() / batch.lengths.sum()
+            with self._stage("linear layer and CRF"):
+                self.optimisation.backward(loss)
+            with self._stage("encode"):
+                encoded.backward(hidden.grad)
+            with self._stage("embed"):
+                embedded.backward(x.grad)
+            with self._stage("clip and update"):
+                self.optimisation.step(0.0)
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        _wait(self.device)
+        self.seconds[name] += time.perf_counter() - start
+
+    def _batch(self, sentences: np.ndarray) -> Batch:
+        rate = self.config.trainer.rare_word_dropout
+        return self.batcher.training_batch(sentences, rate, self.generator)
+
+
+class TextbookTraining:
+    """The twin's training steps, endlessly."""
+
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, device: torch.device) -> None:
+        self.tagger = textbook.TextbookTagger(vocabulary, dropout=0.5).to(device)
+        self.optimizer = torch.optim.Adam(self.tagger.parameters(), lr=2e-3)
+        self.examples = textbook.examples_of(corpus, vocabulary)
+        self.device = device
+        self.batches = self._endless_batches()
+
+    def _endless_batches(self) -> Iterator[textbook.Batch]:
+        while True:
+            yield from textbook.batches(self.examples, _TEXTBOOK_BATCH, shuffle=True)
+
+    def steps(self, count: int) -> float:
+        """Make some steps; returns tokens a second."""
+        tokens = 0
+        self.tagger.train()
+        start = time.perf_counter()
+        for words, characters, tags, lengths in itertools.islice(self.batches, count):
+            self.optimizer.zero_grad()
+            inputs = (x.to(self.device) for x in (words, characters, tags))
+            self.tagger.loss(*inputs, lengths).backward()
+            nn.utils.clip_grad_norm_(self.tagger.parameters(), 5.0)
+            self.optimizer.step()
+            tokens += int(lengths.sum())
+        _wait(self.device)
+        return tokens / (time.perf_counter() - start)
+
+
+def decoding_speed(tagger: Tagger, batcher: Batcher, batch_tokens: int) -> float:
+    """Tokens a second of decoding a whole corpus."""
+    start = time.perf_counter()
+    decode(tagger, batcher, batch_tokens)
+    return len(batcher.corpus.tokens) / (time.perf_counter() - start)
+
+
+def textbook_decoding_speed(
+    tagger: textbook.TextbookTagger, examples: list[textbook.Example], device: torch.device
+) -> float:
+    """The same of the twin."""
+    tokens = 0
+    tagger.eval()
+    start = time.perf_counter()
+    with torch.no_grad():
+        for words, characters, _, lengths in textbook.batches(examples, _TEXTBOOK_BATCH, False):
+            paths = tagger.decode(words.to(device), characters.to(device), lengths)
+            tokens += sum(map(len, paths))
+    return tokens / (time.perf_counter() - start)
+
+
+def main() -> None:
+    arguments = _parse_arguments()
+    device = choose_device(arguments.device)
+    config = _compose(arguments)
+    train, valid = load_split(config.data, "train"), load_split(config.data, "dev")
+    data = config.data
+    vocabulary = build_vocabulary(
+        train.token_counts(), train.labels, data.lowercase, data.fold_digits, 1, 64
+    )
+    torch.manual_seed(0)
+    tagger = build_tagger(config.model, vocabulary).to(device)
+    training = Training(tagger, Batcher(train, vocabulary, with_tags=True), config, device)
+    twin = TextbookTraining(train, vocabulary, device)
+    valid_examples = textbook.examples_of(valid, vocabulary)
+    valid_batcher = Batcher(valid, vocabulary, with_tags=False)
+    print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"precision {str(training.optimisation.autocast_dtype).removeprefix('torch.')}")
+
+    speeds: dict[str, list[float]] = {"training": [], "decoding": []}
+    twin_speeds: dict[str, list[float]] = {"training": [], "decoding": []}
+    training.steps(arguments.steps), twin.steps(5)  # warm-up
+    for _ in range(arguments.rounds):
+        speeds["training"].append(training.steps(arguments.steps))
+        twin_speeds["training"].append(twin.steps(max(arguments.steps // 5, 1)))
+        decode_tokens = config.trainer.decode_tokens
+        speeds["decoding"].append(decoding_speed(tagger, valid_batcher, decode_tokens))
+        twin_speeds["decoding"].append(
+            textbook_decoding_speed(twin.tagger, valid_examples, device)
+        )
+    print(f"\n{'tokens/s':<12}{'nerlab':>12}{'textbook':>12}{'times':>8}   (wanted)")
+    for work, wanted in (("training", 6), ("decoding", 12)):
+        ratios = [a / b for a, b in zip(speeds[work], twin_speeds[work], strict=True)]
+        own, other = statistics.median(speeds[work]), statistics.median(twin_speeds[work])
+        print(f"{work:<12}{own:>12,.0f}{other:>12,.0f}{statistics.median(ratios):>8.1f}   ({wanted})")
+
+    training.profile(arguments.steps)
+    total = sum(training.seconds.values())
+    print("\nshare of a training step")
+    for stage, seconds in training.seconds.items():
+        each = 1e3 * seconds / arguments.steps
+        print(f"{stage:<22}{seconds / total:>6.1%}{each:>8.2f} ms")
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("directory", help="folder with train.txt and valid.txt of CoNLL-2003")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="fp32", help="fp32, bf16 or fp16")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=100, help="training steps a round")
+    return parser.parse_args()
+
+
+def _compose(arguments: argparse.Namespace) -> DictConfig:
+    register_schemas()
+    conf = str(Path(__file__).resolve().parent.parent / "conf")
+    data = [f"data.dir='{arguments.directory}'", f"trainer.precision={arguments.precision}"]
+    with initialize_config_dir(conf, version_base="1.3"):
+        return compose("train", overrides=["data=conll2003", *_SIZES, *data])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,6 +10,7 @@ from nerlab.training.recorder import make_console
 
 @command("evaluate")
 def main(config: DictConfig) -> None:
+    """Score as the configuration says, and print a table a split."""
     console = make_console()
     for report, directory in evaluate(config):
         console.print(table(report))

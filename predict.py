@@ -8,6 +8,7 @@ from nerlab.inference.predict import run_prediction
 
 @command("predict")
 def main(config: DictConfig) -> None:
+    """Tag what the configuration names."""
     run_prediction(config)
 
 

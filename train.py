@@ -8,6 +8,7 @@ from nerlab.training.experiment import run_experiment
 
 @command("train")
 def main(config: DictConfig) -> None:
+    """Train as the configuration says."""
     run_experiment(config)
 
 

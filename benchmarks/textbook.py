@@ -35,6 +35,7 @@ class TextbookTagger(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def emissions(self, words: Tensor, characters: Tensor, lengths: Tensor) -> Tensor:
+        """``words (B, T)``, ``characters (B, T, C)`` to ``(B, T, K)``."""
         B, T, C = characters.shape
         vectors = self.characters(characters.view(B * T, C)).transpose(1, 2)
         pooled = self.convolution(vectors).max(dim=2).values.view(B, T, -1)
@@ -44,10 +45,12 @@ class TextbookTagger(nn.Module):
         return self.linear(self.dropout(hidden))
 
     def loss(self, words: Tensor, characters: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        """The negative log-likelihood, in nats a token."""
         emissions = self.emissions(words, characters, lengths)
         return -self.crf(emissions, tags, mask=words != PADDING, reduction="token_mean")
 
     def decode(self, words: Tensor, characters: Tensor, lengths: Tensor) -> list[list[int]]:
+        """The best path of each sentence."""
         emissions = self.emissions(words, characters, lengths)
         return self.crf.decode(emissions, mask=words != PADDING)
 

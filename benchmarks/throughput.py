@@ -12,18 +12,18 @@ import argparse
 import itertools
 import statistics
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import textbook
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import nn
 
-import textbook
 from nerlab.config import register_schemas
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.corpus import Corpus
@@ -58,7 +58,7 @@ class Training:
         self.tagger, self.batcher, self.config, self.device = tagger, batcher, config, device
         self.generator = np.random.default_rng(0)
         self.groups = self._endless_groups()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
 
     def _endless_groups(self) -> Iterator[np.ndarray]:
         while True:
@@ -94,6 +94,7 @@ class Training:
                 with self._stage("encode"):
                     encoded = tagger.dropout(tagger.encoder(x, batch.lengths))
                 hidden = encoded.detach().requires_grad_()
+                assert batch.tags is not None
                 with self._stage("linear layer and CRF"):
                     nll = tagger.decoder.nll(tagger.linear(hidden), batch.lengths, batch.tags)
                     loss = nll.sum() / batch.lengths.sum()
@@ -139,8 +140,10 @@ class TextbookTraining:
         start = time.perf_counter()
         for words, characters, tags, lengths in itertools.islice(self.batches, count):
             self.optimizer.zero_grad()
-            inputs = (x.to(self.device) for x in (words, characters, tags))
-            self.tagger.loss(*inputs, lengths).backward()
+            loss = self.tagger.loss(
+                words.to(self.device), characters.to(self.device), tags.to(self.device), lengths
+            )
+            loss.backward()
             nn.utils.clip_grad_norm_(self.tagger.parameters(), 5.0)
             self.optimizer.step()
             tokens += int(lengths.sum())
@@ -170,6 +173,7 @@ def textbook_decoding_speed(
 
 
 def main() -> None:
+    """Measure and print."""
     arguments = _parse_arguments()
     device = choose_device(arguments.device)
     config = _compose(arguments)
@@ -195,14 +199,14 @@ def main() -> None:
         twin_speeds["training"].append(twin.steps(max(arguments.steps // 5, 1)))
         decode_tokens = config.trainer.decode_tokens
         speeds["decoding"].append(decoding_speed(tagger, valid_batcher, decode_tokens))
-        twin_speeds["decoding"].append(
-            textbook_decoding_speed(twin.tagger, valid_examples, device)
-        )
+        twin_speeds["decoding"].append(textbook_decoding_speed(twin.tagger, valid_examples, device))
     print(f"\n{'tokens/s':<12}{'nerlab':>12}{'textbook':>12}{'times':>8}   (wanted)")
     for work, wanted in (("training", 6), ("decoding", 12)):
         ratios = [a / b for a, b in zip(speeds[work], twin_speeds[work], strict=True)]
         own, other = statistics.median(speeds[work]), statistics.median(twin_speeds[work])
-        print(f"{work:<12}{own:>12,.0f}{other:>12,.0f}{statistics.median(ratios):>8.1f}   ({wanted})")
+        print(
+            f"{work:<12}{own:>12,.0f}{other:>12,.0f}{statistics.median(ratios):>8.1f}   ({wanted})"
+        )
 
     training.profile(arguments.steps)
     total = sum(training.seconds.values())

@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import QuotedString
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -94,7 +94,8 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override!r}: expected key=value; a value with signs in it needs quotes: 'key=\"value\"'"
+        advice = "a value with signs in it needs quotes: 'key=\"value\"'"
+        return f"{error.override!r}: expected key=value; {advice}"
     cause = error.__cause__ if isinstance(error, HydraException) else None
     text = str(cause or error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
@@ -108,7 +109,9 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
         return f"{key[1]}: {lines[0]}"
     if missing := re.match(r"In '.*': Could not find '(\S+)'", lines[0]):
         group, _, name = missing[1].rpartition("/")
-        options = text.partition(f"Available options in '{group}':")[2].partition("Config search")[0]
+        options = text.partition(f"Available options in '{group}':")[2].partition("Config search")[
+            0
+        ]
         known = [option for option in options.split() if option not in ("schema", "base")]
         return f"{group}={name}: no such option; expected one of {', '.join(known)}"
     return " ".join(lines)
@@ -139,7 +142,7 @@ def _known_keys(conf: str, config_name: str) -> list[str]:
 
 
 def _flatten(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in node:
+    for key in map(str, node):
         yield f"{prefix}{key}"
         child = node._get_node(key)
         if isinstance(child, DictConfig) and not child._is_none() and not child._is_missing():

@@ -145,9 +145,7 @@ def _check_target(target: str) -> None:
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as dictionaries, lists and scalars, every reference resolved."""
-    plain = OmegaConf.to_container(
-        config, resolve=True, throw_on_missing=True, enum_to_str=True
-    )
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 

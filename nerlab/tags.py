@@ -91,7 +91,7 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[str]:
     """Write spans, which must not overlap, as ``length`` tags of a scheme."""
-    begin, inside, end, single = _BEGIN_INSIDE_END_SINGLE[scheme]
+    begin, inside, end, single = list(_BEGIN_INSIDE_END_SINGLE[scheme])
     tags = [OUTSIDE] * length
     previous: Span | None = None
     for span in sorted(spans):
@@ -111,7 +111,8 @@ def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[s
 def check(tags: Sequence[str], scheme: str) -> None:
     """Raise :class:`TagError` at the first tag that ``scheme`` does not know or forbids."""
     prefixes = _BEGIN_INSIDE_END_SINGLE[scheme] + ("B" if scheme == "iob1" else "")
-    previous, previous_tag = (OUTSIDE, ""), OUTSIDE
+    previous: tuple[str, str] = (OUTSIDE, "")
+    previous_tag = OUTSIDE
     for position, tag in enumerate(tags):
         try:
             current = split_tag(tag)
@@ -119,9 +120,13 @@ def check(tags: Sequence[str], scheme: str) -> None:
             raise TagError(position, str(error)) from None
         if tag != OUTSIDE and tag[0] not in prefixes:
             known = " ".join(sorted(set(prefixes)))
-            raise TagError(position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O")
+            raise TagError(
+                position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O"
+            )
         if not _may_follow(previous, current, scheme):
-            raise TagError(position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids")
+            raise TagError(
+                position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids"
+            )
         previous, previous_tag = current, tag
     if not _may_follow(previous, (OUTSIDE, ""), scheme):
         message = f"tag {previous_tag!r} ends the sentence, which {scheme} forbids"
@@ -155,7 +160,7 @@ def iobes_tags(labels: Iterable[str]) -> list[str]:
 
 
 class Constraints(NamedTuple):
-    """What may begin a sequence ``(K,)``, follow what ``(K, K)`` [from, to], and end it ``(K,)``."""
+    """What may begin a sequence ``(K,)``, move where ``(K, K)`` [from, to], end it ``(K,)``."""
 
     start: np.ndarray
     transitions: np.ndarray

@@ -81,7 +81,9 @@ _CLITIC = re.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))$", re.IGNORECASE)
 _TERMINAL = re.compile(r"[.!?…。！？｡؟।॥։።၊။]+")
 _CLOSING = re.compile(r"[\"'”’»)\]}」』）】]+")
 _NO_SPACE_AFTER = "。！？｡"
-_ABBREVIATIONS = frozenset("Mr Mrs Ms Dr Prof St Gen Sen Gov Lt Col Capt Sgt Rev vs No".split())
+_ABBREVIATIONS = frozenset(
+    ["Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Gen", "Sen", "Gov", "Lt", "Col", "Capt", "Rev", "No"]
+)
 
 
 def tokenize(text: str) -> Iterator[Token]:
@@ -124,12 +126,13 @@ def _is_boundary(text: str, sentence: list[Token], token: Token) -> bool:
     while last > 0 and _CLOSING.fullmatch(sentence[last].text):
         last -= 1
     final = sentence[last].text
-    if not _TERMINAL.fullmatch(final) or _CLOSING.fullmatch(token.text) and not gap:
+    closes = not gap and _CLOSING.fullmatch(token.text)
+    if closes or not _TERMINAL.fullmatch(final):
         return False
     if final == "." and last > 0 and _is_abbreviation(sentence[last - 1].text):
         return False
-    return final[-1] in _NO_SPACE_AFTER or bool(gap) and not token.text[0].islower()
+    return final[-1] in _NO_SPACE_AFTER or (bool(gap) and not token.text[0].islower())
 
 
 def _is_abbreviation(word: str) -> bool:
-    return word in _ABBREVIATIONS or len(word) == 1 and word.isupper()
+    return word in _ABBREVIATIONS or (len(word) == 1 and word.isupper())

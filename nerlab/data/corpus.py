@@ -50,10 +50,12 @@ class Corpus:
         return list(zip(self.lexicon, counts.tolist(), strict=True))
 
     def sentence_tokens(self, sentence: int) -> list[str]:
+        """The tokens of one sentence."""
         start, end = self.offsets[sentence : sentence + 2]
         return [self.lexicon[i] for i in self.tokens[start:end]]
 
     def sentence_tags(self, sentence: int) -> list[str]:
+        """The tags of one sentence, IOBES."""
         start, end = self.offsets[sentence : sentence + 2]
         return [self.tag_names[i] for i in self.tags[start:end]]
 

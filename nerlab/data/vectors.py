@@ -30,17 +30,14 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
     normalisation (``The`` serves ``the`` where ``the`` itself is missing).
 
     Raises:
-        ValueError: the file is missing, or a line has other than ``dim`` numbers.
+        OSError: the file cannot be opened.
+        ValueError: a line has other than ``dim`` numbers, or is not UTF-8.
     """
     wanted = {word: i for i, word in enumerate(vocabulary.words)}
     first_id = vocabulary.num_words - len(vocabulary.words)
     found: dict[int, np.ndarray] = {}
     exact: set[int] = set()
-    try:
-        file = open(path, encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}; data.vectors names a file of vectors") from None
-    with file:
+    with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             word, _, numbers = line.rstrip("\n").rstrip(" ").partition(" ")
             if number == 1 and word.isdigit() and numbers.isdigit():

@@ -54,14 +54,17 @@ class Vocabulary:
 
     @property
     def num_words(self) -> int:
+        """How many word ids there are."""
         return _FIRST_ID + len(self.words)
 
     @property
     def num_characters(self) -> int:
+        """How many character ids there are."""
         return _FIRST_ID + len(self.characters)
 
     @property
     def tags(self) -> list[str]:
+        """The tag of each tag id."""
         return iobes_tags(self.labels)
 
     @property

@@ -1,0 +1,1 @@
+"""Spans right and wrong, and how it is told."""

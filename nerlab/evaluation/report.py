@@ -126,7 +126,7 @@ def _replace(path: Path, text: str) -> None:
 def _draw_confusions(report: Report, path: Path) -> None:
     from matplotlib.figure import Figure
 
-    labels = sorted({label for pair in report.confusions for label in pair} - {"O"}) + ["O"]
+    labels = [*sorted({label for pair in report.confusions for label in pair} - {"O"}), "O"]
     counts = [[report.confusions[gold, predicted] for predicted in labels] for gold in labels]
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
     size = 2.5 + 0.6 * len(labels)

@@ -38,6 +38,7 @@ class SpanCounts:
 
     @property
     def labels(self) -> list[str]:
+        """The labels counted so far."""
         return sorted(self.gold.keys() | self.predicted.keys())
 
     def score(self, label: str | None = None) -> Score:
@@ -53,9 +54,7 @@ class SpanCounts:
         return Score(precision, recall, f1, gold)
 
 
-def count_spans(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
-) -> SpanCounts:
+def count_spans(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanCounts:
     """Count the spans of tag sequences of any scheme by the rules of the conlleval script."""
     counts = SpanCounts()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):

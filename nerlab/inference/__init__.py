@@ -1,0 +1,1 @@
+"""A checkpoint at work: on files with tags, and on raw text."""

@@ -10,7 +10,7 @@ Tagged = tuple[str, list[TaggedSentence]]
 
 
 def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
-    """A line a text: ``{"text": ..., "entities": [{"text", "label", "start", "end", "score"}]}``."""
+    """A line a text, ``{"text": …, "entities": [{"text", "label", "start", "end", "score"}]}``."""
     for text, tagged in texts:
         entities = [entity._asdict() for entity in _entities(tagged)]
         for entity in entities:

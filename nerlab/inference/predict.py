@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -34,8 +34,7 @@ def run_prediction(config: DictConfig) -> None:
 
 def _lines(source: str) -> Iterator[str]:
     """The lines of a UTF-8 file or of standard input; only ``\\n`` and ``\\r\\n`` end a line."""
-    file = sys.stdin.buffer if source == "-" else open(source, "rb")
-    with file:
+    with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as file:
         for number, raw in enumerate(file, start=1):
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")

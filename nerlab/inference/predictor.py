@@ -58,7 +58,9 @@ class Predictor:
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
         """The entities of each text, in the order of the text."""
         if isinstance(texts, str):
-            raise ValueError("predict: expected a list of texts, found one string; put it in a list")
+            raise ValueError(
+                "predict: expected a list of texts, found one string; put it in a list"
+            )
         return [
             [entity for sentence in tagged for entity in sentence.entities]
             for _, tagged in self.stream(texts)

@@ -1,0 +1,1 @@
+"""Taggers: their parts that know batches, how they are built, saved and scored."""

@@ -95,9 +95,11 @@ def load_weights(tagger: Tagger, directory: Path) -> None:
                     f"{path}: checkpoint format {version}, expected {FORMAT}; it was written by "
                     "another version of nerlab: load it with that one, or train again"
                 )
-            tagger.load_state_dict({name: file.get_tensor(name) for name in file.keys()})
+            tagger.load_state_dict({name: file.get_tensor(name) for name in file.offset_keys()})
     except SafetensorError as error:
         raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: weights do not fit {_CONFIG} and {_VOCABULARY}: {reason}") from None
+        raise ValueError(
+            f"{path}: weights do not fit {_CONFIG} and {_VOCABULARY}: {reason}"
+        ) from None

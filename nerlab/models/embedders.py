@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,9 @@ class Embedder(Protocol):
 
     output_dim: int
 
-    def __call__(self, batch: Batch) -> Tensor: ...
+    def __call__(self, batch: Batch) -> Tensor:
+        """The vectors ``(B, T, output_dim)``."""
+        ...
 
 
 class Words(nn.Module):
@@ -73,14 +75,11 @@ class Concatenation(nn.Module):
         parts: each a function from the vocabulary to an embedder, by name.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, parts: Mapping[str, Callable[..., nn.Module]]
-    ) -> None:
+    def __init__(self, vocabulary: Vocabulary, parts: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__()
-        self.parts = nn.ModuleDict(
-            {name: part(vocabulary=vocabulary) for name, part in parts.items()}
-        )
-        self.output_dim = sum(int(part.output_dim) for part in self.parts.values())  # type: ignore[arg-type]
+        built = {name: part(vocabulary=vocabulary) for name, part in parts.items()}
+        self.parts = nn.ModuleDict(built)
+        self.output_dim = sum(int(part.output_dim) for part in built.values())
 
     def forward(self, batch: Batch) -> Tensor:
         """The parts' vectors one behind the other ``(B, T, output_dim)``."""

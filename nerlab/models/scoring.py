@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import Report, make_report
 from nerlab.models.tagger import Tagger

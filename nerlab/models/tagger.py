@@ -11,12 +11,23 @@ from nerlab.modules.dropout import LockedDropout
 class Decoder(Protocol):
     """What turns emissions ``(B, T, K)`` into tags and probabilities."""
 
-    def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor: ...
-    def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor: ...
-    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor: ...
+    def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
+        """``-log p(tags)`` of each sentence ``(B,)``."""
+        ...
+
+    def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The best tags ``(B, T)``, 0 beyond a length."""
+        ...
+
+    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """``p(y_t = k)``, ``(B, T, K)``, 0 beyond a length."""
+        ...
+
     def path_log_probabilities(
         self, emissions: Tensor, lengths: Tensor, tags: Tensor
-    ) -> tuple[Tensor, Tensor]: ...
+    ) -> tuple[Tensor, Tensor]:
+        """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the tags, both ``(B, T)``."""
+        ...
 
 
 class Tagger(nn.Module):
@@ -66,8 +77,8 @@ class Tagger(nn.Module):
     def decode_scored(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``.
 
-        The probability of the tags from s to e is ``exp(log p(y_s) + Σ_{s<t≤e} log p(y_t | y_{t-1}))``,
-        and that of an IOBES span is that of its tags.
+        The tags from s to e have the log-probability
+        ``log p(y_s) + Σ_{s<t≤e} log p(y_t | y_{t-1})``; an IOBES span has that of its tags.
         """
         emissions = self.emissions(batch)
         tags = self.decoder.decode(emissions, batch.lengths)

@@ -1,0 +1,1 @@
+"""Tensor modules that need torch alone; any file can be copied elsewhere."""

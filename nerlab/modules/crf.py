@@ -21,6 +21,10 @@ class CRF(nn.Module):
         end: ``(K,)`` bool, the tags a sentence may end with.
     """
 
+    _forbidden_start: Tensor
+    _forbidden_moves: Tensor
+    _forbidden_end: Tensor
+
     def __init__(self, start: Tensor, transitions: Tensor, end: Tensor) -> None:
         super().__init__()
         num_tags = len(start)

@@ -74,7 +74,9 @@ def path_score(
     per_token = emissions.to(_at_least_float32(emissions)).gather(2, tags[..., None]).squeeze(2)
     moves = transitions[tags[:, :-1], tags[:, 1:]]
     per_token = torch.cat([per_token[:, :1], per_token[:, 1:] + moves], dim=1)
-    return start[tags[:, 0]] + torch.where(mask, per_token, 0.0).sum(1) + end[_at_last(tags, lengths)]
+    return (
+        start[tags[:, 0]] + torch.where(mask, per_token, 0.0).sum(1) + end[_at_last(tags, lengths)]
+    )
 
 
 def log_messages(

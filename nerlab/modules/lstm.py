@@ -32,9 +32,8 @@ class LSTM(nn.Module):
                 "half of it goes to each direction"
             )
         widths = [input_dim] + [hidden_dim] * (layers - 1)
-        self.forwards = nn.ModuleList(_lstm(width, hidden_dim // directions) for width in widths)
-        self.backwards = nn.ModuleList(
-            _lstm(width, hidden_dim // directions) for width in (widths if bidirectional else [])
+        self.layers = nn.ModuleList(
+            _Layer(width, hidden_dim // directions, bidirectional) for width in widths
         )
         self.dropout = LockedDropout(dropout)
         self.output_dim = hidden_dim
@@ -43,15 +42,23 @@ class LSTM(nn.Module):
         """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
         steps = torch.arange(x.shape[1], device=x.device)
         reverse = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
-        for layer, forwards in enumerate(self.forwards):
-            if layer > 0:
-                x = self.dropout(x)
-            outputs = [forwards(x)[0]]
-            if self.backwards:
-                turned = self.backwards[layer](_permute(x, reverse))[0]
-                outputs.append(_permute(turned, reverse))
-            x = torch.cat(outputs, dim=2)
+        for depth, layer in enumerate(self.layers):
+            x = layer(self.dropout(x) if depth else x, reverse)
         return x
+
+
+class _Layer(nn.Module):
+    def __init__(self, input_dim: int, hidden_dim: int, bidirectional: bool) -> None:
+        super().__init__()
+        self.forwards = _lstm(input_dim, hidden_dim)
+        self.backwards = _lstm(input_dim, hidden_dim) if bidirectional else None
+
+    def forward(self, x: Tensor, reverse: Tensor) -> Tensor:
+        output, _ = self.forwards(x)
+        if self.backwards is None:
+            return output
+        turned, _ = self.backwards(_permute(x, reverse))
+        return torch.cat([output, _permute(turned, reverse)], dim=2)
 
 
 def _permute(x: Tensor, index: Tensor) -> Tensor:

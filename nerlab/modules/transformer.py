@@ -35,6 +35,7 @@ class Transformer(nn.Module):
                 f"model.encoder.hidden_dim: expected a multiple of 2 * heads = {2 * heads}, "
                 f"found {hidden_dim}; change one of the two"
             )
+        self.head_dim = hidden_dim // heads
         self.project = nn.Linear(input_dim, hidden_dim)
         self.layers = nn.ModuleList(
             _Layer(hidden_dim, heads, feedforward_dim, dropout) for _ in range(layers)
@@ -47,7 +48,7 @@ class Transformer(nn.Module):
         T = x.shape[1]
         mask = torch.arange(T, device=x.device) < lengths[:, None]
         x = self.project(x)
-        rotation = _rotation(T, self.layers[0].head_dim, x.device) if self.layers else None
+        rotation = _rotation(T, self.head_dim, x.device)
         for layer in self.layers:
             x = layer(x, mask[:, None, None, :], rotation)
         return self.norm(x)

@@ -97,9 +97,7 @@ class _ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(
-            record.getMessage(), markup=False, highlight=False, soft_wrap=True
-        )
+        self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 def make_console() -> Console:

@@ -60,7 +60,9 @@ class WandbTracker:
         thread.start()
         thread.join(_PATIENCE)
         if thread.is_alive():
-            logger.warning("wandb did not end within %.0f seconds; its run may lack rows", _PATIENCE)
+            logger.warning(
+                "wandb did not end within %.0f seconds; its run may lack rows", _PATIENCE
+            )
         elif self._run is None:
             return
         if run.offline:

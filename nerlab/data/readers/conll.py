@@ -77,7 +77,7 @@ def _lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
 
 
 def _undecodable_line(path: str | Path, encoding: str, decoded: int) -> int:
-    """The decoder reads ahead in blocks: find the line itself, at the earliest after ``decoded``."""
+    """The decoder reads ahead in blocks: find the line itself, one after ``decoded``."""
     with open(path, "rb") as file:
         for number, line in enumerate(file, start=1):
             if number <= decoded:

@@ -31,7 +31,7 @@ Sentence = list[tuple[str, str]]
 def choose(rng: random.Random, items: Sequence[Item], weights: Sequence[float]) -> Item:
     """Draw one item with a chance in proportion to its weight."""
     point = rng.random() * sum(weights)
-    for item, weight in zip(items, weights):
+    for item, weight in zip(items, weights, strict=True):
         point -= weight
         if point < 0:
             return item
@@ -254,12 +254,12 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="compare with the files, write none")
     parser.add_argument("--statistics", action="store_true", help="count what the files hold")
     options = parser.parse_args()
-    if options.statistics:
-        print(statistics(options.folder))
-        return
     try:
+        if options.statistics:
+            print(statistics(options.folder))
+            return
         texts = generate(options.folder)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         sys.exit(str(error))
     for split, text in texts.items():
         path = options.folder / f"{split}.conll"

@@ -71,11 +71,12 @@ def _permute(x: Tensor, index: Tensor) -> Tensor:
 def _lstm(input_dim: int, hidden_dim: int) -> nn.LSTM:
     """Glorot and orthogonal weights; the forget gate begins open (Jozefowicz et al. 2015)."""
     lstm = nn.LSTM(input_dim, hidden_dim, batch_first=True)
-    for name, parameter in lstm.named_parameters():
-        if "bias" in name:
-            nn.init.zeros_(parameter)
-        else:
-            for gate in parameter.data.chunk(4):
-                (nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_)(gate)
-    lstm.bias_ih_l0.data[hidden_dim : 2 * hidden_dim] = 1.0
+    weights = dict(lstm.named_parameters())
+    for gate in range(4):
+        rows = slice(gate * hidden_dim, (gate + 1) * hidden_dim)
+        nn.init.xavier_uniform_(weights["weight_ih_l0"].data[rows])
+        nn.init.orthogonal_(weights["weight_hh_l0"].data[rows])
+    nn.init.zeros_(weights["bias_ih_l0"])
+    nn.init.zeros_(weights["bias_hh_l0"])
+    weights["bias_ih_l0"].data[hidden_dim : 2 * hidden_dim] = 1.0
     return lstm

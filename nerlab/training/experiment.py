@@ -2,7 +2,9 @@
 
 import logging
 import subprocess
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,17 +28,49 @@ from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import Recorder, logging_to, make_console
 from nerlab.training.run_directory import create_run_directory, point_latest_to
 from nerlab.training.tracking import Tracker
-from nerlab.training.trainer import fit
+from nerlab.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
 
 
+class _Parts(NamedTuple):
+    """What a run is made of before it begins; ``remarks`` are for its log."""
+
+    train: Corpus
+    dev: Corpus
+    vocabulary: Vocabulary
+    tagger: Tagger
+    optimisation: Optimisation
+    remarks: list[str]
+
+
 def run_experiment(config: DictConfig) -> Path:
     """Train as the configuration says; returns the run directory.
 
-    Whatever can be wrong with the configuration or the data is found before the directory is made.
+    What can be wrong with the configuration or the data is found before the directory is made.
     """
+    parts = _prepare(config)
+    make_tracker = instantiate(config.tracker)
+    console = make_console()
+    run = create_run_directory(config.run.dir, config.run.root, config.run.name)
+    with logging_to(run / "train.log", console):
+        OmegaConf.save(config, run / "config.yaml", resolve=True)
+        logger.info("run %s on %s", run, parts.optimisation.device)
+        for remark in parts.remarks:
+            logger.info(remark)
+        facts = {"git_commit": _git_commit(), "train_sha256": parts.train.digest()}
+        tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
+        with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
+            _train(config, parts, run, recorder)
+            for report in _score(config, parts, run):
+                tracker.log_report(report)
+                _show(report, console)
+        logger.info("done: %s", run)
+    return run
+
+
+def _prepare(config: DictConfig) -> _Parts:
     device = choose_device(config.device)
     if config.test:
         split_path(config.data, "test")
@@ -51,93 +85,71 @@ def run_experiment(config: DictConfig) -> Path:
     )
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary)
-    coverage = _load_vectors(tagger, vocabulary, config.data.vectors)
+    remarks = [
+        f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
+        for name, corpus in (("train", train), ("dev", dev))
+    ]
+    remarks.append(f"labels: {' '.join(vocabulary.labels)}")
+    if missing := dev.labels - train.labels:
+        remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
+    if config.data.vectors is not None:
+        remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
+    remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
     optimisation = Optimisation(tagger.to(device), config.trainer, device)
-    make_tracker = instantiate(config.tracker)
-
-    console = make_console()
-    run = create_run_directory(config.run.dir, config.run.root, config.run.name)
-    with logging_to(run / "train.log", console):
-        OmegaConf.save(config, run / "config.yaml", resolve=True)
-        logger.info("run %s on %s", run, device)
-        _describe(train, dev, tagger, coverage)
-        facts = {"git_commit": _git_commit(), "train_sha256": train.digest()}
-        tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
-        try:
-            _train_and_score(
-                config, run, tagger, optimisation, vocabulary, train, dev, tracker, console
-            )
-        finally:
-            tracker.finish()
-        logger.info("done: %s", run)
-    return run
+    return _Parts(train, dev, vocabulary, tagger, optimisation, remarks)
 
 
-def _train_and_score(
-    config: DictConfig,
-    run: Path,
-    tagger: Tagger,
-    optimisation: Optimisation,
-    vocabulary: Vocabulary,
-    train: Corpus,
-    dev: Corpus,
-    tracker: Tracker,
-    console: Console,
-) -> None:
-    decode_tokens = config.trainer.decode_tokens
-    dev_batcher = Batcher(dev, vocabulary, with_tags=False)
-
-    def score_dev() -> Report:
-        return score(tagger, vocabulary, dev_batcher, "dev", decode_tokens)
+def _train(config: DictConfig, parts: _Parts, run: Path, recorder: Recorder) -> None:
+    tagger, vocabulary = parts.tagger, parts.vocabulary
+    dev = Batcher(parts.dev, vocabulary, with_tags=False)
 
     def save(name: str) -> None:
         save_checkpoint(run / "checkpoints" / name, tagger.state_dict(), vocabulary, config)
         if config.run.dir is None:
             point_latest_to(run)
 
-    recorder = Recorder(run / "metrics.jsonl", tracker, console)
-    try:
-        outcome = fit(
-            tagger,
-            optimisation,
-            Batcher(train, vocabulary, with_tags=True),
-            score_dev,
-            save,
-            recorder,
-            config.trainer,
-            np.random.default_rng(config.seed),
-        )
-        logger.info("best: epoch %d, dev F1 %.2f", outcome.best_epoch, 100 * outcome.best_f1)
-        load_weights(tagger, run / "checkpoints" / "best")
-        reports = [score_dev()]
-        if config.test:
-            batcher = Batcher(load_split(config.data, "test"), vocabulary, with_tags=False)
-            reports.append(score(tagger, vocabulary, batcher, "test", decode_tokens))
-        for report in reports:
-            write_report(report, run / "evaluation" / report.split)
-            tracker.log_report(report)
-            console.print(table(report))
-    finally:
-        recorder.close()
-    console.print(f"some sentences of {reports[-1].split}, as tagged:")
-    for tokens, tags in _examples(reports[-1]):
-        console.print("  " + marked(tokens, tags), markup=False, highlight=False, soft_wrap=True)
+    Trainer(
+        tagger,
+        parts.optimisation,
+        Batcher(parts.train, vocabulary, with_tags=True),
+        lambda: score(tagger, vocabulary, dev, "dev", config.trainer.decode_tokens),
+        save,
+        recorder,
+        config.trainer,
+        np.random.default_rng(config.seed),
+    ).fit()
 
 
-def _examples(report: Report) -> list[tuple[list[str], list[str]]]:
-    """Evenly spaced sentences of which the model found something in."""
+def _score(config: DictConfig, parts: _Parts, run: Path) -> list[Report]:
+    """The best checkpoint on dev, and once on test if that was asked for."""
+    tagger, vocabulary = parts.tagger, parts.vocabulary
+    load_weights(tagger, run / "checkpoints" / "best")
+    corpora = {"dev": parts.dev}
+    if config.test:
+        corpora["test"] = load_split(config.data, "test")
+    reports = []
+    for split, corpus in corpora.items():
+        batcher = Batcher(corpus, vocabulary, with_tags=False)
+        reports.append(score(tagger, vocabulary, batcher, split, config.trainer.decode_tokens))
+        write_report(reports[-1], run / "evaluation" / split)
+    return reports
+
+
+def _show(report: Report, console: Console) -> None:
+    """The table, and evenly spaced sentences in which the model found something."""
+    console.print(table(report))
     found = [
-        (list(tokens), list(tags))
+        marked(tokens, tags)
         for tokens, tags in zip(report.tokens, report.predicted, strict=True)
         if any(tag != "O" for tag in tags) and len(tokens) <= 30
     ]
-    return found[:: max(1, len(found) // _EXAMPLES)][:_EXAMPLES]
+    console.print(f"some sentences of {report.split}, as tagged:")
+    for sentence in found[:: max(1, len(found) // _EXAMPLES)][:_EXAMPLES]:
+        console.print("  " + sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str | None) -> str | None:
+def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str) -> str:
     """Put word vectors from a file into the word table; returns what to say about it."""
-    if path is None:
-        return None
     words = next((m for m in tagger.modules() if isinstance(m, Words)), None)
     if words is None:
         raise ValueError("data.vectors: the model has no word embedder to put them in")
@@ -150,23 +162,11 @@ def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str | None) -> s
     )
 
 
-def _describe(train: Corpus, dev: Corpus, tagger: Tagger, coverage: str | None) -> None:
-    for name, corpus in (("train", train), ("dev", dev)):
-        logger.info("%s: %d sentences, %d tokens", name, len(corpus), len(corpus.tokens))
-    logger.info("labels: %s", " ".join(sorted(train.labels)))
-    if missing := dev.labels - train.labels:
-        logger.warning("labels of dev that train lacks, all missed: %s", " ".join(sorted(missing)))
-    if coverage:
-        logger.info(coverage)
-    logger.info("%d parameters", sum(p.numel() for p in tagger.parameters()))
-
-
 def _git_commit() -> str | None:
     command = ["git", "rev-parse", "HEAD"]
+    here = Path(__file__).parent
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=Path(__file__).parent, timeout=5
-        )
+        done = subprocess.run(command, capture_output=True, text=True, cwd=here, timeout=5)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None

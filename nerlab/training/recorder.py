@@ -36,8 +36,9 @@ class Recorder:
         self._tracker.log({"epoch": epoch, **metrics}, step)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file and end the tracker's run."""
         self._file.close()
+        self._tracker.finish()
 
     @contextmanager
     def progress(self, epochs: int) -> Iterator["ProgressBar"]:

@@ -192,7 +192,7 @@ def _build_optimizers(
         optimizers.append(torch.optim.SparseAdam(rows, lr=config.learning_rate))
     if config.optimizer is Optimizer.sgd:
         optimizers.append(
-            torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+            torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
         )
     else:
         method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW

@@ -31,7 +31,7 @@ from nerlab.data.load import load_split
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
 from nerlab.models.build import build_tagger
-from nerlab.models.scoring import decode
+from nerlab.models.decoding import decode
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimisation import Optimisation
 

@@ -66,9 +66,9 @@ def _class_of(character: str) -> str:
 _CLASSES = _Classes()
 _TOKEN = re.compile(
     r"""
-      d+ (?: [-.,:/]? d+ )* (?: -? [am][amd]* )*  # numbers, also 1990s and 20-year-old
-    | a\. (?: a\. )+                              # U.N.
-    | @? [am] [amd]* (?: [-'] [amd]+ )*           # words, hashtags, handles
+      d+ (?: [-.,:/]? d+ )* (?: -? [am][amd]* )* (?: ' a+ )?  # numbers, also 1990s and 20-year-old
+    | a\. (?: a\. )+ (?: ' a+ )?                              # U.N.
+    | @? [am] [amdz]* (?: [-'] [amdz]+ )*           # words, hashtags, handles
     | c m*
     | [e] k* (?: zk* [ea] k* )*                   # emoji, with skin tone and joined ones
     | ff
@@ -82,7 +82,24 @@ _TERMINAL = re.compile(r"[.!?…。！？｡؟।॥։።၊။]+")
 _CLOSING = re.compile(r"[\"'”’»)\]}」』）】]+")
 _NO_SPACE_AFTER = "。！？｡"
 _ABBREVIATIONS = frozenset(
-    ["Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Gen", "Sen", "Gov", "Lt", "Col", "Capt", "Rev", "No"]
+    [
+        "Mr",
+        "Mrs",
+        "Ms",
+        "Dr",
+        "Prof",
+        "St",
+        "Gen",
+        "Sen",
+        "Gov",
+        "Lt",
+        "Col",
+        "Capt",
+        "Sgt",
+        "Rev",
+        "No",
+        "vs",
+    ]
 )
 
 
@@ -126,7 +143,7 @@ def _is_boundary(text: str, sentence: list[Token], token: Token) -> bool:
     while last > 0 and _CLOSING.fullmatch(sentence[last].text):
         last -= 1
     final = sentence[last].text
-    closes = not gap and _CLOSING.fullmatch(token.text)
+    closes = not gap and (_CLOSING.fullmatch(token.text) or _TERMINAL.fullmatch(token.text))
     if closes or not _TERMINAL.fullmatch(final):
         return False
     if final == "." and last > 0 and _is_abbreviation(sentence[last - 1].text):

@@ -92,25 +92,57 @@ class Batcher:
         return replace(batch, words=batch.words.masked_fill(dropped & rare, UNKNOWN))
 
     def sorted_batches(self, batch_tokens: int) -> Iterator[Batch]:
-        """Every sentence once, from the shortest to the longest: for decoding."""
-        order = np.argsort(self.corpus.lengths, kind="stable")
-        for group in _cut(order, self.corpus.lengths, batch_tokens):
+        """Every sentence once, from the shortest to the longest."""
+        for group in self.sorted_groups(batch_tokens):
             yield self.collate(group)
+
+    def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
+        """The sentences of each of :meth:`sorted_batches`."""
+        order = np.argsort(self.corpus.lengths, kind="stable")
+        return _cut(order, self.corpus.lengths, batch_tokens)
+
+    def distinct_batches(self, batch_tokens: int) -> Iterator[tuple[np.ndarray, Batch]]:
+        """Every distinct token once, as a sentence by itself, from the shortest to the longest.
+
+        Yields the tokens of a batch, ``(B,)`` into the lexicon, with it.
+        """
+        order = np.argsort(self._word_lengths, kind="stable")
+        for first in range(0, len(order), batch_tokens):
+            distinct = order[first : first + batch_tokens]
+            ones = torch.ones(len(distinct), dtype=torch.long)
+            yield (
+                distinct,
+                Batch(
+                    words=torch.from_numpy(self._words[distinct])[:, None],
+                    characters=torch.from_numpy(self._characters_of(distinct)),
+                    character_index=torch.arange(len(distinct))[:, None],
+                    tags=None,
+                    lengths=ones,
+                    sentence_ids=torch.arange(len(distinct)),
+                    document_ids=torch.zeros_like(ones),
+                ),
+            )
+
+    def positions(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the tokens of some sentences lie in the corpus ``(B, T)``, and which of these
+        places are tokens of theirs, not padding ``(B, T)``."""
+        lengths = self.corpus.lengths[sentences]
+        steps = np.arange(lengths.max())
+        mask = steps < lengths[:, None]
+        return self.corpus.offsets[sentences][:, None] + steps, mask
 
     def collate(self, sentences: np.ndarray) -> Batch:
         """The batch of some sentences ``(B,)``, in their order."""
         corpus = self.corpus
-        lengths = corpus.lengths[sentences]
-        steps = np.arange(lengths.max())
-        mask = steps < lengths[:, None]  # (B, T)
-        flat = (corpus.offsets[sentences][:, None] + steps)[mask]
+        positions, mask = self.positions(sentences)
+        flat = positions[mask]
         distinct, inverse = np.unique(corpus.tokens[flat], return_inverse=True)
         return Batch(
             words=_padded(self._words[distinct][inverse], mask),
             characters=torch.from_numpy(self._characters_of(distinct)),
             character_index=_padded(inverse, mask),
             tags=None if self._tags is None else _padded(self._tags[flat], mask),
-            lengths=torch.from_numpy(lengths),
+            lengths=torch.from_numpy(corpus.lengths[sentences]),
             sentence_ids=torch.from_numpy(sentences.astype(np.int64)),
             document_ids=torch.from_numpy(corpus.documents[sentences].astype(np.int64)),
         )

@@ -1,6 +1,7 @@
 """A corpus as flat arrays: no Python object a token, so it is small and fast to batch."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,8 +63,8 @@ class Corpus:
     def digest(self) -> str:
         """SHA-256 of tokens, tags and borders: equal for equal data, whatever the file format."""
         state = hashlib.sha256()
-        for strings in (self.lexicon, self.tag_names):
-            state.update("\0".join(strings).encode("utf-8", "surrogatepass"))
+        strings = json.dumps([self.lexicon, self.tag_names])
+        state.update(strings.encode())
         for array in (self.tokens, self.tags, self.offsets):
             state.update(array.tobytes())
         return state.hexdigest()

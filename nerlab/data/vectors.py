@@ -1,7 +1,9 @@
 """Word vectors in the text format of GloVe: a word and its numbers a line."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -38,7 +40,7 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
     found: dict[int, np.ndarray] = {}
     exact: set[int] = set()
     with open(path, encoding="utf-8") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in _lines(file, path):
             word, _, numbers = line.rstrip("\n").rstrip(" ").partition(" ")
             if number == 1 and word.isdigit() and numbers.isdigit():
                 continue  # word2vec's header: how many, how wide
@@ -55,6 +57,13 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
     ids = np.array(sorted(found), dtype=np.int64)
     values = np.stack([found[i] for i in ids]) if found else np.zeros((0, dim), dtype=np.float32)
     return WordVectors(ids + first_id, values, len(exact))
+
+
+def _lines(file: TextIO, path: str | Path) -> Iterator[tuple[int, str]]:
+    try:
+        yield from enumerate(file, start=1)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not UTF-8; expected a text file of vectors, unpacked") from None
 
 
 def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:

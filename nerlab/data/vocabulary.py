@@ -101,7 +101,7 @@ class Vocabulary:
     def from_json(cls, path: Path) -> "Vocabulary":
         """Read what :meth:`to_json` gave; ``ValueError`` says what of it is missing or broken."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
             return cls(
                 words=tuple(data["words"]),
                 characters=tuple(data["characters"]),

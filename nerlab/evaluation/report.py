@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from nerlab.evaluation.spans import (
@@ -87,7 +88,9 @@ def table(report: Report) -> Table:
     rows += [("all", report.counts.score()), ("all, strict", report.strict)]
     for name, score in rows:
         numbers = [f"{100 * value:.2f}" for value in score[:3]]
-        result.add_row(name, *numbers, str(score.support), style="bold" if name == "all" else None)
+        result.add_row(
+            escape(name), *numbers, str(score.support), style="bold" if name == "all" else None
+        )
     return result
 
 

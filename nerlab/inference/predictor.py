@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
 from nerlab.models.checkpoint import Checkpoint, load_checkpoint
+from nerlab.models.decoding import run
 from nerlab.tags import OUTSIDE, spans_of
 from nerlab.text import Token, sentences
 
@@ -53,7 +53,6 @@ class Predictor:
         self._vocabulary = checkpoint.vocabulary
         self._names = checkpoint.vocabulary.tags
         self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
-        self._device = next(checkpoint.tagger.parameters()).device
 
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
         """The entities of each text, in the order of the text."""
@@ -99,15 +98,14 @@ class Predictor:
         )
         results: list[TaggedSentence | None] = [None] * len(split)
         batcher = Batcher(corpus, self._vocabulary, with_tags=False)
-        with torch.inference_mode():
-            for batch in batcher.sorted_batches(self._batch_tokens):
-                scored = self._tagger.decode_scored(batch.to(self._device))
-                tags, marginals, conditionals = (values.cpu().numpy() for values in scored)
-                for row, index in enumerate(batch.sentence_ids.tolist()):
-                    text, tokens = split[index]
-                    names = [self._names[tag] for tag in tags[row, : len(tokens)]]
-                    entities = _entities(text, tokens, names, marginals[row], conditionals[row])
-                    results[index] = TaggedSentence(tokens, names, entities)
+        scored = run(self._tagger, batcher, self._batch_tokens, self._tagger.decode_scored)
+        for indices, values in scored:
+            tags, marginals, conditionals = (value.cpu().numpy() for value in values)
+            for row, index in enumerate(indices.tolist()):
+                text, tokens = split[index]
+                names = [self._names[tag] for tag in tags[row, : len(tokens)]]
+                entities = _entities(text, tokens, names, marginals[row], conditionals[row])
+                results[index] = TaggedSentence(tokens, names, entities)
         return [result for result in results if result is not None]
 
 

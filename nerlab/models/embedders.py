@@ -13,9 +13,14 @@ from nerlab.modules.character_cnn import CharacterCNN
 
 
 class Embedder(Protocol):
-    """The contract; ``output_dim`` is known once it is built."""
+    """The contract.
+
+    ``output_dim`` is known once it is built. ``context_free`` says that the vector of a token
+    depends on that token alone; then decoding embeds every distinct token once.
+    """
 
     output_dim: int
+    context_free: bool
 
     def __call__(self, batch: Batch) -> Tensor:
         """The vectors ``(B, T, output_dim)``."""
@@ -29,6 +34,8 @@ class Words(nn.Module):
         vocabulary: gives the number of words.
         dim: width of the vectors.
     """
+
+    context_free = True
 
     def __init__(self, vocabulary: Vocabulary, dim: int) -> None:
         super().__init__()
@@ -53,6 +60,8 @@ class Characters(nn.Module):
         filters: filters of each width.
         widths: filter widths.
     """
+
+    context_free = True
 
     def __init__(
         self, vocabulary: Vocabulary, dim: int, filters: int, widths: Sequence[int]
@@ -80,6 +89,8 @@ class Concatenation(nn.Module):
         built = {name: part(vocabulary=vocabulary) for name, part in parts.items()}
         self.parts = nn.ModuleDict(built)
         self.output_dim = sum(int(part.output_dim) for part in built.values())
+
+        self.context_free = all(part.context_free for part in built.values())
 
     def forward(self, batch: Batch) -> Tensor:
         """The parts' vectors one behind the other ``(B, T, output_dim)``."""

@@ -1,30 +1,10 @@
-"""Decode a corpus, and score what came out."""
-
-import numpy as np
-import torch
+"""Score a tagger on a corpus."""
 
 from nerlab.data.batch import Batcher
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import Report, make_report
+from nerlab.models.decoding import decode
 from nerlab.models.tagger import Tagger
-
-
-def decode(tagger: Tagger, batcher: Batcher, batch_tokens: int) -> np.ndarray:
-    """The predicted tag id ``(N,)`` of every token of the batcher's corpus, in its order."""
-    device = next(tagger.parameters()).device
-    corpus = batcher.corpus
-    tags = np.zeros(len(corpus.tokens), dtype=np.int64)
-    was_training = tagger.training
-    tagger.eval()
-    with torch.inference_mode():
-        for batch in batcher.sorted_batches(batch_tokens):
-            predicted = tagger.decode(batch.to(device)).cpu().numpy()  # (B, T)
-            sentences = batch.sentence_ids.numpy()
-            steps = np.arange(predicted.shape[1])
-            mask = steps < corpus.lengths[sentences][:, None]
-            tags[(corpus.offsets[sentences][:, None] + steps)[mask]] = predicted[mask]
-    tagger.train(was_training)
-    return tags
 
 
 def score(

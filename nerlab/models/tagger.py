@@ -58,8 +58,11 @@ class Tagger(nn.Module):
 
     def emissions(self, batch: Batch) -> Tensor:
         """The score of each tag at each token ``(B, T, K)``."""
-        x = self.dropout(self.embedder(batch))
-        x = self.dropout(self.encoder(x, batch.lengths))
+        return self.emissions_of(self.embedder(batch), batch.lengths)
+
+    def emissions_of(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The same from what the embedder made, ``x (B, T, D)``."""
+        x = self.dropout(self.encoder(self.dropout(x), lengths))
         scores: Tensor = self.linear(x)
         return scores
 
@@ -74,15 +77,14 @@ class Tagger(nn.Module):
         """The tags ``(B, T)``, 0 beyond a length."""
         return self.decoder.decode(self.emissions(batch), batch.lengths)
 
-    def decode_scored(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    def decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``.
 
         The tags from s to e have the log-probability
         ``log p(y_s) + Σ_{s<t≤e} log p(y_t | y_{t-1})``; an IOBES span has that of its tags.
         """
-        emissions = self.emissions(batch)
-        tags = self.decoder.decode(emissions, batch.lengths)
-        return tags, *self.decoder.path_log_probabilities(emissions, batch.lengths, tags)
+        tags = self.decoder.decode(emissions, lengths)
+        return tags, *self.decoder.path_log_probabilities(emissions, lengths, tags)
 
     def marginals(self, batch: Batch) -> Tensor:
         """The probability of each tag at each token ``(B, T, K)``, 0 beyond a length."""

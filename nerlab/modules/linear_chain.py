@@ -20,9 +20,11 @@ and the marginals are ``p(y_t = j) ∝ (α_{t-1} A)(j) β_t(j)``, those of pairs
 On the CPU both recursions run at once, β over the sentence reversed, as one batched matrix
 product a step in float64, each message rescaled (Rabiner 1989); the gradient is taken in closed
 form, so no graph over the steps is kept. Rescaling cannot hold the scores of tags that never
-meet and drift apart without end. The two recursions give a different Z then, and the batch (none,
-as a rule) is done again in log space. On other devices log space is used throughout, because the
-check would have to wait for the device.
+meet and drift apart without end: what is too small is lost. Forward, everything is therefore
+raised to a floor, which makes Z too large if anything was lost; backward it is not, which makes Z
+too small. Where the two agree both are right; where they do not, the batch (none, as a rule) is
+done again in log space. On other devices log space is used throughout, because the check would
+have to wait for the device.
 """
 
 from typing import Any, NamedTuple
@@ -31,6 +33,7 @@ import torch
 from torch import Tensor
 
 _DISAGREEMENT = 1e-9
+_FLOOR = 1e-100  # the product of three is still a normal number
 
 
 class _Scaled(NamedTuple):
@@ -56,7 +59,8 @@ def log_partition(
         result: Tensor = _LogPartition.apply(emissions, transitions, start, end, lengths, scaled)
         return result
     dtype = _at_least_float32(emissions)
-    emissions, transitions, end = emissions.to(dtype), transitions.to(dtype), end.to(dtype)
+    emissions = torch.where(_mask(emissions, lengths)[..., None], emissions.to(dtype), 0.0)
+    transitions, end = transitions.to(dtype), end.to(dtype)
     _, alpha = _log_space_recursion(emissions, transitions, start.to(dtype))
     return torch.logsumexp(_at_last(alpha, lengths) + end, dim=1)
 
@@ -130,6 +134,7 @@ def path_log_probabilities(
     return marginal, torch.cat([marginal[:, :1], conditional], dim=1)
 
 
+@torch.no_grad()
 def viterbi(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
 ) -> Tensor:
@@ -142,13 +147,17 @@ def viterbi(
     emissions, transitions, start, end = (
         scores.detach().to(dtype) for scores in (emissions, transitions, start, end)
     )
-    T = emissions.shape[1]
+    B, T, K = emissions.shape
     steps = emissions.transpose(0, 1).contiguous()  # (T, B, K)
     moves = transitions[:, None, :]  # (from, 1, to)
-    scores = [start + steps[0]]
+    scores = torch.empty_like(steps)
+    scores[0] = start + steps[0]
+    ways = steps.new_empty(K, B, K)  # [from, B, to], written again at every step
     for t in range(1, T):
-        scores.append((scores[-1].t()[:, :, None] + moves).amax(0) + steps[t])
-    final = (torch.stack(scores) + end).argmax(2)  # (T, B): the best tag to end with at t
+        torch.add(scores[t - 1].t()[:, :, None], moves, out=ways)
+        torch.amax(ways, 0, out=scores[t])
+        scores[t] += steps[t]
+    final = (scores + end).argmax(2)  # (T, B): the best tag to end with at t
     onto = transitions.t().contiguous()  # row k: the scores of moving to k
     tag = final[T - 1]
     path = [tag]
@@ -176,8 +185,9 @@ class _LogPartition(torch.autograd.Function):
         return scaled.log_partition.to(_at_least_float32(emissions))
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("log_partition can be differentiated once only; create_graph=False")
         lengths, before, alpha, beta, move = ctx.saved_tensors
         joint = before * beta
         total = joint.sum(2, keepdim=True)
@@ -210,20 +220,23 @@ def _scaled_messages(
     move = torch.exp(transitions - move_peak)
     first, last = torch.exp(start - start_peak), torch.exp(end - end_peak)
 
-    moves = torch.stack([move, move.t()])
+    both[:, 0].clamp_(min=_FLOOR)
+    moves = torch.stack([move.clamp(min=_FLOOR), move.t()])
     before = emissions.new_empty(T, 2, B, K)
     after = emissions.new_empty(T, 2, B, K)
     scales = emissions.new_empty(T, 2, B, 1)
-    before[0] = torch.stack([first, last])[:, None]
+    before[0] = torch.stack([first.clamp(min=_FLOOR), last])[:, None]
     for t in range(T):
         if t:
             torch.bmm(after[t - 1], moves, out=before[t])
         torch.mul(before[t], both[t], out=after[t])
         torch.amax(after[t], 2, keepdim=True, out=scales[t])
         after[t].div_(scales[t])
+        after[t, 0].clamp_(min=_FLOOR)
 
     at_last = (lengths - 1).expand(1, 2, B)
-    to_come = torch.stack([last, first])[:, None]  # what each direction has still to meet
+    # What each direction has still to meet.
+    to_come = torch.stack([last.clamp(min=_FLOOR), first])[:, None]
     ending = after.gather(0, at_last[..., None].expand(1, 2, B, K)).squeeze(0)
     scale = scales.squeeze(3).log().cumsum(0).gather(0, at_last).squeeze(0)
     constant = _at_last(peak.cumsum(1), lengths) + start_peak + end_peak + move_peak * (lengths - 1)

@@ -101,9 +101,10 @@ class WeightAverage:
     def update(self) -> None:
         """Count a step."""
         self._steps += 1
-        if self._steps % _AVERAGE_EVERY == 0:
+        interval = 1 if self._steps < _AVERAGE_EVERY else _AVERAGE_EVERY
+        if self._steps % interval == 0:
             decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-            torch._foreach_lerp_(self._averages, self._weights, 1 - decay**_AVERAGE_EVERY)
+            torch._foreach_lerp_(self._averages, self._weights, 1 - decay**interval)
 
     def swap(self) -> None:
         """Exchange weights and averages."""
@@ -179,13 +180,15 @@ def _build_optimizers(
         table.sparse = lazy
     rows = [table.weight for table in tables if table.weight.requires_grad]
     in_tables = {id(weight) for weight in rows}
-    rest = [p for p in tagger.parameters() if p.requires_grad and id(p) not in in_tables]
+    decayed: list[Tensor] = []
+    spared: list[Tensor] = [] if lazy else list(rows)
+    for name, parameter in tagger.named_parameters():
+        if parameter.requires_grad and id(parameter) not in in_tables:
+            matrix = parameter.dim() > 1 and not name.endswith("embedding")
+            (decayed if matrix else spared).append(parameter)
     groups = [
-        {"params": [p for p in rest if p.dim() > 1], "weight_decay": config.weight_decay},
-        {
-            "params": [p for p in rest if p.dim() <= 1] + ([] if lazy else rows),
-            "weight_decay": 0.0,
-        },
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
     ]
     optimizers: list[torch.optim.Optimizer] = []
     if lazy and rows:

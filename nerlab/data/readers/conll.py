@@ -1,5 +1,6 @@
 """CoNLL columns: a token a line, its tag in one of the columns, a blank line between sentences."""
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,27 +64,29 @@ def _lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends; only ``\\n``, ``\\r\\n`` and ``\\r`` end a line."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
     with open(path, encoding=encoding) as file:
-        number = 0
         try:
             for number, line in enumerate(file, start=1):
                 yield number, line.strip("\r\n")
         except UnicodeDecodeError as error:
             raise ValueError(
-                f"{path}:{_undecodable_line(path, encoding, number)}: byte "
-                f"0x{error.object[error.start]:02x} is not {error.encoding}; set "
+                f"{path}:{_undecodable_line(path, encoding)}: byte "
+                f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')}; set "
                 "data.reader.encoding to the encoding of the file (cp1252, say)"
             ) from None
+        except UnicodeError as error:  # UTF-16 without its mark
+            raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
 
 
-def _undecodable_line(path: str | Path, encoding: str, decoded: int) -> int:
-    """The decoder reads ahead in blocks: find the line itself, one after ``decoded``."""
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            if number <= decoded:
-                continue
-            try:
-                line.decode(encoding)
-            except UnicodeDecodeError:
-                return number
-    return decoded + 1
+def _undecodable_line(path: str | Path, encoding: str) -> int:
+    """The decoder reads ahead in blocks: decode up to the byte and count."""
+    try:
+        Path(path).read_bytes().decode(encoding)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(encoding, "ignore")
+        return before.count("\n") + before.replace("\r\n", "\n").count("\r") + 1
+    raise AssertionError("the file changed while it was read")

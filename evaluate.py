@@ -17,7 +17,7 @@ def main(config: DictConfig) -> None:
         if report.unknown_labels:
             missed = " ".join(report.unknown_labels)
             console.print(f"labels that the model does not know, all missed: {missed}")
-        console.print(f"written: {directory}", soft_wrap=True)
+        console.print(f"written: {directory}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -45,7 +45,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         def job(config: DictConfig) -> None:
             try:
                 main(config)
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, OmegaConfBaseException) as error:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
                     raise  # Hydra goes on with the next job and fails at the end
                 fail(error)
@@ -78,13 +78,15 @@ def quote_free_text(argument: str) -> str:
     if value[:1] in ("'", '"'):
         try:
             parsed = OverridesParser.create().parse_override(argument)
+            raw = parsed._value
+            parts = raw.list if isinstance(raw, ChoiceSweep) else [raw]
         except HydraException:
             pass
         else:
-            if isinstance(parsed.value(), QuotedString) or parsed.is_sweep_override():
+            if all(isinstance(part, QuotedString) for part in parts):
                 return argument
     # A backslash counts only before a quote and at the end; ${ would be a reference.
-    value = re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
     value = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
     return f"{key}='{value}'"
 

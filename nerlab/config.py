@@ -4,13 +4,14 @@ The YAML files in ``conf/`` hold every default. The dataclasses here hold the ty
 wrong type or an unknown key fails when the configuration is composed, before anything is loaded.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
 
+from hydra._internal.utils import _locate
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_object
 from hydra.utils import instantiate as _hydra_instantiate
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -93,6 +94,31 @@ class TrainerConfig:
     decode_tokens: int = MISSING
 
 
+_RANGES = {
+    "epochs": (1, math.inf),
+    "batch_tokens": (1, math.inf),
+    "accumulate": (1, math.inf),
+    "rare_word_dropout": (0, 1),
+    "learning_rate": (0, math.inf),
+    "momentum": (0, 1),
+    "weight_decay": (0, math.inf),
+    "warmup": (0, 1),
+    "clip_norm": (0, math.inf),
+    "ema": (0, 1),
+    "log_every": (1, math.inf),
+    "decode_tokens": (1, math.inf),
+}
+
+
+def check_trainer(config: TrainerConfig) -> None:
+    """Raise ``ValueError`` at the first number that makes no sense."""
+    for name, (low, high) in _RANGES.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            limit = f"at least {low}" if high == math.inf else f"{low} to {high}"
+            raise ValueError(f"trainer.{name}={value}: expected {limit}")
+
+
 def register_schemas() -> None:
     """Make the schemas known to Hydra as ``data/schema`` and ``trainer/schema``."""
     store = ConfigStore.instance()
@@ -109,8 +135,8 @@ def instantiate(node: DictConfig) -> Any:
     Raises:
         ValueError: a ``_target_`` does not exist, is not nerlab's own, or refuses its arguments.
     """
-    for target in _targets(node):
-        _check_target(target)
+    for target, partial in _targets(node):
+        _check_target(target, partial)
     try:
         return _hydra_instantiate(node, _convert_="all")
     except Exception as error:
@@ -118,10 +144,10 @@ def instantiate(node: DictConfig) -> Any:
         raise ValueError(f"{node.get('_target_')}: {cause}") from error
 
 
-def _targets(node: Any) -> Iterator[str]:
+def _targets(node: Any) -> Iterator[tuple[str, bool]]:
     if isinstance(node, DictConfig):
         if "_target_" in node:
-            yield str(node["_target_"])
+            yield str(node["_target_"]), bool(node.get("_partial_"))
         for key in node:
             yield from _targets(node[key])
     elif isinstance(node, ListConfig):
@@ -129,17 +155,19 @@ def _targets(node: Any) -> Iterator[str]:
             yield from _targets(item)
 
 
-def _check_target(target: str) -> None:
+def _check_target(target: str, partial: bool) -> None:
     refusal = f"_target_ {target!r}: only what package {_OWN_PACKAGE} defines may be named"
     if not target.startswith(_OWN_PACKAGE + "."):
         raise ValueError(refusal)
     try:
-        found = get_object(target)
+        found = _locate(target)
     except Exception as error:
         reason = str(error.__cause__ or error).splitlines()[0]
         raise ValueError(f"_target_ {target!r} cannot be found: {reason}") from None
     # A module's imports are attributes too: nerlab.x.os.system is not nerlab's.
-    if not str(getattr(found, "__module__", "")).startswith(_OWN_PACKAGE + "."):
+    own = str(getattr(found, "__module__", "")).startswith(_OWN_PACKAGE + ".")
+    # And a function of nerlab's may be handed on, but not be called.
+    if not own or not (isinstance(found, type) or partial):
         raise ValueError(refusal)
 
 

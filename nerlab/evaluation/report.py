@@ -79,7 +79,7 @@ def metrics(report: Report) -> dict[str, Any]:
 
 def table(report: Report) -> Table:
     """Precision, recall and F1 in percent, a row a type."""
-    title = f"{report.split}: {len(report.tokens)} sentences"
+    title = f"{escape(report.split)}: {len(report.tokens)} sentences"
     result = Table(title=title, title_justify="left", box=None, pad_edge=False)
     result.add_column("type")
     for name in ("precision", "recall", "F1", "entities"):

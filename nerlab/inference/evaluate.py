@@ -40,7 +40,8 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
 
 def _files(data: DataConfig, split: str, path: str | None) -> list[tuple[str, Path]]:
     if path is not None:
-        return [(Path(path).stem, Path(path))]
+        stem = Path(path).stem
+        return [(f"file-{stem}" if stem in SPLITS else stem, Path(path))]
     if split != "all":
         return [(split, split_path(data, split))]
     named = [name for name in SPLITS if getattr(data, name) is not None]

@@ -43,7 +43,7 @@ def _lines(source: str) -> Iterator[str]:
                     f"{source}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the "
                     "file to UTF-8 (iconv -f cp1252 -t utf-8, say)"
                 ) from None
-            yield line.rstrip("\r\n")
+            yield line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
 
 
 @contextmanager

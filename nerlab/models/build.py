@@ -1,5 +1,8 @@
 """A tagger from its configuration and a vocabulary."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from omegaconf import DictConfig
 
@@ -14,8 +17,24 @@ def build_tagger(model: DictConfig, vocabulary: Vocabulary) -> Tagger:
 
     Sizes are passed from part to part; none stands in the configuration.
     """
-    embedder = instantiate(model.embedder)(vocabulary=vocabulary)
-    encoder = instantiate(model.encoder)(input_dim=embedder.output_dim)
-    constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
-    decoder = instantiate(model.decoder)(*constraints)
+    if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
+        raise ValueError(f"model.{min(missing)}: missing")
+    if not 0 <= model.dropout < 1:
+        raise ValueError(f"model.dropout={model.dropout}: expected 0 <= dropout < 1")
+    with _blaming("model.embedder"):
+        embedder = instantiate(model.embedder)(vocabulary=vocabulary)
+    with _blaming("model.encoder"):
+        encoder = instantiate(model.encoder)(input_dim=embedder.output_dim)
+    with _blaming("model.decoder"):
+        constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
+        decoder = instantiate(model.decoder)(*constraints)
     return Tagger(embedder, encoder, decoder, len(vocabulary.tags), model.dropout)
+
+
+@contextmanager
+def _blaming(section: str) -> Iterator[None]:
+    """A part that refuses what its section says is the configuration's fault."""
+    try:
+        yield
+    except (TypeError, RuntimeError, AttributeError) as error:
+        raise ValueError(f"{section}: {' '.join(str(error).split())}") from error

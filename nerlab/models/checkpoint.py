@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from yaml import YAMLError
 
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.models.build import build_tagger
@@ -60,15 +61,29 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
     Raises:
         ValueError: there is none, a file of it is broken, or it is of another version.
     """
-    directory = find_checkpoint(Path(path))
-    config = OmegaConf.load(directory / _CONFIG)
-    if not isinstance(config, DictConfig) or "model" not in config:
-        raise ValueError(f"{directory / _CONFIG}: expected the configuration of a run")
+    directory = find_checkpoint(Path(path).absolute())
+    config = _load_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
-    tagger = build_tagger(config.model, vocabulary)
+    try:
+        tagger = build_tagger(config.model, vocabulary)
+    except ValueError as error:
+        raise ValueError(f"{directory / _CONFIG}: {error}") from None
     load_weights(tagger, directory)
     run = directory.parent.parent if directory.parent.name == "checkpoints" else directory
     return Checkpoint(tagger.to(device).eval(), vocabulary, config, run)
+
+
+def _load_config(path: Path) -> DictConfig:
+    try:
+        config = OmegaConf.load(path)
+    except (YAMLError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: broken file ({' '.join(str(error).split())})") from None
+    sections = ("model", "data", "trainer")
+    if not isinstance(config, DictConfig) or not all(
+        isinstance(config.get(name), DictConfig) for name in sections
+    ):
+        raise ValueError(f"{path}: expected the configuration of a run")
+    return config
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -11,10 +11,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import instantiate, to_plain
+from nerlab.config import check_trainer, instantiate, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
-from nerlab.data.load import load_split, split_path
+from nerlab.data.load import load_split
 from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
@@ -39,6 +39,7 @@ class _Parts(NamedTuple):
 
     train: Corpus
     dev: Corpus
+    test: Corpus | None
     vocabulary: Vocabulary
     tagger: Tagger
     optimisation: Optimisation
@@ -71,9 +72,9 @@ def run_experiment(config: DictConfig) -> Path:
 
 
 def _prepare(config: DictConfig) -> _Parts:
+    check_trainer(config.trainer)
     device = choose_device(config.device)
-    if config.test:
-        split_path(config.data, "test")
+    test = load_split(config.data, "test") if config.test else None
     train, dev = load_split(config.data, "train"), load_split(config.data, "dev")
     vocabulary = build_vocabulary(
         train.token_counts(),
@@ -96,7 +97,7 @@ def _prepare(config: DictConfig) -> _Parts:
         remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
     remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
     optimisation = Optimisation(tagger.to(device), config.trainer, device)
-    return _Parts(train, dev, vocabulary, tagger, optimisation, remarks)
+    return _Parts(train, dev, test, vocabulary, tagger, optimisation, remarks)
 
 
 def _train(config: DictConfig, parts: _Parts, run: Path, recorder: Recorder) -> None:
@@ -124,11 +125,10 @@ def _score(config: DictConfig, parts: _Parts, run: Path) -> list[Report]:
     """The best checkpoint on dev, and once on test if that was asked for."""
     tagger, vocabulary = parts.tagger, parts.vocabulary
     load_weights(tagger, run / "checkpoints" / "best")
-    corpora = {"dev": parts.dev}
-    if config.test:
-        corpora["test"] = load_split(config.data, "test")
     reports = []
-    for split, corpus in corpora.items():
+    for split, corpus in (("dev", parts.dev), ("test", parts.test)):
+        if corpus is None:
+            continue
         batcher = Batcher(corpus, vocabulary, with_tags=False)
         reports.append(score(tagger, vocabulary, batcher, split, config.trainer.decode_tokens))
         write_report(reports[-1], run / "evaluation" / split)

@@ -13,6 +13,7 @@ from nerlab.evaluation.report import Report, marked
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
 _PATIENCE = 60.0  # seconds that the end of a run waits for wandb
+_chosen: dict[str, str] = {}  # variables of the environment that an earlier run of ours has set
 
 
 class WandbTracker:
@@ -93,7 +94,9 @@ def _start(
     folder.mkdir(exist_ok=True)
     # wandb keeps a cache and settings in the home directory unless told otherwise.
     for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
-        os.environ.setdefault(f"WANDB_{kind}_DIR", str(folder))
+        variable = f"WANDB_{kind}_DIR"
+        if os.environ.get(variable) in (None, _chosen.get(variable)):
+            _chosen[variable] = os.environ[variable] = str(folder)
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 

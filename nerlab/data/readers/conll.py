@@ -26,6 +26,14 @@ def read(path: str | Path, token_column: int, tag_column: int, encoding: str) ->
     Raises:
         ValueError: a line has too few columns, a byte does not decode, or nothing is there.
     """
+    if not isinstance(token_column, int) or not isinstance(tag_column, int):
+        raise ValueError(
+            f"data.reader: expected column numbers, found {token_column!r} and {tag_column!r}"
+        )
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
     needed = max(_columns_for(token_column), _columns_for(tag_column), 2)
     tokens: list[str] = []
     tags: list[str] = []
@@ -64,10 +72,6 @@ def _lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
     """Numbered lines without their ends; only ``\\n``, ``\\r\\n`` and ``\\r`` end a line."""
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
-    try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
     with open(path, encoding=encoding) as file:
         try:
             for number, line in enumerate(file, start=1):

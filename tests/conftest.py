@@ -1,0 +1,145 @@
+"""What the tests share: a tiny corpus, a tagger trained on it once, the scripts as functions."""
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import product
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+import torch
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL_MODEL = (
+    "data=conll",
+    "data.test=test.conll",
+    "tracker=none",
+    "model.embedder.parts.words.dim=16",
+    "model.embedder.parts.characters.dim=8",
+    "model.embedder.parts.characters.filters=8",
+    "model.encoder.hidden_dim=32",
+    "trainer.learning_rate=0.02",
+    "trainer.batch_tokens=100",
+    "trainer.log_every=4",
+    "trainer.epochs=6",
+    "model.dropout=0.2",
+)
+
+settings.register_profile("nerlab", deadline=None)
+settings.load_profile("nerlab")
+torch.set_num_threads(1)
+
+
+class Result(NamedTuple):
+    """What a script left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clean_environment() -> Iterator[None]:
+    """Nothing of the person who runs the tests gets into them: no key, no mode, no home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith(("WANDB_", "HYDRA_")):
+                patch.delenv(name)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train, dev and test in IOB2 columns, simple enough to be learned in seconds."""
+    folder = tmp_path_factory.mktemp("corpus")
+    people = ("Anna Smith", "Omar", "Li Wei", "Aygün Əliyeva", "محمد", "Tom")
+    places = (
+        "Berlin",
+        "Paris",
+        "Bakı",
+        "北京",
+        "القاهرة",
+        "New York",
+        "Rome",
+        "Oslo",
+        "Lima",
+        "Riga",
+    )
+    sentences = [
+        (person, "flew", "to", place, ".") if i % 2 else ("In", place, person, "met", "Eve", ".")
+        for i, (person, place) in enumerate(product(people, places))
+    ]
+    # Every third sentence of dev and test is in train as well.
+    splits = {"train": sentences[::3] + sentences[1::3], "dev": sentences[2::3] + sentences[:6]}
+    for split, chosen in {**splits, "test": splits["dev"][::2]}.items():
+        labels = dict.fromkeys((*people, "Eve"), "PER") | dict.fromkeys(places, "LOC")
+        text = "-DOCSTART- O\n\n" + "\n".join(_columns(s, labels) for s in chosen)
+        (folder / f"{split}.conll").write_text(text, encoding="utf-8")
+    return folder
+
+
+def _columns(sentence: Sequence[str], labels: dict[str, str]) -> str:
+    lines = []
+    for part in sentence:
+        for i, token in enumerate(part.split()):
+            tag = f"{'I' if i else 'B'}-{labels[part]}" if part in labels else "O"
+            lines.append(f"{token} {tag}\n")
+    return "".join(lines)
+
+
+@pytest.fixture(scope="session")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of train.py with a small model; do not write into it."""
+    directory = tmp_path_factory.mktemp("trained") / "run"
+    result = run_script("train", *SMALL_MODEL, f"data.dir={corpus}", f"run.dir={directory}")
+    assert result.status == 0, result.err
+    return directory
+
+
+def run_script(name: str, *arguments: str, stdin: bytes = b"") -> Result:
+    """Call a script of the repository in this process; what it raises comes through."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        patch.setenv("HYDRA_FULL_ERROR", "0")  # the script sets it: restore it afterwards
+        status = 0
+        try:
+            _load(name).main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+    streams = (stream.buffer for stream in (out, err))
+    written = [s.getvalue().decode() for s in streams if isinstance(s, io.BytesIO)]
+    return Result(status, *written)
+
+
+def run_process(command: Sequence[str], cwd: Path, **env: str) -> Result:
+    """Run ``python COMMAND`` as a process of its own, as a person would."""
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, **env},
+        timeout=300,
+    )
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@cache
+def _load(name: str) -> ModuleType:
+    spec = spec_from_file_location(f"script_{name}", ROOT / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,191 @@
+"""The corpus as flat arrays: nothing is lost, nothing illegal gets in, equal data is equal."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from nerlab.config import DataConfig
+from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.load import SPLITS, load_file, load_split
+from nerlab.data.sentence import Sentence
+from nerlab.tags import SCHEMES, spans_of, tags_of, to_iobes
+
+rows = st.tuples(
+    st.text(max_size=3) | st.sampled_from(["the", "\x00", "\ud800", "中"]),
+    st.sampled_from(["O", "B-X", "I-X", "S-X", "E-Y.Z", "I-Y.Z"]),
+)
+texts = st.lists(st.tuples(st.lists(rows, min_size=1, max_size=6), st.integers(0, 3)), max_size=8)
+Text = list[tuple[list[tuple[str, str]], int]]
+
+
+def sentences_of(text: Text) -> list[Sentence]:
+    """Sentences with tags that are often illegal, to be read with repair."""
+    return [Sentence([t for t, _ in part], [t for _, t in part], doc) for part, doc in text]
+
+
+def contents(corpus: Corpus) -> list[Sentence]:
+    return [
+        Sentence(corpus.sentence_tokens(i), corpus.sentence_tags(i), int(corpus.documents[i]))
+        for i in range(len(corpus))
+    ]
+
+
+def index(sentences: list[Sentence], scheme: str = "iob2", repair: bool = True) -> Corpus:
+    return build_corpus(iter(sentences), scheme, repair, "train.txt")
+
+
+@settings(max_examples=40)
+@given(texts)
+def test_sentences_come_back_with_their_tags_in_iobes(text: Text) -> None:
+    sentences = sentences_of(text)
+    corpus = index(sentences)
+    assert contents(corpus) == [
+        Sentence(s.tokens, to_iobes(s.tags, "iob2", repair=True), s.document) for s in sentences
+    ]
+    assert len(corpus) == len(sentences)
+    assert corpus.lengths.tolist() == [len(s.tokens) for s in sentences]
+
+
+@settings(max_examples=40)
+@given(texts)
+def test_counts_and_labels_are_those_counted_by_hand(text: Text) -> None:
+    sentences = sentences_of(text)
+    corpus = index(sentences)
+    tokens = [token for s in sentences for token in s.tokens]
+    counts = corpus.token_counts()
+    assert dict(counts) == Counter(tokens)
+    assert [token for token, _ in counts] == list(dict.fromkeys(tokens))
+    assert corpus.labels == {span.label for s in sentences for span in spans_of(s.tags)}
+
+
+def test_arrays_are_small_and_of_fixed_types() -> None:
+    corpus = index([Sentence(["a", "b", "a"], ["O", "O", "O"]), Sentence(["b"], ["B-X"])])
+    assert (corpus.lexicon, corpus.tag_names) == (["a", "b"], ["O", "S-X"])
+    for array, dtype, values in [
+        (corpus.tokens, np.int32, [0, 1, 0, 1]),
+        (corpus.tags, np.int32, [0, 0, 0, 1]),
+        (corpus.offsets, np.int64, [0, 3, 4]),
+        (corpus.documents, np.int32, [0, 0]),
+    ]:
+        assert array.dtype == dtype
+        assert array.tolist() == values
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_corpus_is_the_same_in_every_scheme(scheme: str) -> None:
+    spans = spans_of(["B-X", "I-X", "B-X", "O", "S-Y", "B-Y", "E-Y"])
+    original = index([Sentence(list("abcdefg"), tags_of(spans, 7, "iobes"))], "iobes", repair=False)
+    other = index([Sentence(list("abcdefg"), tags_of(spans, 7, scheme))], scheme, repair=False)
+    assert contents(other) == contents(original)
+    assert other.digest() == original.digest()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tags", "message"),
+    [
+        ("iob2", ["O", "I-X"], "train.txt:11: tag 'I-X' follows 'O', which iob2 forbids"),
+        ("iobes", ["S-X", "B-X"], "train.txt:11: tag 'B-X' ends the sentence"),
+        ("iob2", ["E-X", "O"], "train.txt:10: tag 'E-X': iob2 knows the prefixes B I"),
+        ("iob2", ["O", "X"], "train.txt:11: tag 'X' is neither"),
+    ],
+)
+def test_an_illegal_tag_is_named_with_file_line_and_remedy(
+    scheme: str, tags: list[str], message: str
+) -> None:
+    good = Sentence(["x"] * 8, ["O"] * 8, line=1)
+    with pytest.raises(ValueError, match=r"data\.scheme.*data\.repair=true") as caught:
+        index([good, Sentence(["a", "b"], tags, line=10)], scheme, repair=False)
+    assert str(caught.value).startswith(message)
+
+
+def test_with_repair_a_word_that_is_no_tag_is_named_with_the_line_of_its_sentence() -> None:
+    with pytest.raises(ValueError, match=r"^train\.txt:10: .*'PERSON' is neither"):
+        index([Sentence(["a", "b"], ["O", "PERSON"], line=10)])
+
+
+@settings(max_examples=40)
+@given(texts)
+def test_the_digest_depends_on_content_alone(text: Text) -> None:
+    corpus = index(sentences_of(text))
+    same = index([s._replace(line=99, tokens=tuple(s.tokens)) for s in sentences_of(text)])
+    assert corpus.digest() == same.digest()
+
+
+@settings(max_examples=40)
+@given(texts, texts)
+def test_different_texts_have_different_digests(left: Text, right: Text) -> None:
+    pair = [index(sentences_of(text)) for text in (left, right)]
+    texts = [[(s.tokens, s.tags) for s in contents(corpus)] for corpus in pair]
+    assert (pair[0].digest() == pair[1].digest()) == (texts[0] == texts[1])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [Sentence(["a", "b", "c"], ["O", "B-X", "B-X"])],
+        [Sentence(["a", "b"], ["O", "B-X"]), Sentence(["c", "a"], ["B-X", "O"])],
+        [Sentence(["a", "b", "c", "a"], ["O", "B-X", "O", "B-X"])],
+        [Sentence(["a", "b", "c", "a"], ["O", "B-X", "I-X", "O"])],
+        [Sentence(["a", "b", "c", "a"], ["O", "B-Y", "B-Y", "O"])],
+        [Sentence(["a", "B", "c", "a"], ["O", "B-X", "B-X", "O"])],
+        [Sentence(["a", "b", "c", "b"], ["O", "B-X", "B-X", "O"])],
+        [],
+    ],
+)
+def test_the_digest_sees_every_change(other: list[Sentence]) -> None:
+    original = index([Sentence(["a", "b", "c", "a"], ["O", "B-X", "B-X", "O"])])
+    assert index(other).digest() != original.digest()
+
+
+def test_the_digest_does_not_run_tokens_and_tags_together() -> None:
+    left = index([Sentence(["xS-A"], ["S-B"])])
+    right = index([Sentence(["x"], ["S-AS-B"])])
+    assert left.digest() != right.digest()
+
+
+def test_the_digest_leaves_out_documents() -> None:
+    corpus = index([Sentence(["a"], ["O"])])
+    assert replace(corpus, documents=np.array([7], dtype=np.int32)).digest() == corpus.digest()
+
+
+def data_config(folder: Path, **options: Any) -> Any:
+    reader = {"_target_": "nerlab.data.readers.conll.read", "_partial_": True}
+    reader |= {"token_column": 0, "tag_column": -1, "encoding": "utf-8"}
+    files = {"dir": str(folder), "train": "a", "dev": "b", "test": None, "reader": reader}
+    return OmegaConf.merge(DataConfig, files, {"scheme": "iob1", "repair": False}, options)
+
+
+def test_splits_are_the_files_that_the_configuration_names(tmp_path: Path) -> None:
+    for name in SPLITS:
+        (tmp_path / name).write_text(f"{name} I-X\nb B-X\n")
+    data = data_config(tmp_path, **{name: name for name in SPLITS})
+    for name in SPLITS:
+        expected = [Sentence([name, "b"], ["S-X", "S-X"])]
+        assert contents(load_split(data, name)) == expected
+        assert contents(load_file(data, tmp_path / name)) == expected
+
+
+def test_scheme_and_repair_are_those_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a O\na I-X\n")
+    with pytest.raises(ValueError, match=r"a:2: tag 'I-X' follows 'O', which iob2 forbids"):
+        load_split(data_config(tmp_path, scheme="iob2"), "train")
+    for options in ({"scheme": "iob1"}, {"scheme": "iob2", "repair": True}):
+        corpus = load_split(data_config(tmp_path, **options), "train")
+        assert contents(corpus) == [Sentence(["a", "a"], ["O", "S-X"])]
+
+
+def test_a_split_that_is_not_there_is_named_with_what_to_set(tmp_path: Path) -> None:
+    data = data_config(tmp_path)
+    with pytest.raises(ValueError, match=r"^data\.test: .* no test file; set data\.test=FILE"):
+        load_split(data, "test")
+    with pytest.raises(ValueError, match=r"b: no such file, expected the dev split; set data\.dir"):
+        load_split(data, "dev")
+    with pytest.raises(ValueError, match=r"c: no such file"):
+        load_file(data, tmp_path / "c")

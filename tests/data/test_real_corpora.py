@@ -1,0 +1,133 @@
+"""Published corpora and vectors, held against their published counts.
+
+They lie in the folder that NERLAB_DATA names, else in ``../shared/data`` beside the repository.
+"""
+
+import gzip
+import os
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nerlab.data.corpus import build_corpus
+from nerlab.data.readers.conll import read
+from nerlab.data.sentence import Sentence
+from nerlab.data.vectors import read_vectors
+from nerlab.data.vocabulary import Vocabulary
+from nerlab.tags import Span, spans_of, tags_of
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("NERLAB_DATA") or ROOT.parent / "shared" / "data")
+
+
+def real(name: str) -> Path:
+    """A file of the data folder; without it the test is skipped."""
+    path = DATA / name
+    if not path.is_file():
+        pytest.skip(f"needs {path}; set NERLAB_DATA to the folder of the corpora")
+    return path
+
+
+@cache
+def sentences_of(path: Path) -> list[Sentence]:
+    return list(read(path, token_column=0, tag_column=-1, encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "sentences", "tokens", "entities"),
+    [
+        ("conll2003/train.txt", "iob2", 14_041, 203_621, 23_499),
+        ("conll2003/valid.txt", "iob2", 3_250, 51_362, 5_942),
+        ("conll2003/eng.testa.iob1", "iob1", 3_250, 51_362, 5_942),
+        ("wnut17/wnut17train.conll", "iob2", 3_394, 62_730, 1_975),
+        ("wnut17/emerging.dev.conll", "iob2", 1_009, 15_733, 836),
+        ("wnut17/emerging.test.annotated", "iob2", 1_287, 23_394, 1_079),
+        ("wikiann_en/dev", "iob2", 10_000, 80_536, 14_146),
+        ("weibo_zh/weiboNER_2nd_conll.dev", "iob2", 270, 14_509, 389),
+    ],
+)
+def test_a_corpus_has_its_published_size(
+    name: str, scheme: str, sentences: int, tokens: int, entities: int
+) -> None:
+    corpus = build_corpus(sentences_of(real(name)), scheme, False, name)
+    found = [spans_of(corpus.sentence_tags(i)) for i in range(len(corpus))]
+    assert (len(corpus), len(corpus.tokens)) == (sentences, tokens)
+    assert sum(map(len, found)) == entities
+
+
+def test_orphan_tags_are_refused_or_repaired() -> None:
+    path = real("weibo_zh/weiboNER_2nd_conll.train")
+    with pytest.raises(ValueError, match=r"train:1266: tag 'I-PER\.NOM' follows 'I-PER\.NAM'"):
+        build_corpus(sentences_of(path), "iob2", False, str(path))
+    corpus = build_corpus(sentences_of(path), "iob2", True, str(path))
+    spans = [span for i in range(len(corpus)) for span in spans_of(corpus.sentence_tags(i))]
+    assert (len(corpus), len(corpus.tokens), len(spans)) == (1_350, 73_778, 1_895)
+    assert corpus.labels == {
+        f"{a}.{b}" for a in ("PER", "LOC", "ORG", "GPE") for b in ("NAM", "NOM")
+    }
+
+
+def test_iob1_and_iob2_files_of_the_same_text_hold_the_same_spans() -> None:
+    def content(name: str) -> list[tuple[list[str], list[Span]]]:
+        return [(list(s.tokens), spans_of(s.tags)) for s in sentences_of(real(name))]
+
+    assert content("conll2003/eng.testa.iob1") == content("conll2003/valid.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("conll2003/valid.txt", "iob2"), ("conll2003/eng.testa.iob1", "iob1")]
+)
+def test_the_tags_of_a_file_are_those_written_from_its_spans(name: str, scheme: str) -> None:
+    for sentence in sentences_of(real(name)):
+        assert tags_of(spans_of(sentence.tags), len(sentence.tags), scheme) == sentence.tags
+
+
+def test_document_marks_of_conll2003_are_counted() -> None:
+    sentences = sentences_of(real("conll2003/train.txt"))
+    assert {sentence.document for sentence in sentences} == set(range(1, 947))
+    assert not any("-DOCSTART-" in sentence.tokens for sentence in sentences)
+
+
+def test_lines_of_a_sentence_are_those_of_the_file() -> None:
+    path = real("wnut17/wnut17train.conll")
+    lines = path.read_bytes().decode().split("\n")
+    for sentence in sentences_of(path):
+        rows = [f"{a}\t{b}" for a, b in zip(sentence.tokens, sentence.tags, strict=True)]
+        assert lines[sentence.line - 1 :][: len(rows)] == rows
+
+
+def test_hashtags_quotes_and_zero_width_characters_are_tokens() -> None:
+    wnut = [token for s in sentences_of(real("wnut17/wnut17train.conll")) for token in s.tokens]
+    assert sum(token.startswith("#") for token in wnut) == 828
+    dev = [token for s in sentences_of(real("wnut17/emerging.dev.conll")) for token in s.tokens]
+    assert dev.count("\ufe0f") == 4
+    assert any('"' in s.tokens for s in sentences_of(real("conll2003/train.txt")))
+
+
+def test_vectors_of_glove_are_those_of_the_file(tmp_path: Path) -> None:
+    text = gzip.decompress(real("vectors/glove.6B.100d.sample.txt.gz").read_bytes()).decode()
+    path = tmp_path / "glove.txt"
+    path.write_text(text, encoding="utf-8")
+    rows = {line.split(" ")[0]: line.split(" ")[1:] for line in text.splitlines()}
+    words = ("nowhere-to-be-found", *sorted(rows, reverse=True)[:60])
+    vocabulary = Vocabulary(words, (), (), 0, lowercase=True, fold_digits=True, max_word_length=9)
+    vectors = read_vectors(path, vocabulary, 100)
+    assert vectors.ids.tolist() == list(range(3, 63))
+    assert vectors.exact == 60
+    expected = [[float(number) for number in rows[word]] for word in words[1:]]
+    np.testing.assert_allclose(vectors.values, expected, rtol=1e-6)
+    with pytest.raises(ValueError, match=r"expected 50 numbers, found 100; .*words\.dim=100"):
+        read_vectors(path, vocabulary, 50)
+
+
+def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
+    text = gzip.decompress(real("vectors/glove_twitter_25d.txt.gz").read_bytes()).decode()
+    path = tmp_path / "glove.txt"
+    path.write_text(text, encoding="utf-8")
+    words = tuple(line.split(" ")[0] for line in text.split("\n") if line)
+    vocabulary = Vocabulary(words, (), (), 0, lowercase=True, fold_digits=True, max_word_length=9)
+    vectors = read_vectors(path, vocabulary, 25)
+    assert vectors.values.shape == (11_925, 25)
+    assert vectors.exact == 11_925

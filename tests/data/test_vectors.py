@@ -1,0 +1,110 @@
+"""Word vectors from text files, held against a reading of the file word by word."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nerlab.data.vectors import read_vectors
+from nerlab.data.vocabulary import Vocabulary, normalise
+
+WORDS = ("the", "The", "THE", "1990", "0000", "1991", "a", "A", "\x85", "\xa0", "中")
+
+
+def vocabulary_of(*words: str, **options: Any) -> Vocabulary:
+    defaults: dict[str, Any] = {"lowercase": False, "fold_digits": False}
+    return Vocabulary(words, (), (), singletons=0, max_word_length=9, **(defaults | options))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that every example writes anew."""
+    return tmp_path_factory.mktemp("vectors") / "vectors.txt"
+
+
+@given(
+    st.lists(st.sampled_from(WORDS), unique=True),
+    st.lists(st.sampled_from(WORDS)),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_the_exact_form_serves_a_word_else_the_first_that_becomes_it(
+    scratch: Path, known: list[str], listed: list[str], lowercase: bool, fold: bool, header: bool
+) -> None:
+    known = list(dict.fromkeys(normalise(word, lowercase, fold) for word in known))
+    vocabulary = vocabulary_of(*known, lowercase=lowercase, fold_digits=fold)
+    text = f"{len(listed)} 3\n" * header
+    text += "".join(f"{word} {i} -{i}.5 1e-1\n" for i, word in enumerate(listed))
+    scratch.write_text(text, encoding="utf-8")
+    vectors = read_vectors(scratch, vocabulary, 3)
+
+    forms = [normalise(word, lowercase, fold) for word in listed]
+    lines = {}
+    for i, word in enumerate(known, start=2):
+        if word in listed:
+            lines[i] = listed.index(word)
+        elif word in forms:
+            lines[i] = forms.index(word)
+    assert dict(zip(vectors.ids.tolist(), vectors.values[:, 0].tolist(), strict=True)) == lines
+    assert vectors.exact == sum(word in listed for word in known)
+    expected = [[n, -n - 0.5, 0.1] for n in lines.values()]
+    np.testing.assert_array_equal(vectors.values, np.array(expected, np.float32).reshape(-1, 3))
+
+
+def test_a_file_that_has_no_known_word_gives_no_vectors(scratch: Path) -> None:
+    scratch.write_text("a 1 2\n")
+    vectors = read_vectors(scratch, vocabulary_of("b"), 2)
+    assert (vectors.ids.shape, vectors.values.shape, vectors.exact) == ((0,), (0, 2), 0)
+    assert vectors.values.dtype == np.float32
+
+
+def test_spaces_and_carriage_returns_at_the_end_of_a_line_are_no_numbers(scratch: Path) -> None:
+    scratch.write_bytes(b"a 1 2 \r\nb 3 4")
+    vectors = read_vectors(scratch, vocabulary_of("a", "b"), 2)
+    assert vectors.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_number_in_the_first_line_is_a_word_where_its_vector_follows(scratch: Path) -> None:
+    scratch.write_text("7 1 2\n8 3 4\n")
+    vectors = read_vectors(scratch, vocabulary_of("7", "8"), 2)
+    assert vectors.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_only_the_first_line_can_be_a_header(scratch: Path) -> None:
+    scratch.write_text("2 1\n7 5\n")
+    vectors = read_vectors(scratch, vocabulary_of("2", "7"), 1)
+    assert (vectors.ids.tolist(), vectors.values.tolist()) == ([3], [[5]])
+
+
+@pytest.mark.parametrize("numbers", ["1 2", "1 2 3 4"])
+def test_vectors_of_another_width_are_refused_with_the_remedy(scratch: Path, numbers: str) -> None:
+    scratch.write_text(f"x 1 2 3\na {numbers}\n")
+    width = len(numbers.split())
+    message = rf"vectors\.txt:2: expected 3 numbers, found {width}; .*words\.dim={width}\)"
+    with pytest.raises(ValueError, match=message):
+        read_vectors(scratch, vocabulary_of("a"), 3)
+
+
+@pytest.mark.parametrize("numbers", ["", " x 2", " 1  2", " 1,5 2"])
+def test_a_line_of_other_than_numbers_is_refused(scratch: Path, numbers: str) -> None:
+    scratch.write_text(f"x 1 2\na{numbers}\n")
+    with pytest.raises(ValueError, match=r"vectors\.txt:2: expected a word and 2 numbers"):
+        read_vectors(scratch, vocabulary_of("a"), 2)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing.txt"
+    with pytest.raises((OSError, ValueError)) as caught:
+        read_vectors(path, vocabulary_of("a"), 2)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04\xff\xfe", b"a 1 2\ncaf\xe9 1 2\n"])
+def test_a_file_that_is_not_utf_8_is_named(scratch: Path, content: bytes) -> None:
+    scratch.write_bytes(content)
+    with pytest.raises(ValueError, match=r"vectors\.txt"):
+        read_vectors(scratch, vocabulary_of("a"), 2)

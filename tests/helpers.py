@@ -1,0 +1,26 @@
+"""Eight sentences, and their batches."""
+
+from nerlab.data.batch import Batcher
+from nerlab.data.corpus import build_corpus
+from nerlab.data.sentence import Sentence
+from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+
+TAGGED = (  # IOB2
+    "Angela/B-PER Merkel/I-PER flew/O from/O Berlin/B-LOC to/O Paris/B-LOC ./O",
+    "Siemens/B-ORG opened/O a/O plant/O in/O New/B-LOC York/I-LOC City/I-LOC ./O",
+    "Nobody/O came/O",
+    "Yesterday/O Ada/B-PER Lovelace/I-PER wrote/O to/O Charles/B-PER Babbage/I-PER",
+    "Paris/B-LOC",
+    "The/O United/B-ORG Nations/I-ORG met/O in/O Geneva/B-LOC ,/O Switzerland/B-LOC ./O",
+    "It/O rained/O in/O Oslo/B-LOC and/O in/O Rome/B-LOC for/O 40/O days/O",
+    "Bosch/B-ORG sued/O Siemens/B-ORG",
+)
+
+
+def make_batcher() -> tuple[Vocabulary, Batcher]:
+    """The vocabulary of the eight sentences, and their batches with tags."""
+    pairs = [[token.rsplit("/", 1) for token in line.split()] for line in TAGGED]
+    sentences = [Sentence([w for w, _ in pair], [t for _, t in pair]) for pair in pairs]
+    corpus = build_corpus(sentences, "iob2", False, "eight sentences")
+    vocabulary = build_vocabulary(corpus.token_counts(), corpus.labels, True, True, 1, 64)
+    return vocabulary, Batcher(corpus, vocabulary, with_tags=True)

@@ -1,0 +1,261 @@
+"""Checkpoints: what is saved comes back, what is broken is said in a line, nothing is executed."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import load_file, save_file
+
+from nerlab.data.batch import Batcher
+from nerlab.data.corpus import build_corpus
+from nerlab.data.sentence import Sentence
+from nerlab.models.checkpoint import (
+    Checkpoint,
+    find_checkpoint,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
+
+CPU = torch.device("cpu")
+FILES = ["config.yaml", "model.safetensors", "vocab.json"]
+
+
+@pytest.fixture
+def folder(run: Path, tmp_path: Path) -> Path:
+    """A checkpoint folder of one's own, to be broken."""
+    return Path(shutil.copytree(run / "checkpoints" / "best", tmp_path / "checkpoint"))
+
+
+def emissions(checkpoint: Checkpoint) -> torch.Tensor:
+    tokens = ["Anna", "flew", "to", "Bakı", "1999"]
+    corpus = build_corpus([Sentence(tokens, ["O"] * 5)], "iob2", False, "test")
+    (batch,) = Batcher(corpus, checkpoint.vocabulary, with_tags=False).sorted_batches(100)
+    with torch.inference_mode():
+        return checkpoint.tagger.emissions(batch)
+
+
+def test_what_is_saved_comes_back(run: Path, tmp_path: Path) -> None:
+    first = load_checkpoint(run, CPU)
+    save_checkpoint(tmp_path / "copy", first.tagger.state_dict(), first.vocabulary, first.config)
+    second = load_checkpoint(tmp_path / "copy", CPU)
+    assert second.vocabulary == first.vocabulary
+    assert second.config == first.config
+    assert torch.equal(emissions(second), emissions(first))
+    assert emissions(first).std() > 0
+
+
+def test_a_checkpoint_holds_what_prediction_needs_and_nothing_else(run: Path) -> None:
+    for name in ("best", "last"):
+        found = sorted(path.name for path in (run / "checkpoints" / name).iterdir())
+        assert found == FILES
+
+
+def test_a_loaded_tagger_is_in_evaluation_mode(run: Path) -> None:
+    checkpoint = load_checkpoint(run, CPU)
+    assert not any(module.training for module in checkpoint.tagger.modules())
+
+
+@pytest.mark.parametrize("part", ["", "checkpoints/best", "checkpoints/last"])
+def test_a_run_and_its_checkpoint_folders_are_found(run: Path, part: str) -> None:
+    assert find_checkpoint(run / part) == run / (part or "checkpoints/best")
+    assert load_checkpoint(run / part, CPU).run == run
+
+
+def test_a_folder_that_stands_alone_is_its_own_run(folder: Path) -> None:
+    assert find_checkpoint(folder) == folder
+    assert load_checkpoint(str(folder), CPU).run == folder
+
+
+def test_a_run_without_a_best_checkpoint_gives_its_last(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "checkpoints" / "last", tmp_path / "checkpoints" / "last")
+    assert find_checkpoint(tmp_path) == tmp_path / "checkpoints" / "last"
+
+
+def test_saving_over_a_checkpoint_replaces_it_and_leaves_nothing_else(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder, CPU)
+    (folder / "stray").touch()
+    for leftover in ("checkpoint.part", "checkpoint.old"):  # of a run that was killed
+        (folder.parent / leftover).mkdir()
+        (folder.parent / leftover / "half").touch()
+    weights = {name: value + 1 for name, value in checkpoint.tagger.state_dict().items()}
+    save_checkpoint(folder, weights, checkpoint.vocabulary, checkpoint.config)
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    saved = load_file(folder / "model.safetensors")
+    assert all(torch.equal(saved[name], weight) for name, weight in weights.items())
+
+
+def test_tensors_that_are_views_are_saved_as_they_look(folder: Path) -> None:
+    checkpoint = load_checkpoint(folder, CPU)
+    weights = checkpoint.tagger.state_dict()
+    twisted = {name: w.T.contiguous().T if w.dim() == 2 else w for name, w in weights.items()}
+    save_checkpoint(folder, twisted, checkpoint.vocabulary, checkpoint.config)
+    assert torch.equal(emissions(load_checkpoint(folder, CPU)), emissions(checkpoint))
+
+
+def fails(folder: Path, name: str) -> str:
+    """Loading is refused in one line that names the file; returns it."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the line is looked at here
+        load_checkpoint(folder, CPU)
+    message = str(caught.value)
+    assert str(folder / name) in message
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("share", [0, 0.01, 0.2])
+def test_a_file_cut_short_is_refused(folder: Path, name: str, share: float) -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(len(content) * share)])
+    fails(folder, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"{", b"[1, 2]", b"a: [", b"text", b"null"])
+def test_a_file_of_something_else_is_refused(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    fails(folder, name)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(ValueError, match=f"{folder}: no whole checkpoint .*{name}"):
+        load_checkpoint(folder, CPU)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"{tmp_path / 'none'}: no such folder"):
+        load_checkpoint(tmp_path / "none", CPU)
+
+
+@pytest.mark.parametrize("key", ["words", "characters", "labels", "singletons", "lowercase"])
+def test_a_vocabulary_that_lacks_something_is_refused(folder: Path, key: str) -> None:
+    path = folder / "vocab.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
+    del data[key]
+    path.write_text(json.dumps(data))
+    assert key in fails(folder, "vocab.json")
+
+
+@pytest.mark.parametrize("metadata", [None, {"nerlab_format": "99"}, {"format": "pt"}])
+def test_a_checkpoint_of_another_version_is_refused(
+    folder: Path, metadata: dict[str, str] | None
+) -> None:
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata=metadata)
+    assert "version" in fails(folder, "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: weights.pop("linear.weight"),
+        lambda weights: weights.update(extra=torch.zeros(1)),
+        lambda weights: weights.update({"linear.bias": torch.zeros(3)}),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], object]
+) -> None:
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    change(weights)
+    save_file(weights, path, metadata={"nerlab_format": "1"})
+    assert "do not fit" in fails(folder, "model.safetensors")
+
+
+def test_weights_of_another_vocabulary_are_refused(folder: Path) -> None:
+    data = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    data["words"].append("one more")
+    (folder / "vocab.json").write_text(json.dumps(data))
+    assert "do not fit" in fails(folder, "model.safetensors")
+
+
+def edit(folder: Path, change: Callable[[DictConfig], None]) -> None:
+    config = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(config, DictConfig)
+    change(config)
+    OmegaConf.save(config, folder / "config.yaml")
+
+
+@pytest.mark.parametrize("model", [None, {}, {"embedder": None}, "bilstm", []])
+def test_a_configuration_without_a_model_is_refused(folder: Path, model: object) -> None:
+    edit(folder, lambda config: config.update(model=model))
+    with pytest.raises(ValueError, match=r"config\.yaml|_target_|model"):
+        load_checkpoint(folder, CPU)
+
+
+def test_a_configuration_with_an_argument_too_many_is_refused(folder: Path) -> None:
+    edit(folder, lambda config: config.model.encoder.update(surprise=1))
+    with pytest.raises(ValueError, match="surprise"):
+        load_checkpoint(folder, CPU)
+
+
+FOREIGN = [
+    "os.system",
+    "nerlab.models.checkpoint.os.system",
+    "nerlab.training.experiment.subprocess.run",
+    "nerlab.models.checkpoint.shutil.os.system",
+    "nerlab.config._hydra_instantiate",
+    "nerlab.models.checkpoint.Path",
+    "nerlab.data.vocabulary.Vocabulary.__init__.__globals__.get",
+    "nerlab.tags.__builtins__.get",
+    "nerlabevil.system",
+    "builtins.eval",
+]
+PLACES = ["embedder", "encoder", "decoder", "nested", "listed"]
+
+
+@pytest.mark.parametrize(
+    ("target", "place"),
+    [*((target, "encoder") for target in FOREIGN), *((FOREIGN[1], place) for place in PLACES)],
+)
+def test_a_target_that_is_not_of_nerlab_is_refused_and_never_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, target: str, place: str
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr("os.system", lambda *_, **__: started.append("os.system"))
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: started.append("subprocess.run"))
+    monkeypatch.setattr("builtins.eval", lambda *_, **__: started.append("eval"))
+    node = {"_target_": target, "_args_": [f"touch {folder}/started"]}
+
+    def change(config: DictConfig) -> None:
+        if place == "nested":
+            config.model.embedder.parts.words = node
+        elif place == "listed":
+            config.model.encoder.hidden_dim = [{"deep": node}]
+        else:
+            config.model[place] = node
+
+    edit(folder, change)
+    with pytest.raises(ValueError, match="_target_"):
+        load_checkpoint(folder, CPU)
+    assert started == []
+    assert not (folder / "started").exists()
+
+
+def test_a_function_of_nerlab_is_no_part_of_a_model(folder: Path) -> None:
+    made = folder.parent / "made by a checkpoint"
+    target = "nerlab.training.run_directory.create_run_directory"
+    node = {"_target_": target, "directory": str(made), "root": "", "name": ""}
+    edit(folder, lambda config: config.model.update(encoder=node))
+    with pytest.raises(ValueError, match="_target_"):
+        load_checkpoint(folder, CPU)
+    assert not made.exists()
+
+
+def test_load_weights_takes_them_from_the_folder(run: Path, folder: Path) -> None:
+    tagger = load_checkpoint(run, CPU).tagger
+    with torch.no_grad():
+        for parameter in tagger.parameters():
+            parameter.fill_(0.5)
+    load_weights(tagger, folder)
+    saved = load_file(folder / "model.safetensors")
+    assert all(torch.equal(saved[name], value) for name, value in tagger.state_dict().items())

@@ -1,0 +1,143 @@
+"""Everything in ``conf/`` composes, every model is built, and each can learn eight sentences."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import TAGGED, make_batcher
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from nerlab.config import instantiate, register_schemas
+from nerlab.models.build import build_tagger
+from nerlab.models.scoring import score
+from nerlab.models.tagger import Tagger
+from nerlab.modules.dropout import LockedDropout
+from nerlab.training.optimisation import Optimisation
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+VOCABULARY, BATCHER = make_batcher()
+EIGHT = np.arange(len(TAGGED))
+
+
+def choices(group: str) -> list[str]:
+    """The names of the files of a group; those that others build upon are no choice."""
+    names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    return [name for name in names if name != "base"]
+
+
+MODELS, DATA, TRACKERS, TRAINERS, EMBEDDERS, ENCODERS, DECODERS = map(
+    choices,
+    ["model", "data", "tracker", "trainer", "model/embedder", "model/encoder", "model/decoder"],
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _conf() -> Iterator[None]:
+    register_schemas()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield
+
+
+def plain(config: DictConfig) -> None:
+    """Raise where a value is missing or a reference leads nowhere."""
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+def make_tagger(config: DictConfig, seed: int = 1) -> Tagger:
+    torch.manual_seed(seed)
+    return build_tagger(config.model, VOCABULARY)
+
+
+def test_the_choices_are_found() -> None:
+    assert {"bilstm_crf", "transformer_crf"} <= set(MODELS)
+    assert {"conll", "conll2003", "demo"} <= set(DATA)
+    groups = [MODELS, DATA, TRACKERS, TRAINERS, EMBEDDERS, ENCODERS, DECODERS]
+    assert all(groups)
+
+
+@pytest.mark.parametrize(("model", "data"), list(itertools.product(MODELS, DATA)))
+def test_every_model_goes_with_all_data_trackers_and_trainers(model: str, data: str) -> None:
+    for tracker, trainer in itertools.product(TRACKERS, TRAINERS):
+        named = f"model={model}", f"data={data}", f"tracker={tracker}", f"trainer={trainer}"
+        config = compose("train", overrides=list(named))
+        for section in (config.model, config.data, config.tracker, config.trainer):
+            plain(section)
+
+
+@pytest.mark.parametrize("data", DATA)
+def test_every_reader_is_found(data: str) -> None:
+    config = compose("train", overrides=[f"data={data}"])
+    assert callable(instantiate(config.data.reader))
+
+
+@pytest.mark.parametrize("tracker", TRACKERS)
+def test_every_tracker_is_found(tracker: str) -> None:
+    config = compose("train", overrides=[f"tracker={tracker}"])
+    assert callable(instantiate(config.tracker))
+
+
+@pytest.mark.parametrize("script", ["evaluate", "predict"])
+def test_the_other_scripts_compose(script: str) -> None:
+    assert compose(script, overrides=["checkpoint=runs/latest"]).checkpoint == "runs/latest"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["trainer.epochs=many", "trainer.epoch=3", "data.scheme=iob3", "data.directory=x", "sed=2"],
+)
+def test_a_wrong_type_or_an_unknown_key_fails_when_composed(override: str) -> None:
+    with pytest.raises(ConfigCompositionException):
+        compose("train", overrides=[override])
+
+
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_embedder_encoder_and_decoder_go_together(
+    embedder: str, encoder: str, decoder: str
+) -> None:
+    parts = f"model/embedder={embedder}", f"model/encoder={encoder}", f"model/decoder={decoder}"
+    config = compose("train", overrides=list(parts))
+    tagger = make_tagger(config)
+    for name in ("embedder", "encoder", "decoder"):
+        class_name = config.model[name]._target_.rpartition(".")[2]
+        assert type(getattr(tagger, name)).__name__ == class_name
+    batch = BATCHER.collate(EIGHT)
+    loss = tagger.loss(batch)
+    loss.backward()
+    assert loss.isfinite()
+    unused = [name for name, p in tagger.named_parameters() if p.grad is None]
+    assert not unused
+    assert tagger.decode(batch).shape == batch.words.shape
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_is_the_same_from_the_same_seed_and_another_from_another(model: str) -> None:
+    config = compose("train", overrides=[f"model={model}"])
+    first, again, other = (make_tagger(config, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
+    config = compose("train", overrides=[f"model={model}"])
+    tagger = make_tagger(config).train()
+    for module in tagger.modules():
+        if isinstance(module, (nn.Dropout, LockedDropout)):
+            module.p = 0.0
+    optimisation = Optimisation(tagger, config.trainer, torch.device("cpu"))
+    batch = BATCHER.collate(EIGHT)
+    for _ in range(200):
+        loss = tagger.loss(batch)
+        if loss * batch.lengths.sum() < 0.5:  # every sentence is likelier right than wrong
+            break
+        optimisation.backward(loss)
+        optimisation.step(0.0)
+    assert score(tagger, VOCABULARY, BATCHER, "train", 1000).counts.score().f1 == 1.0

@@ -1,0 +1,97 @@
+"""The layers of the design: a file imports only from layers on its left."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, run_process
+
+LAYERS = (
+    ("version", "tags", "text", "config", "device"),
+    ("data", "modules", "evaluation"),
+    ("models",),
+    ("training", "inference"),
+    ("serving",),
+    ("command_line",),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+PACKAGE = ROOT / "nerlab"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The full names of all modules that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import hides what it names"
+            assert node.module is not None
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(name: str) -> str:
+    """``nerlab.data.batch.Batch`` to ``data``; empty for what is not of nerlab."""
+    names = name.split(".")
+    return names[1] if names[0] == "nerlab" and len(names) > 1 else ""
+
+
+def files_with(wanted: str) -> list[str]:
+    """The files of the package and the scripts that import a module of this name."""
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in [*FILES, *ROOT.glob("*.py")]
+        if any(name == wanted or name.startswith(wanted + ".") for name in imports(path))
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_imports_from_its_left_alone(path: Path) -> None:
+    if path == PACKAGE / "__init__.py":
+        return  # the face of the package shows what inference offers
+    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    for name in imports(path):
+        other = part(name)
+        if other and other != own:
+            assert RANK[other] < RANK[own] or RANK[other] == RANK[own] == 0, name
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    parts = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in FILES}
+    assert parts - {"__init__"} <= RANK.keys()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "modules").glob("*.py")), ids=lambda p: p.name)
+def test_modules_need_torch_and_the_standard_library_alone(path: Path) -> None:
+    for name in imports(path):
+        known = {"torch", *sys.stdlib_module_names}
+        assert name.startswith("nerlab.modules.") or name.split(".")[0] in known, name
+
+
+def test_one_file_imports_wandb() -> None:
+    assert files_with("wandb") == ["nerlab/training/wandb_tracker.py"]
+
+
+def test_one_file_imports_instantiate_and_calls_it_in_one_place() -> None:
+    assert files_with("hydra.utils.instantiate") == ["nerlab/config.py"]
+    tree = ast.parse((PACKAGE / "config.py").read_text(encoding="utf-8"))
+    names = {"instantiate", "_hydra_instantiate"}
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names
+    ]
+    assert len(calls) == 1
+
+
+def test_the_scripts_are_thin() -> None:
+    for name in ("train", "evaluate", "predict"):
+        assert len((ROOT / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 60
+
+
+def test_importing_nerlab_loads_nothing_that_prediction_does_not_need(tmp_path: Path) -> None:
+    heavy = ["wandb", "seqeval", "sklearn", "scipy", "pandas", "matplotlib", "rich", "pytest"]
+    code = f"import nerlab, sys; print([name for name in {heavy} if name in sys.modules])"
+    assert run_process(["-c", code], tmp_path) == (0, "[]\n", "")

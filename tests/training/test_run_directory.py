@@ -1,0 +1,114 @@
+"""The directory of a run is made for it alone."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime as real_datetime
+from pathlib import Path
+
+import pytest
+from conftest import run_process
+
+from nerlab.training import run_directory
+from nerlab.training.run_directory import create_run_directory, point_latest_to
+
+NOON = real_datetime(2026, 11, 20, 12, 0, 0)
+
+
+class Stopped(real_datetime):
+    """A clock on which every run starts in the same second."""
+
+    @classmethod
+    def now(cls, tz: object = None) -> real_datetime:  # type: ignore[override]
+        return NOON
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_directory, "datetime", Stopped)
+
+
+@pytest.mark.usefixtures("stopped_clock")
+def test_the_name_is_the_time_and_the_name_of_the_run(tmp_path: Path) -> None:
+    run = create_run_directory(None, str(tmp_path / "deep" / "runs"), "bilstm-demo")
+    assert run == tmp_path / "deep" / "runs" / "2026-11-20_12-00-00-bilstm-demo"
+    assert list(run.iterdir()) == []
+
+
+@pytest.mark.usefixtures("stopped_clock")
+def test_threads_that_start_in_the_same_second_never_share_a_directory(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: create_run_directory(None, str(tmp_path), "x"), range(40)))
+    assert len(set(runs)) == 40
+    assert set(tmp_path.iterdir()) == set(runs)
+
+
+def test_processes_that_start_in_the_same_second_never_share_a_directory(tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+sys.path[:0] = [{str(Path(run_directory.__file__).parent)!r}]
+import datetime, run_directory
+class Stopped(datetime.datetime):
+    now = classmethod(lambda cls: cls(2026, 11, 20))
+run_directory.datetime = Stopped
+children = []
+for _ in range(3):  # eight processes
+    child = os.fork()
+    children = [*children, child] if child else []
+for _ in range(10):
+    run_directory.create_run_directory(None, {str(tmp_path)!r}, "x").joinpath("mine").touch(
+        exist_ok=False
+    )
+for child in children:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    result = run_process(["-c", code], tmp_path)
+    assert result == (0, "", "")
+    assert len(list(tmp_path.iterdir())) == 80
+
+
+def test_a_directory_of_ones_own_may_be_new_or_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new/and/deep"):
+        path = tmp_path / name
+        assert create_run_directory(str(path), "unused", "unused") == path
+        assert path.is_dir()
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path, kind: str) -> None:
+    taken = tmp_path / "taken"
+    if kind == "folder":
+        taken.mkdir()
+        (taken / "precious").touch()
+    else:
+        taken.touch()
+    with pytest.raises(ValueError, match=rf"run\.dir={taken}: expected .* new or empty"):
+        create_run_directory(str(taken), "unused", "unused")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["precious", "taken"][kind == "file" :]
+
+
+def test_latest_leads_to_the_run_last_pointed_to(tmp_path: Path) -> None:
+    for name in ("first", "second", "second"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        point_latest_to(tmp_path / name)
+        assert (tmp_path / "latest").resolve() == tmp_path / name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
+
+
+def test_latest_still_leads_to_the_run_when_the_folder_has_moved(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "one").mkdir(parents=True)
+    point_latest_to(tmp_path / "runs" / "one")
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    assert (tmp_path / "moved" / "latest").resolve() == tmp_path / "moved" / "one"
+
+
+def test_a_link_that_cannot_be_made_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    point_latest_to(tmp_path / "run")
+    assert "no links here" in caplog.text
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,324 @@
+"""wandb at arm's length: what it is given, and that nothing it does costs a run."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import pytest
+from conftest import ROOT, SMALL_MODEL, Result, run_process
+
+from nerlab.evaluation.report import Report, make_report
+from nerlab.training.tracking import NoTracker
+from nerlab.training.wandb_tracker import WandbTracker
+
+# Train with wandb in a process of its own; in the second epoch KILL ends every wandb process.
+DRIVER = """
+import os, runpy, signal, sys
+from pathlib import Path
+from nerlab.training.recorder import Recorder
+
+def children():
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, _, rest = stat.read_text().partition(") ")
+        except OSError:
+            continue
+        if int(rest.split()[1]) == os.getpid():
+            yield int(stat.parent.name), name.partition("(")[2]
+
+killed = []
+log = Recorder.log
+def log_and_kill(self, metrics, step, epoch):
+    if os.environ.get("KILL") and epoch == 2 and not killed:
+        for pid, name in children():
+            assert "wandb" in name, name
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            killed.append(name)
+        assert killed
+    log(self, metrics, step, epoch)
+Recorder.log = log_and_kill
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class Finished(NamedTuple):
+    """A training process that has ended, the home it had, and the runs it made."""
+
+    result: Result
+    home: Path
+    runs: list[Path]
+
+    def metrics(self) -> list[dict[str, float]]:
+        lines = (self.runs[0] / "metrics.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def predictions(self) -> list[str]:
+        path = self.runs[0] / "evaluation" / "dev" / "predictions.conll"
+        return path.read_text(encoding="utf-8").splitlines()
+
+    def offline_run(self) -> Path:
+        (folder,) = self.runs[0].glob("wandb/offline-run-*")
+        return folder
+
+
+def train_with_wandb(folder: Path, corpus: Path, *first: str, **env: str) -> Finished:
+    home, work = folder / "home", folder / "work"
+    home.mkdir()
+    work.mkdir()
+    # matplotlib looks for all fonts again where it finds no cache; that takes seconds.
+    places = {"HOME": str(home), "MPLCONFIGDIR": matplotlib.get_cachedir()}
+    arguments = [*first, *SMALL_MODEL, f"data.dir={corpus}", "tracker=wandb"]
+    command = ["-c", DRIVER, str(ROOT / "train.py"), *arguments]
+    result = run_process(command, work, **{**places, "PYTHONPATH": str(ROOT), **env})
+    assert result.status == 0, result.err
+    runs = [path.parent for path in sorted(work.glob("runs/2*/config.yaml"))]
+    return Finished(result, home, runs)
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Two runs in one process, with wandb and without a key."""
+    return train_with_wandb(tmp_path_factory.mktemp("wandb"), corpus, "-m", "seed=1,2")
+
+
+@pytest.fixture(scope="module")
+def records(finished: Finished) -> list[dict[str, Any]]:
+    """What wandb itself reads back of the run."""
+    folder = finished.offline_run()
+    command = ["-m", "wandb", "leet", "inspect", "--json", str(folder)]
+    result = run_process(command, folder, HOME=str(finished.home))
+    assert result.status == 0, result.err
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_a_run_without_a_key_is_offline_and_asks_nothing(finished: Finished) -> None:
+    assert finished.result.err == ""
+    assert "wandb failed" not in finished.result.out
+    place = finished.offline_run().relative_to(finished.home.parent / "work")
+    assert f"look at the run: wandb leet {place} " in finished.result.out
+
+
+def test_wandb_writes_in_the_run_directory_alone(finished: Finished) -> None:
+    work = finished.home.parent / "work"
+    assert list(finished.home.iterdir()) == []
+    assert [path.name for path in work.iterdir()] == ["runs"]
+    names = {path.name for path in (work / "runs").iterdir()}
+    assert names == {"latest", "sweeps", *(run.name for run in finished.runs)}
+    expected = {"checkpoints", "config.yaml", "evaluation", "metrics.jsonl", "train.log", "wandb"}
+    for run in finished.runs:
+        assert {path.name for path in run.iterdir()} == expected
+
+
+def test_a_second_run_of_the_process_has_all_of_wandb_in_its_own_directory(
+    finished: Finished,
+) -> None:
+    first, second = finished.runs
+    for run in (first, second):
+        assert len(list(run.glob("wandb/offline-run-*/*.wandb"))) == 1
+        assert len(list(run.glob("wandb/offline-run-*/files/media/table/dev/final/*"))) == 2
+    staged = [len(list(run.glob("wandb/artifacts/staging/*"))) for run in (first, second)]
+    assert staged[0] == staged[1]
+
+
+def test_wandb_reads_back_the_numbers_of_metrics_jsonl(
+    finished: Finished, records: list[dict[str, Any]]
+) -> None:
+    history: dict[float, dict[str, float]] = {}
+    for record in records:
+        if record["type"] == "history":
+            history[record["history"]["step"]["num"]] = record["history"]["item"]
+    lines = finished.metrics()
+    assert any("dev/f1" in line for line in lines)
+    assert any("train/loss" in line for line in lines)
+    for line in lines:
+        step = line.pop("step")
+        assert {key: history[step][key] for key in line} == pytest.approx(line)
+
+
+def test_wandb_has_the_configuration_the_commit_and_the_hash_of_the_data(
+    finished: Finished, records: list[dict[str, Any]]
+) -> None:
+    (config,) = (r["run"]["config"]["update"] for r in records if r["type"] == "run")
+    assert config["trainer"]["epochs"] == 6
+    assert config["data"]["scheme"] == "iob2"
+    assert config["model"]["encoder"]["hidden_dim"] == 32
+    assert len(config["train_sha256"]) == 64
+    in_repository = (ROOT / ".git").exists()
+    assert "git_commit" in config
+    assert not in_repository or len(config["git_commit"]) == 40
+
+
+def test_wandb_has_the_confusions_and_the_examples(finished: Finished) -> None:
+    folder = finished.offline_run() / "files" / "media" / "table" / "dev" / "final"
+    tables = {
+        path.name.partition("_")[0]: json.loads(path.read_text()) for path in folder.iterdir()
+    }
+    assert set(tables) == {"confusion", "examples"}
+    tokens = sum(1 for line in finished.predictions() if line)
+    assert sum(row[2] for row in tables["confusion"]["data"]) == tokens
+    for gold, predicted, right in tables["examples"]["data"]:
+        assert right == (gold == predicted)
+    assert any("PER]" in gold for gold, _, _ in tables["examples"]["data"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_a_run_outlives_the_death_of_wandb(
+    finished: Finished, corpus: Path, tmp_path: Path
+) -> None:
+    survivor = train_with_wandb(tmp_path, corpus, KILL="1")
+    assert survivor.result.out.count("wandb failed") == 1
+    timed = ("train/tokens_per_second", "dev/seconds")
+    ours, others = (
+        [{key: value for key, value in line.items() if key not in timed} for line in of.metrics()]
+        for of in (survivor, finished)
+    )
+    assert ours == others
+    assert survivor.predictions() == finished.predictions()
+
+
+class FakeRun:
+    """A wandb run that raises in some of its methods."""
+
+    offline = True
+    url = "https://example.org"
+    dir = "run/wandb/offline-run-1/files"
+
+    def __init__(self, broken: str = "") -> None:
+        self.broken = broken
+        self.calls: list[str] = []
+
+    def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self._call("log")
+
+    def finish(self) -> None:
+        self._call("finish")
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if name == self.broken:
+            raise ConnectionResetError(f"{name}\nis broken")
+
+
+REPORT: Report = make_report("dev", [["x"]], [["S-A"]], [["O"]], ["A"])
+
+
+@pytest.fixture
+def tracker_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Callable[[Callable[..., FakeRun]], WandbTracker]:
+    """Builds a tracker whose ``wandb.init`` is the given function."""
+    import wandb
+
+    caplog.set_level(logging.INFO, logger="nerlab")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("SILENT", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
+        monkeypatch.setenv(f"WANDB_{name}", str(tmp_path))
+
+    def build(init: Callable[..., FakeRun]) -> WandbTracker:
+        monkeypatch.setattr(wandb, "init", init)
+        return WandbTracker(tmp_path, "name", {"a": 1}, "project", 0.1)
+
+    return build
+
+
+Build = Callable[[Callable[..., FakeRun]], WandbTracker]
+
+
+def use(tracker: WandbTracker) -> None:
+    tracker.log({"train/loss": 1.0}, 1)
+    tracker.log({"train/loss": 0.5}, 2)
+    tracker.log_report(REPORT)
+    tracker.finish()
+
+
+@pytest.mark.parametrize("broken", ["log", "finish"])
+def test_wandb_that_raises_costs_one_warning(
+    tracker_of: Build, caplog: pytest.LogCaptureFixture, broken: str
+) -> None:
+    run = FakeRun(broken)
+    use(tracker_of(lambda **_: run))
+    assert run.calls.count(broken) == 1
+    assert [r.message for r in caplog.records] == [
+        f"wandb failed ({broken} is broken); the run goes on without it"
+    ]
+
+
+def test_wandb_that_does_not_start_costs_one_warning(
+    tracker_of: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    def init(**_: Any) -> FakeRun:
+        raise OSError
+
+    use(tracker_of(init))
+    assert [r.message for r in caplog.records] == [
+        "wandb failed (OSError); the run goes on without it"
+    ]
+
+
+def test_wandb_that_works_says_how_to_look_at_the_run(
+    tracker_of: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = FakeRun()
+    use(tracker_of(lambda **_: run))
+    assert run.calls == ["log", "log", "log", "finish"]
+    assert "wandb leet run/wandb/offline-run-1 " in caplog.text
+
+
+@pytest.mark.parametrize("source", ["variable", "netrc"])
+def test_with_a_key_a_run_is_online_and_falls_back_to_offline(
+    tracker_of: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    if source == "variable":
+        monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    else:
+        (tmp_path / "home").mkdir()
+        netrc = tmp_path / "home" / ".netrc"
+        netrc.write_text("machine api.wandb.ai login user password " + "k" * 40)
+        netrc.chmod(0o600)
+    modes: list[str] = []
+    run = FakeRun()
+
+    def init(mode: str, config: object, **_: Any) -> FakeRun:
+        modes.append(mode)
+        assert config == {"a": 1}
+        if mode == "online":
+            raise TimeoutError("no network")
+        return run
+
+    use(tracker_of(init))
+    assert modes == ["online", "offline"]
+    assert run.calls == ["log", "log", "log", "finish"]
+
+
+def test_a_run_that_is_online_says_its_address(
+    tracker_of: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    run = FakeRun()
+    run.offline = False
+    use(tracker_of(lambda **_: run))
+    assert "look at the run: https://example.org" in caplog.text
+
+
+@pytest.mark.parametrize("mode", ["online", "offline", "disabled"])
+def test_the_mode_of_the_environment_is_the_users_word(
+    tracker_of: Build, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", mode)
+    modes: list[str] = []
+    tracker_of(lambda mode, **_: modes.append(mode) or FakeRun())  # type: ignore[func-returns-value]
+    assert modes == [mode]
+
+
+def test_no_tracker_keeps_nothing(tmp_path: Path) -> None:
+    tracker = NoTracker(tmp_path, "name", {})
+    tracker.log({"train/loss": 1.0}, 1)
+    tracker.log_report(REPORT)
+    tracker.finish()
+    assert list(tmp_path.iterdir()) == []

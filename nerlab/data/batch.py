@@ -75,9 +75,10 @@ class Batcher:
             batch_tokens: tokens of a batch, padding counted; a longer sentence is one by itself.
             generator: the source of chance.
         """
-        # Lengths are blurred so that a sentence meets other company in every epoch.
+        # Sentences of one length are shuffled, and lengths blurred a little: other company in
+        # every epoch, next to no padding.
         lengths = self.corpus.lengths
-        order = np.argsort(lengths * generator.uniform(0.95, 1.05, len(lengths)), kind="stable")
+        order = np.argsort(lengths + generator.uniform(0.0, 1.5, len(lengths)), kind="stable")
         groups = _cut(order, lengths, batch_tokens)
         return [groups[index] for index in generator.permutation(len(groups))]
 

@@ -226,13 +226,16 @@ def _scaled_messages(
     after = emissions.new_empty(T, 2, B, K)
     scales = emissions.new_empty(T, 2, B, 1)
     before[0] = torch.stack([first.clamp(min=_FLOOR), last])[:, None]
-    for t in range(T):
-        if t:
-            torch.bmm(after[t - 1], moves, out=before[t])
-        torch.mul(before[t], both[t], out=after[t])
-        torch.amax(after[t], 2, keepdim=True, out=scales[t])
-        after[t].div_(scales[t])
-        after[t, 0].clamp_(min=_FLOOR)
+    steps = zip(before, both, after, scales, after[:, 0], strict=True)
+    previous = None
+    for before_t, weights_t, after_t, scale_t, alpha_t in steps:
+        if previous is not None:
+            torch.bmm(previous, moves, out=before_t)
+        torch.mul(before_t, weights_t, out=after_t)
+        torch.amax(after_t, 2, keepdim=True, out=scale_t)
+        after_t.div_(scale_t)
+        alpha_t.clamp_(min=_FLOOR)
+        previous = after_t
 
     at_last = (lengths - 1).expand(1, 2, B)
     # What each direction has still to meet.

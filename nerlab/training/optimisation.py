@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
+from nerlab.training.row_adam import RowAdam
 
 _AVERAGE_EVERY = 8  # steps; the average of the weights would cost a tenth of a step otherwise
 
@@ -185,14 +186,15 @@ def _build_optimizers(
     for name, parameter in tagger.named_parameters():
         if parameter.requires_grad and id(parameter) not in in_tables:
             matrix = parameter.dim() > 1 and not name.endswith("embedding")
-            (decayed if matrix else spared).append(parameter)
+            (decayed if matrix and config.weight_decay else spared).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": decay}
+        for parameters, decay in ((decayed, config.weight_decay), (spared, 0.0))
+        if parameters
     ]
     optimizers: list[torch.optim.Optimizer] = []
     if lazy and rows:
-        optimizers.append(torch.optim.SparseAdam(rows, lr=config.learning_rate))
+        optimizers.append(RowAdam(rows, lr=config.learning_rate))
     if config.optimizer is Optimizer.sgd:
         optimizers.append(
             torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)

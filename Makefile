@@ -2,7 +2,7 @@
 # make test    a fresh machine to passed tests
 # make lint    ruff and mypy
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 INSTALLED = .venv/installed
 

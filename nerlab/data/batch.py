@@ -132,6 +132,11 @@ class Batcher:
         mask = steps < lengths[:, None]
         return self.corpus.offsets[sentences][:, None] + steps, mask
 
+    def tokens(self, sentences: np.ndarray) -> Tensor:
+        """The tokens of some sentences ``(B, T)``, into the lexicon; 0 on padding."""
+        positions, mask = self.positions(sentences)
+        return _padded(self.corpus.tokens[positions[mask]], mask)
+
     def collate(self, sentences: np.ndarray) -> Batch:
         """The batch of some sentences ``(B,)``, in their order."""
         corpus = self.corpus

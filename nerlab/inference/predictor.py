@@ -75,7 +75,7 @@ class Predictor:
         tokens = 0
         for text in texts:
             window.append((text, list(sentences(text))))
-            tokens += sum(map(len, window[-1][1]))
+            tokens += 1 + sum(map(len, window[-1][1]))  # empty texts take memory too
             if tokens >= _WINDOW_TOKENS:
                 yield from self._tag_window(window)
                 window, tokens = [], 0

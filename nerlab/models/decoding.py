@@ -8,7 +8,7 @@ cores of a CPU work on different batches, which shares out the small operations 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,20 @@ from nerlab.data.batch import Batcher
 from nerlab.models.tagger import Tagger
 
 Result = TypeVar("Result")
+
+
+@runtime_checkable
+class Tabulating(Protocol):
+    """An encoder that on a CPU gains from seeing every distinct input once.
+
+    ``forward_tabulated(tabulate(rows), index, lengths)`` equals ``forward(rows[index], lengths)``.
+    """
+
+    def tabulate(self, rows: Tensor) -> Tensor:
+        """``rows (L, input_dim)`` to a table of the encoder's own making."""
+
+    def forward_tabulated(self, table: Tensor, index: Tensor, lengths: Tensor) -> Tensor:
+        """``index (B, T)`` into the rows, ``lengths (B,)``, to ``(B, T, output_dim)``."""
 
 
 def decode(tagger: Tagger, batcher: Batcher, batch_tokens: int) -> np.ndarray:
@@ -49,39 +63,57 @@ def run(
     was_training = tagger.training
     tagger.eval()
     with torch.inference_mode():
-        table = _embed_distinct(tagger, batcher, batch_tokens, device)
+        encode = _encoder_of(tagger, batcher, batch_tokens, device)
 
     @torch.inference_mode()
     def work(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
-        if table is None:
-            batch = batcher.collate(sentences).to(device)
-            x, lengths = tagger.embedder(batch), batch.lengths
-        else:
-            positions, mask = batcher.positions(sentences)
-            tokens = np.zeros(mask.shape, dtype=np.int64)
-            tokens[mask] = batcher.corpus.tokens[positions[mask]]
-            x = F.embedding(torch.from_numpy(tokens).to(device), table)
-            lengths = torch.from_numpy(batcher.corpus.lengths[sentences]).to(device)
-        return sentences, decode_batch(tagger.emissions_of(x, lengths), lengths)
+        lengths = torch.from_numpy(batcher.corpus.lengths[sentences]).to(device)
+        emissions = tagger.linear(encode(sentences, lengths))
+        return sentences, decode_batch(emissions, lengths)
 
     yield from _map(work, batcher.sorted_groups(batch_tokens), device)
     tagger.train(was_training)
 
 
+def _encoder_of(
+    tagger: Tagger, batcher: Batcher, batch_tokens: int, device: torch.device
+) -> Callable[[np.ndarray, Tensor], Tensor]:
+    """The quickest way from sentences and their lengths to hidden states ``(B, T, D)``."""
+    encoder = tagger.encoder
+
+    def from_batch(sentences: np.ndarray, lengths: Tensor) -> Tensor:
+        hidden: Tensor = encoder(tagger.embedder(batcher.collate(sentences).to(device)), lengths)
+        return hidden
+
+    if not getattr(tagger.embedder, "context_free", False) or not len(batcher.corpus):
+        return from_batch
+    rows = _embed_distinct(tagger, batcher, batch_tokens, device)  # (L, D)
+
+    def from_rows(sentences: np.ndarray, lengths: Tensor) -> Tensor:
+        tokens = batcher.tokens(sentences).to(device)
+        hidden: Tensor = encoder(F.embedding(tokens, rows), lengths)
+        return hidden
+
+    if device.type != "cpu" or not isinstance(encoder, Tabulating):
+        return from_rows
+    table = encoder.tabulate(rows)
+    return lambda sentences, lengths: encoder.forward_tabulated(
+        table, batcher.tokens(sentences), lengths
+    )
+
+
 def _embed_distinct(
     tagger: Tagger, batcher: Batcher, batch_tokens: int, device: torch.device
-) -> Tensor | None:
-    """The embedding ``(L, D)`` of each distinct token; None where it depends on the sentence."""
-    if not getattr(tagger.embedder, "context_free", False) or not len(batcher.corpus):
-        return None
+) -> Tensor:
+    """The embedding ``(L, D)`` of each distinct token of the corpus."""
     order, parts = [], []
     for distinct, batch in batcher.distinct_batches(batch_tokens):
         order.append(torch.from_numpy(distinct))
         parts.append(tagger.embedder(batch.to(device)).squeeze(1))
     rows = torch.cat(parts)
-    table = torch.empty_like(rows)
-    table[torch.cat(order).to(device)] = rows
-    return table
+    sorted_rows = torch.empty_like(rows)
+    sorted_rows[torch.cat(order).to(device)] = rows
+    return sorted_rows
 
 
 def _map(

@@ -1,7 +1,7 @@
 """Adam for embedding tables of which a step uses a few rows."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class RowAdam(torch.optim.Optimizer):
@@ -19,7 +19,7 @@ class RowAdam(torch.optim.Optimizer):
 
     def __init__(
         self,
-        tables: list[nn.Parameter],
+        tables: list[Tensor],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

@@ -1,0 +1,76 @@
+"""The quick ways of decoding give what the plain one gives."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from helpers import TAGGED, make_batcher
+from torch import Tensor, nn
+
+from nerlab.models.decoding import decode, run
+from nerlab.models.embedders import Characters
+from nerlab.models.tagger import Tagger
+from nerlab.modules.identity import Identity
+from nerlab.modules.lstm import LSTM
+from nerlab.modules.softmax import Softmax
+from nerlab.tags import iobes_constraints
+
+VOCABULARY, BATCHER = make_batcher()
+lstm = partial(LSTM, hidden_dim=6, layers=2, bidirectional=True, dropout=0.5)
+
+
+@pytest.fixture(params=[1, 2])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+def make_tagger(encoder: Callable[..., nn.Module], context_free: bool) -> Tagger:
+    torch.manual_seed(0)
+    embedder = Characters(VOCABULARY, dim=4, filters=5, widths=[2, 3])
+    embedder.context_free = context_free
+    constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(VOCABULARY.tags))
+    built = encoder(input_dim=embedder.output_dim)
+    return Tagger(embedder, built, Softmax(*constraints), len(VOCABULARY.tags), 0.5)
+
+
+@pytest.mark.parametrize("context_free", [True, False])
+@pytest.mark.parametrize("encoder", [lstm, Identity])
+def test_emissions_are_those_of_the_tagger(
+    encoder: Callable[..., nn.Module], context_free: bool, threads: int
+) -> None:
+    tagger = make_tagger(encoder, context_free)
+    seen = []
+    for sentences, emissions in run(tagger, BATCHER, 12, lambda emissions, lengths: emissions):
+        with torch.no_grad():
+            batch = BATCHER.collate(sentences)
+            expected = tagger.eval().emissions(batch)
+        mask = torch.arange(expected.shape[1]) < batch.lengths[:, None]
+        torch.testing.assert_close(emissions[mask], expected[mask], rtol=1e-4, atol=1e-6)
+        seen += sentences.tolist()
+    assert sorted(seen) == list(range(len(TAGGED)))
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_decoder_that_fails_is_heard() -> None:
+    def fail(emissions: Tensor, lengths: Tensor) -> Tensor:
+        raise RuntimeError("the decoder failed")
+
+    with pytest.raises(RuntimeError, match="the decoder failed"):
+        list(run(make_tagger(lstm, True), BATCHER, 12, fail))
+
+
+def test_decoding_is_the_same_in_any_number_of_threads() -> None:
+    tagger = make_tagger(lstm, True)
+    before = torch.get_num_threads()
+    found = []
+    for number in (1, 2, 3):
+        torch.set_num_threads(number)
+        found.append(decode(tagger, BATCHER, 8))
+    torch.set_num_threads(before)
+    assert all(np.array_equal(found[0], other) for other in found)

@@ -160,11 +160,12 @@ def viterbi(
     final = (scores + end).argmax(2)  # (T, B): the best tag to end with at t
     onto = transitions.t().contiguous()  # row k: the scores of moving to k
     tag = final[T - 1]
-    path = [tag]
+    path = torch.empty_like(final)
+    path[T - 1] = tag
     for t in range(T - 2, -1, -1):
         tag = torch.where(lengths > t + 1, (scores[t] + onto[tag]).argmax(1), final[t])
-        path.append(tag)
-    return torch.where(_mask(emissions, lengths), torch.stack(path[::-1], dim=1), 0)
+        path[t] = tag
+    return torch.where(_mask(emissions, lengths), path.t(), 0)
 
 
 class _LogPartition(torch.autograd.Function):

@@ -50,7 +50,7 @@ class LSTM(nn.Module):
         """What the first layer makes of each input by itself: ``rows (L, input_dim)`` to a table
         for :meth:`forward_tabulated`, ``(L, directions, 4 · width)``."""
         first: _Layer = self.layers[0]  # type: ignore[assignment]
-        return torch.stack([_input_gates(rows, lstm) for lstm in first.directions], dim=1)
+        return first.tabulate(rows)
 
     def forward_tabulated(self, table: Tensor, index: Tensor, lengths: Tensor) -> Tensor:
         """``forward(rows[index], lengths)`` without gradient or dropout, from a table of ``rows``.
@@ -89,24 +89,26 @@ class _Layer(nn.Module):
         turned, _ = self.backwards(_permute(x, reverse))
         return torch.cat([output, _permute(turned, reverse)], dim=2)
 
+    def tabulate(self, rows: Tensor) -> Tensor:
+        """``W_ih x + b_ih + b_hh`` of each row and direction, ``(L, G, 4H)``."""
+        weights = [dict(lstm.named_parameters()) for lstm in self.directions]
+        inputs = torch.cat([_by_cell_gate(w["weight_ih_l0"]) for w in weights])
+        biases = torch.cat([_by_cell_gate(w["bias_ih_l0"] + w["bias_hh_l0"]) for w in weights])
+        return torch.addmm(biases, rows, inputs.t()).unflatten(1, (len(weights), -1))
+
     def forward_tabulated(self, table: Tensor, index: Tensor, reverse: Tensor) -> Tensor:
-        L, G, width = table.shape
-        orders = [index, index.gather(1, reverse)][:G]
-        rows = torch.stack([order.t() * G + g for g, order in enumerate(orders)], dim=1)
-        gates = nn.functional.embedding(rows, table.view(L * G, width))  # (T, G, B, 4H)
+        B, T = index.shape
+        G = len(self.directions)
+        steps = torch.arange(T, device=index.device).expand(B, T)
+        orders = torch.stack(
+            [steps, reverse][:G], dim=2
+        )  # (B, T, G): step at which a token is read
+        rows = index[..., None].expand(B, T, G).gather(1, orders) * G + torch.arange(G)
         recurrent = [dict(lstm.named_parameters())["weight_hh_l0"] for lstm in self.directions]
-        hidden = _recur(gates, torch.stack([_by_cell_gate(weights).t() for weights in recurrent]))
-        outputs = [hidden[:, 0].transpose(0, 1)]
-        if G == 2:
-            outputs.append(_permute(hidden[:, 1].transpose(0, 1), reverse))
-        return torch.cat(outputs, dim=2)
-
-
-def _input_gates(rows: Tensor, lstm: nn.LSTM) -> Tensor:
-    """``W_ih x + b_ih + b_hh`` of each row, ``(L, 4H)``."""
-    weights = dict(lstm.named_parameters())
-    bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-    return torch.addmm(_by_cell_gate(bias), rows, _by_cell_gate(weights["weight_ih_l0"]).t())
+        by_direction = torch.stack([_by_cell_gate(weights).t() for weights in recurrent])
+        states = _recur(table.flatten(0, 1), rows.permute(1, 2, 0).contiguous(), by_direction)
+        places = (orders * G + torch.arange(G)) * B + torch.arange(B)[:, None, None]
+        return nn.functional.embedding(places, states.flatten(0, 2)).flatten(2)
 
 
 def _by_cell_gate(weights: Tensor) -> Tensor:
@@ -115,20 +117,25 @@ def _by_cell_gate(weights: Tensor) -> Tensor:
     return torch.cat([inputs, forgets, 2 * cells, outputs])
 
 
-def _recur(gates: Tensor, recurrent: Tensor) -> Tensor:
+def _recur(table: Tensor, rows: Tensor, recurrent: Tensor) -> Tensor:
     """The hidden states ``(T, G, B, H)`` of G LSTMs side by side.
 
     Args:
-        gates: ``(T, G, B, 4H)``, the gates as far as the input decides them; overwritten.
-        recurrent: ``(G, H, 4H)``, what the hidden state adds to them.
+        table: ``(G L, 4H)``, the gates as far as the input decides them.
+        rows: ``(T, G, B)``, the row of each token.
+        recurrent: ``(G, H, 4H)``, what the hidden state adds to the gates.
     """
-    T, G, B, width = gates.shape
-    states = gates.new_empty(T, G, B, width // 4)
-    cell = gates.new_zeros(G, B, width // 4)
-    for t, gate in enumerate(gates):
+    T, G, B = rows.shape
+    width = table.shape[1]
+    states = table.new_empty(T, G, B, width // 4)
+    cell = table.new_zeros(G, B, width // 4)
+    gates = table.new_empty(G * B, width)  # one step's stay in the cache
+    for t, row in enumerate(rows):
+        torch.index_select(table, 0, row.flatten(), out=gates)
+        step = gates.view(G, B, width)
         if t > 0:
-            gate.baddbmm_(states[t - 1], recurrent)
-        inputs, forgets, cells, outputs = gate.sigmoid_().chunk(4, dim=2)
+            step.baddbmm_(states[t - 1], recurrent)
+        inputs, forgets, cells, outputs = step.sigmoid_().chunk(4, dim=2)
         cells.mul_(2).sub_(1)
         cell.mul_(forgets).addcmul_(inputs, cells)
         torch.mul(cell.tanh(), outputs, out=states[t])

@@ -1,8 +1,9 @@
 """Run a tagger over a corpus without gradients, as fast as the machine allows.
 
 Sentences are sorted by length, so there is next to no padding. Where the embedder looks at each
-token by itself, every distinct token of the corpus is embedded once, not once a batch. And the
-cores of a CPU work on different batches, which shares out the small operations too.
+token by itself, every distinct token of the corpus is embedded once, not once a batch, and what
+the encoder makes of it alone is computed once too. And the cores of a CPU work on different
+batches, which shares out the small operations.
 """
 
 from collections import deque

@@ -40,8 +40,7 @@ class LSTM(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
-        steps = torch.arange(x.shape[1], device=x.device)
-        reverse = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+        reverse = _reversal(lengths, x.shape[1])
         for depth, layer in enumerate(self.layers):
             x = layer(self.dropout(x) if depth else x, reverse)
         return x
@@ -63,8 +62,7 @@ class LSTM(nn.Module):
             index: ``(B, T)`` into them.
             lengths: ``(B,)``.
         """
-        steps = torch.arange(index.shape[1], device=index.device)
-        reverse = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+        reverse = _reversal(lengths, index.shape[1])
         first: _Layer = self.layers[0]  # type: ignore[assignment]
         x = first.forward_tabulated(table, index, reverse)
         for layer in self.layers[1:]:
@@ -100,9 +98,8 @@ class _Layer(nn.Module):
         B, T = index.shape
         G = len(self.directions)
         steps = torch.arange(T, device=index.device).expand(B, T)
-        orders = torch.stack(
-            [steps, reverse][:G], dim=2
-        )  # (B, T, G): step at which a token is read
+        # At which step each direction reads each token, (B, T, G); it is its own inverse.
+        orders = torch.stack([steps, reverse][:G], dim=2)
         rows = index[..., None].expand(B, T, G).gather(1, orders) * G + torch.arange(G)
         recurrent = [dict(lstm.named_parameters())["weight_hh_l0"] for lstm in self.directions]
         by_direction = torch.stack([_by_cell_gate(weights).t() for weights in recurrent])
@@ -140,6 +137,12 @@ def _recur(table: Tensor, rows: Tensor, recurrent: Tensor) -> Tensor:
         cell.mul_(forgets).addcmul_(inputs, cells)
         torch.mul(cell.tanh(), outputs, out=states[t])
     return states
+
+
+def _reversal(lengths: Tensor, T: int) -> Tensor:
+    """``(B, T)``: index that turns each sentence around in place and leaves the padding."""
+    steps = torch.arange(T, device=lengths.device)
+    return torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
 
 
 def _permute(x: Tensor, index: Tensor) -> Tensor:

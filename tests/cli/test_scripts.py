@@ -113,7 +113,8 @@ def test_bytes_that_are_no_unicode_are_kept_as_python_has_them(run: Path) -> Non
 def test_every_line_of_the_input_is_a_text(
     run: Path, tmp_path: Path, source: str, end: str
 ) -> None:
-    texts = [text for text in TEXTS if "\n" not in text] + ["", "form\x0cfeed\x85 \u2028", "Eve"]
+    texts = [text for text in TEXTS if "\n" not in text] + ["", "form\x0cfeed\x85 \u2028"]
+    texts.append("In Oslo Omar met Eve .")
     content = b"\xef\xbb\xbf" + end.join(texts).encode()  # with a byte order mark
     path = tmp_path / "a=b, (c).txt"
     path.write_bytes(content)
@@ -123,7 +124,7 @@ def test_every_line_of_the_input_is_a_text(
     lines = result.out.split("\n")
     assert lines.pop() == ""
     assert [json.loads(line)["text"] for line in lines] == texts
-    assert entities_of(lines[-1]) == ["Eve"]
+    assert "Eve" in entities_of(lines[-1])
 
 
 def test_a_carriage_return_inside_a_line_is_a_part_of_it(run: Path) -> None:

@@ -159,14 +159,17 @@ def decoding_speed(tagger: Tagger, batcher: Batcher, batch_tokens: int) -> float
 
 
 def textbook_decoding_speed(
-    tagger: textbook.TextbookTagger, examples: list[textbook.Example], device: torch.device
+    tagger: textbook.TextbookTagger,
+    examples: list[textbook.Example],
+    device: torch.device,
+    shuffle: bool,
 ) -> float:
-    """The same of the twin."""
+    """The same of the twin, in random batches as in training or in the order of the file."""
     tokens = 0
     tagger.eval()
     start = time.perf_counter()
     with torch.no_grad():
-        for words, characters, _, lengths in textbook.batches(examples, _TEXTBOOK_BATCH, False):
+        for words, characters, _, lengths in textbook.batches(examples, _TEXTBOOK_BATCH, shuffle):
             paths = tagger.decode(words.to(device), characters.to(device), lengths)
             tokens += sum(map(len, paths))
     return tokens / (time.perf_counter() - start)
@@ -191,22 +194,24 @@ def main() -> None:
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"precision {str(training.optimisation.autocast_dtype).removeprefix('torch.')}")
 
-    speeds: dict[str, list[float]] = {"training": [], "decoding": []}
-    twin_speeds: dict[str, list[float]] = {"training": [], "decoding": []}
+    speeds: dict[str, list[float]] = defaultdict(list)
+    twin_speeds: dict[str, list[float]] = defaultdict(list)
     training.steps(arguments.steps), twin.steps(5)  # warm-up
     for _ in range(arguments.rounds):
         speeds["training"].append(training.steps(arguments.steps))
         twin_speeds["training"].append(twin.steps(max(arguments.steps // 5, 1)))
         decode_tokens = config.trainer.decode_tokens
         speeds["decoding"].append(decoding_speed(tagger, valid_batcher, decode_tokens))
-        twin_speeds["decoding"].append(textbook_decoding_speed(twin.tagger, valid_examples, device))
-    print(f"\n{'tokens/s':<12}{'nerlab':>12}{'textbook':>12}{'times':>8}   (wanted)")
-    for work, wanted in (("training", 6), ("decoding", 12)):
+        speeds["decoding, twin in file order"].append(speeds["decoding"][-1])
+        for name, shuffle in (("decoding", True), ("decoding, twin in file order", False)):
+            speed = textbook_decoding_speed(twin.tagger, valid_examples, device, shuffle)
+            twin_speeds[name].append(speed)
+    print(f"\n{'tokens/s':<30}{'nerlab':>10}{'textbook':>10}{'times':>8}   (wanted)")
+    for work, wanted in (("training", 6), ("decoding", 12), ("decoding, twin in file order", 12)):
         ratios = [a / b for a, b in zip(speeds[work], twin_speeds[work], strict=True)]
         own, other = statistics.median(speeds[work]), statistics.median(twin_speeds[work])
-        print(
-            f"{work:<12}{own:>12,.0f}{other:>12,.0f}{statistics.median(ratios):>8.1f}   ({wanted})"
-        )
+        ratio = statistics.median(ratios)
+        print(f"{work:<30}{own:>10,.0f}{other:>10,.0f}{ratio:>8.1f}   ({wanted})")
 
     training.profile(arguments.steps)
     total = sum(training.seconds.values())

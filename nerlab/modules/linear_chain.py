@@ -151,21 +151,25 @@ def viterbi(
     steps = emissions.transpose(0, 1).contiguous()  # (T, B, K)
     moves = transitions[:, None, :]  # (from, 1, to)
     scores = torch.empty_like(steps)
-    scores[0] = start + steps[0]
     ways = steps.new_empty(K, B, K)  # [from, B, to], written again at every step
-    for t in range(1, T):
-        torch.add(scores[t - 1].t()[:, :, None], moves, out=ways)
-        torch.amax(ways, 0, out=scores[t])
-        scores[t] += steps[t]
+    # Views are made once, not once a step.
+    rows = scores.unbind()
+    torch.add(start, steps[0], out=rows[0])
+    origins = scores.transpose(1, 2)[..., None].unbind()  # (from, B, 1) of each step
+    for origin, row, step in zip(origins, rows[1:], steps[1:].unbind(), strict=False):
+        torch.add(origin, moves, out=ways)
+        torch.amax(ways, 0, out=row)
+        row += step
     final = (scores + end).argmax(2)  # (T, B): the best tag to end with at t
     onto = transitions.t().contiguous()  # row k: the scores of moving to k
+    goes_on = torch.arange(1, T, device=lengths.device)[:, None] < lengths  # (T - 1, B)
     tag = final[T - 1]
-    path = torch.empty_like(final)
-    path[T - 1] = tag
-    for t in range(T - 2, -1, -1):
-        tag = torch.where(lengths > t + 1, (scores[t] + onto[tag]).argmax(1), final[t])
-        path[t] = tag
-    return torch.where(_mask(emissions, lengths), path.t(), 0)
+    path = [tag]
+    ways_back = zip(goes_on.unbind()[::-1], rows[-2::-1], final.unbind()[-2::-1], strict=True)
+    for inside, row, last in ways_back:
+        tag = torch.where(inside, onto.index_select(0, tag).add_(row).argmax(1), last)
+        path.append(tag)
+    return torch.where(_mask(emissions, lengths), torch.stack(path[::-1], dim=1), 0)
 
 
 class _LogPartition(torch.autograd.Function):

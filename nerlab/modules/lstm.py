@@ -127,15 +127,19 @@ def _recur(table: Tensor, rows: Tensor, recurrent: Tensor) -> Tensor:
     states = table.new_empty(T, G, B, width // 4)
     cell = table.new_zeros(G, B, width // 4)
     gates = table.new_empty(G * B, width)  # one step's stay in the cache
-    for t, row in enumerate(rows):
-        torch.index_select(table, 0, row.flatten(), out=gates)
-        step = gates.view(G, B, width)
-        if t > 0:
-            step.baddbmm_(states[t - 1], recurrent)
-        inputs, forgets, cells, outputs = step.sigmoid_().chunk(4, dim=2)
-        cells.mul_(2).sub_(1)
-        cell.mul_(forgets).addcmul_(inputs, cells)
-        torch.mul(cell.tanh(), outputs, out=states[t])
+    step = gates.view(G, B, width)
+    inputs, forgets, candidates, outputs = step.chunk(4, dim=2)
+    previous = None
+    # Views are made once, not once a step: threads that decode side by side share the interpreter.
+    for row, state in zip(rows.view(T, G * B).unbind(), states.unbind(), strict=True):
+        torch.index_select(table, 0, row, out=gates)
+        if previous is not None:
+            step.baddbmm_(previous, recurrent)
+        step.sigmoid_()
+        candidates.sub_(0.5)  # half of their tanh
+        cell.mul_(forgets).addcmul_(inputs, candidates, value=2)
+        torch.tanh(cell, out=state).mul_(outputs)
+        previous = state
     return states
 
 

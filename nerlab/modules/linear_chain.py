@@ -1,179 +1,335 @@
-"""The linear-chain conditional random field: its sums and its maxima.
+"""The linear-chain conditional random field: every sum, maximum and sample of it, exactly.
 
-A path ``y`` of tags over a sentence of ``L`` tokens has the score
+A path ``y`` of K tags over a sentence of L tokens has the score
 
     score(y) = start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_{t-1}, y_t] + end[y_L]
 
-and the probability ``exp(score(y)) / Z``, ``Z`` the sum over all paths (Lafferty, McCallum and
-Pereira 2001). Every function here takes
+and the probability ``exp(score(y)) / Z``, Z being the sum over all K^L paths (Lafferty, McCallum
+and Pereira 2001). All that one wants to know of it follows from two recursions over the sentence,
 
-    emissions (B, T, K), transitions (K, K) [from, to], start (K,), end (K,), lengths (B,)
+    α_1 = exp(start) E_1,   α_t = (α_{t-1} A) E_t        the paths that lead to each tag, and
+    β_L = exp(end) E_L,     β_t = (A β_{t+1}) E_t        those that go on from it, E_t included,
 
-**Sums.** With ``A = exp(transitions)`` and ``E_t = exp(emissions_t)`` the two recursions are
+where ``A = exp(transitions)`` and ``E_t = exp(emissions_t)`` multiplies tag by tag:
 
-    α_1 = exp(start) E_1,   α_t = (α_{t-1} A) E_t             all that leads to a tag
-    β_L = exp(end) E_L,     β_t = (A β_{t+1}) E_t             all that follows, E_t included
+    Z = Σ_j α_L(j) exp(end_j),    p(y_t = j) = (α_{t-1} A)(j) β_t(j) / Z,
+    p(y_{t-1} = i, y_t = j) = α_{t-1}(i) A(i, j) β_t(j) / Z,
+    p(y_t = j | y_{t-1} = i) = A(i, j) β_t(j) / Σ_k A(i, k) β_t(k).
 
-and the marginals are ``p(y_t = j) ∝ (α_{t-1} A)(j) β_t(j)``, those of pairs
-``p(y_{t-1} = i, y_t = j) ∝ α_{t-1}(i) A(i, j) β_t(j)``; they are the gradient of log Z.
+These probabilities are also the gradient of log Z in the scores. Given a sentence the tags are a
+Markov chain: by the last line one walks along it, to draw samples, to multiply the probability of
+a span together, to add up the entropy.
 
-On the CPU both recursions run at once, β over the sentence reversed, as one batched matrix
-product a step in float64, each message rescaled (Rabiner 1989); the gradient is taken in closed
-form, so no graph over the steps is kept. Rescaling cannot hold the scores of tags that never
-meet and drift apart without end: what is too small is lost. Forward, everything is therefore
-raised to a floor, which makes Z too large if anything was lost; backward it is not, which makes Z
-too small. Where the two agree both are right; where they do not, the batch (none, as a rule) is
-done again in log space. On other devices log space is used throughout, because the check would
-have to wait for the device.
+**Fast.** β is α of the sentence turned around, so one batched recursion does both, without masks:
+a matrix product and a multiplication a step. The gradient is put together from α and β at the
+end; no graph over the steps is kept, memory is O(B T K), and T may be thousands.
+
+**Safe.** In float64 messages are rescaled every 8 steps (Rabiner 1989), and what is 1e-323 of the
+rest is lost. That may matter: tags that never meet can drift apart without end. So α is raised a
+little whenever it is rescaled, more than anything lost can amount to, which makes Z too large;
+β is not, which makes Z too small; and no message may shrink too much within 8 steps. If both Z
+agree, both are right, and with them every marginal. The sentences for which they do not agree
+(none, as a rule) are done again in log space, which holds any scores. So is everything on other
+devices, where looking at the result would mean waiting for it, and whatever is differentiated in
+a way that has no closed form here.
+
+**Maxima.** The best path takes the same recursions with max in place of Σ (Viterbi 1967). α runs
+from the start and β from the end until they meet in the middle: half the steps, each twice as
+wide. Only the scores are kept; where the best one came from is found again along the best path
+alone, by an arg max over K tags a step in place of K².
 """
 
+from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-_DISAGREEMENT = 1e-9
-_FLOOR = 1e-100  # the product of three is still a normal number
+FORBIDDEN = -1e30
+"""The score of what is impossible: exp makes it 0, and sums of 1e8 of them stay finite."""
+
+_IMPOSSIBLE = FORBIDDEN / 2  # a score below it has met something forbidden
+_BLOCK = 8  # steps between two rescalings
+_FLOOR = 1e-100  # what α is raised by, of its largest entry
+_SMALLEST = 1e-80  # what the largest entry of a message may have shrunk to within a block
+_DISAGREEMENT = 1e-8  # of the two log Z
+_CHUNK = 2**22  # numbers of a (B, t, K, K) tensor that is computed at a time
 
 
-class _Scaled(NamedTuple):
-    """The recursions in the linear domain, every message up to a factor of its own token.
+class Spans(NamedTuple):
+    """N stretches of the sentences of a batch, with the tags that each token there may have.
 
-    ``before`` is ``α_{t-1} A`` (``exp(start)`` at first); ``alpha``, ``beta`` as above, all
-    ``(T, B, K)``; ``move (K, K)`` is ``A`` up to a factor; ``log_partition (B,)``.
+    In IOBES ``B I … E`` of a label (or ``S``), one tag a token, say that these tokens, no more
+    and no fewer, are an entity with that label.
+
+    Attributes:
+        sentences: ``(N,)`` into the batch.
+        starts: ``(N,)``, the first token.
+        lengths: ``(N,)``, how many tokens, 1 to S.
+        allowed: ``(N, S, K)`` bool; what stands beyond a length is ignored.
     """
 
-    before: Tensor
-    alpha: Tensor
-    beta: Tensor
-    move: Tensor
-    log_partition: Tensor
+    sentences: Tensor
+    starts: Tensor
+    lengths: Tensor
+    allowed: Tensor
 
 
-def log_partition(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> Tensor:
-    """log Z ``(B,)`` in float32 or better, differentiable once in the four scores."""
-    scaled = _scaled_messages(emissions, transitions, start, end, lengths)
-    if scaled is not None:
-        result: Tensor = _LogPartition.apply(emissions, transitions, start, end, lengths, scaled)
-        return result
-    dtype = _at_least_float32(emissions)
-    emissions = torch.where(_mask(emissions, lengths)[..., None], emissions.to(dtype), 0.0)
-    transitions, end = transitions.to(dtype), end.to(dtype)
-    _, alpha = _log_space_recursion(emissions, transitions, start.to(dtype))
-    return torch.logsumexp(_at_last(alpha, lengths) + end, dim=1)
+class LinearChain:
+    """The distribution over the tag sequences of each sentence of a batch.
 
+    Scores of ``FORBIDDEN`` or less, -inf included, in transitions, start and end, are constraints:
+    what they forbid has probability 0 in all that follows. Where they forbid every path of a
+    sentence, ``ValueError`` names it (on a CPU; elsewhere its log Z is below -1e29).
 
-def path_score(
-    emissions: Tensor,
-    transitions: Tensor,
-    start: Tensor,
-    end: Tensor,
-    lengths: Tensor,
-    tags: Tensor,
-) -> Tensor:
-    """The score ``(B,)`` of the paths ``tags (B, T)``; what stands beyond a length is ignored."""
-    mask = _mask(emissions, lengths)
-    per_token = emissions.to(_at_least_float32(emissions)).gather(2, tags[..., None]).squeeze(2)
-    moves = transitions[tags[:, :-1], tags[:, 1:]]
-    per_token = torch.cat([per_token[:, :1], per_token[:, 1:] + moves], dim=1)
-    return (
-        start[tags[:, 0]] + torch.where(mask, per_token, 0.0).sum(1) + end[_at_last(tags, lengths)]
-    )
+    Results have the type of the emissions, at least float32; inside, sums are float64. All but
+    tags are differentiable in the scores: log_partition, log_prob and log_prob_allowed once by
+    the closed form and once more through log space, the others through log space wherever a
+    gradient is wanted. Under ``torch.no_grad()`` everything takes the fast way.
 
-
-def log_messages(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> tuple[Tensor, Tensor]:
-    """``log (α_{t-1} A)`` and ``log β_t``, both ``(B, T, K)``, without a gradient.
-
-    Each row is known up to a constant; rows beyond a length mean nothing.
+    Args:
+        emissions: ``(B, T, K)``; what stands beyond a length is ignored.
+        transitions: ``(K, K)`` [from, to].
+        start: ``(K,)``.
+        end: ``(K,)``.
+        lengths: ``(B,)``, 1 to T.
     """
-    with torch.no_grad():
-        scaled = _scaled_messages(emissions, transitions, start, end, lengths)
-        if scaled is not None:
-            return scaled.before.transpose(0, 1).log(), scaled.beta.transpose(0, 1).log()
-        dtype = _at_least_float32(emissions)
-        emissions, transitions = emissions.to(dtype), transitions.to(dtype)
-        reverse = _reversal(lengths, emissions.shape[1])[..., None].expand_as(emissions)
-        before, _ = _log_space_recursion(emissions, transitions, start.to(dtype))
-        _, beta = _log_space_recursion(emissions.gather(1, reverse), transitions.t(), end.to(dtype))
-        return before, beta.gather(1, reverse)
+
+    def __init__(
+        self, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
+    ) -> None:
+        B, T, K = emissions.shape
+        for name, scores, shape in (
+            ("transitions", transitions, (K, K)),
+            ("start", start, (K,)),
+            ("end", end, (K,)),
+            ("lengths", lengths, (B,)),
+        ):
+            if scores.shape != shape:
+                raise ValueError(
+                    f"{name}: emissions {tuple(emissions.shape)} go with the shape {shape}, "
+                    f"found {tuple(scores.shape)}"
+                )
+        if lengths.device.type == "cpu" and B and not 1 <= lengths.min() <= lengths.max() <= T:
+            bad = int(((lengths < 1) | (lengths > T)).nonzero()[0])
+            raise ValueError(f"lengths[{bad}]: expected 1 to {T} tokens, found {lengths[bad]}")
+        self.emissions = emissions if emissions.dtype.itemsize >= 4 else emissions.float()
+        self.transitions, self.start, self.end = (
+            scores.clamp(min=FORBIDDEN) for scores in (transitions, start, end)
+        )
+        self.lengths = lengths
+        self.mask = torch.arange(T, device=lengths.device) < lengths[:, None]  # (B, T)
+
+    @property
+    def log_partition(self) -> Tensor:
+        """log Z ``(B,)``."""
+        return self._log_partition().to(self.emissions.dtype)
+
+    def log_prob(self, tags: Tensor) -> Tensor:
+        """``log p(y)`` ``(B,)`` of the paths ``tags (B, T)``; tags beyond a length are ignored.
+
+        -inf where a path is forbidden.
+        """
+        scores = self.emissions, *self._constraints
+        difference: Tensor = _LogLikelihood.apply(*scores, self, tags)
+        return _without_forbidden(difference).to(self.emissions.dtype)
+
+    def log_prob_allowed(self, allowed: Tensor) -> Tensor:
+        """``log Σ p(y)`` ``(B,)`` over the paths through ``allowed (B, T, K)`` bool alone.
+
+        The likelihood of an incomplete annotation (Tsuboi et al. 2008): one tag where it is
+        known, several or all where it is not.
+        """
+        admitted = LinearChain(
+            self.emissions.masked_fill(~allowed, FORBIDDEN), *self._constraints, self.lengths
+        )
+        difference = admitted._log_partition() - self._log_partition()
+        return difference.to(self.emissions.dtype)
+
+    @property
+    def marginals(self) -> Tensor:
+        """``p(y_t = k)`` ``(B, T, K)``, 0 beyond a length."""
+        before, beta = self._log_messages()
+        probabilities = torch.softmax(before + beta, dim=2).to(self.emissions.dtype)
+        return probabilities.masked_fill(~self.mask[..., None], 0.0)
+
+    @property
+    def pair_marginals(self) -> Tensor:
+        """``p(y_{t-1} = i, y_t = j)`` ``(B, T - 1, K, K)`` [first token, from, to], 0 beyond."""
+        pairs = [from_[..., None] * onto.exp() for from_, onto in self._moves()]
+        return torch.cat(pairs, dim=1).to(self.emissions.dtype)
+
+    @property
+    def expected_moves(self) -> Tensor:
+        """How often each move is to be expected ``(B, K, K)``: pair marginals summed over t."""
+        B, _, K = self.emissions.shape
+        counts = self.emissions.new_zeros(B, K, K, dtype=torch.float64)
+        for from_, onto in self._moves():
+            counts = counts + torch.einsum("bti,btij->bij", from_, onto.exp())
+        return counts.to(self.emissions.dtype)
+
+    @property
+    def entropy(self) -> Tensor:
+        """``-Σ p(y) log p(y)`` ``(B,)`` in nats, as that of the first tag and of every move."""
+        before, beta = self._log_messages()
+        first = torch.log_softmax((before + beta)[:, 0], dim=1)
+        entropy = -(first.exp() * first).sum(1)
+        for from_, onto in self._moves():
+            entropy = entropy - torch.einsum("bti,btij->b", from_, onto.exp() * onto)
+        return entropy.to(self.emissions.dtype)
+
+    def path_log_probabilities(self, tags: Tensor) -> tuple[Tensor, Tensor]:
+        """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the paths ``tags``, all ``(B, T)``.
+
+        The probability of a stretch of a path is its first marginal times the conditionals after
+        it. The first conditional is the marginal.
+        """
+        before, beta = self._log_messages()
+        tags = torch.where(self.mask, tags, 0)
+        index = tags[..., None]
+        marginal = torch.log_softmax(before + beta, dim=2).gather(2, index).squeeze(2)
+        onto = self.transitions.double()[tags[:, :-1]] + beta[:, 1:]  # (B, T - 1, K)
+        conditional = torch.log_softmax(onto, dim=2).gather(2, index[:, 1:]).squeeze(2)
+        conditional = torch.cat([marginal[:, :1], conditional], dim=1)
+        dtype = self.emissions.dtype
+        return marginal.to(dtype), conditional.to(dtype)
+
+    def span_log_prob(self, spans: Spans) -> Tensor:
+        """``log p`` ``(N,)`` that each span has only tags that it allows: the forward recursion
+        over its tokens, with the conditionals as transitions. -inf where that cannot be."""
+        before, beta = self._log_messages()
+        S = spans.allowed.shape[1]
+        last = torch.minimum(
+            torch.arange(S, device=spans.starts.device), spans.lengths[:, None] - 1
+        )
+        places = spans.sentences[:, None], spans.starts[:, None] + last  # (N, S)
+        beta, barred = beta[places], ~spans.allowed
+        inside = torch.log_softmax(before[places][:, 0] + beta[:, 0], dim=1)
+        inside = inside.masked_fill(barred[:, 0], FORBIDDEN)  # (N, K)
+        for t in range(1, S):
+            onto = torch.log_softmax(self.transitions.double() + beta[:, t, None, :], dim=2)
+            longer = torch.logsumexp(inside[:, :, None] + onto, dim=1)
+            longer = longer.masked_fill(barred[:, t], FORBIDDEN)
+            inside = torch.where((t < spans.lengths)[:, None], longer, inside)
+        return _without_forbidden(torch.logsumexp(inside, dim=1)).to(self.emissions.dtype)
+
+    @property
+    def argmax(self) -> Tensor:
+        """The best path ``(B, T)``, 0 beyond a length."""
+        return _viterbi(self.emissions.detach(), *self._constraints, self.lengths)
+
+    @property
+    def max(self) -> Tensor:
+        """The score ``(B,)`` of the best path."""
+        return self._path_score(self.argmax).to(self.emissions.dtype)
+
+    def topk(self, k: int) -> tuple[Tensor, Tensor]:
+        """The k best paths ``(k, B, T)`` and their scores ``(k, B)``, best first.
+
+        Where fewer than k paths are possible, the rest are 0 with a score of -inf.
+        """
+        paths, possible = _best_paths(self.emissions, *self._constraints, self.lengths, k)
+        scores = torch.where(possible, self._path_score(paths), -torch.inf)
+        scores, order = scores.sort(dim=0, descending=True, stable=True)
+        paths = paths.gather(0, order[..., None].expand_as(paths))
+        return paths, scores.to(self.emissions.dtype)
+
+    @torch.no_grad()
+    def sample(self, n: int) -> Tensor:
+        """n independent paths ``(n, B, T)`` of each sentence, 0 beyond a length.
+
+        β has summed up all that follows a tag, so walking from the first token on, each tag is
+        drawn given the one before it.
+        """
+        before, beta = self._log_messages()
+        B, T, K = beta.shape
+        transitions = self.transitions.double()
+        paths = torch.zeros(n, B, T, dtype=torch.int64, device=beta.device)
+        scores = (before[:, 0] + beta[:, 0]).expand(n, B, K)
+        for t in range(T):
+            if t > 0:
+                scores = transitions[paths[..., t - 1]] + beta[:, t]
+            probabilities = torch.softmax(scores, dim=2).flatten(0, 1)
+            paths[..., t] = torch.multinomial(probabilities, 1).view(n, B)
+        return torch.where(self.mask, paths, 0)
+
+    @property
+    def _constraints(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.transitions, self.start, self.end
+
+    def _path_score(self, tags: Tensor) -> Tensor:
+        """``score(y)`` ``(…, B)`` of paths ``(…, B, T)``, in float64."""
+        tags = torch.where(self.mask, tags, 0)
+        K = len(self.start)
+        emissions = self.emissions.expand(*tags.shape, K)
+        unary = emissions.gather(-1, tags[..., None]).squeeze(-1).double()
+        moves = tags[..., :-1] * K + tags[..., 1:]
+        pairs = self.transitions.flatten().index_select(0, moves.flatten()).double()
+        unary = torch.where(self.mask, unary, 0.0).sum(-1)
+        pairs = torch.where(self.mask[:, 1:], pairs.view(moves.shape), 0.0).sum(-1)
+        last = tags.gather(-1, (self.lengths - 1).expand(tags.shape[:-1])[..., None]).squeeze(-1)
+        return self.start.double()[tags[..., 0]] + unary + pairs + self.end.double()[last]
+
+    def _log_partition(self) -> Tensor:
+        """log Z ``(B,)`` in float64."""
+        scores = self.emissions, *self._constraints
+        minus: Tensor = _LogLikelihood.apply(*scores, self, None)
+        return -minus
+
+    def _moves(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Some steps at a time: ``p(y_{t-1} = i)`` ``(B, t, K)``, 0 where the sentence is over
+        at t, and ``log p(y_t = j | y_{t-1} = i)`` ``(B, t, K, K)``."""
+        before, beta = self._log_messages()
+        marginals = torch.softmax(before + beta, dim=2)
+        B, T, K = beta.shape
+        chunk = max(1, _CHUNK // max(1, B * K * K))
+        for first in range(0, max(T - 1, 1), chunk):
+            ahead = slice(first + 1, first + 1 + chunk)
+            onto = self.transitions.double() + beta[:, ahead, None, :]
+            from_ = marginals[:, first : first + onto.shape[1]]
+            from_ = from_.masked_fill(~self.mask[:, ahead, None], 0.0)
+            yield from_, torch.log_softmax(onto, dim=3)
+
+    def _log_messages(self) -> tuple[Tensor, Tensor]:
+        """``log (α_{t-1} A)`` (start at first) and ``log β_t``, ``(B, T, K)`` in float64.
+
+        Each row is known up to a constant; rows beyond a length mean nothing.
+        """
+        scores = self.emissions, *self._constraints
+        if torch.is_grad_enabled() and any(s.requires_grad for s in scores):
+            return _log_space_messages(*scores, self.lengths).logs()
+        logs = [(rows, *messages.logs()) for rows, messages in self._parts]
+        before, beta = (torch.empty_like(self.emissions, dtype=torch.float64) for _ in range(2))
+        for rows, part_before, part_beta in logs:
+            before[rows], beta[rows] = part_before, part_beta
+        return before, beta
+
+    @cached_property
+    @torch.no_grad()
+    def _parts(self) -> "list[tuple[slice | Tensor, _Scaled | _LogSpace]]":
+        """The messages of the sentences, each of them once, with the rows that they belong to."""
+        scores = self.emissions, *self._constraints
+        if self.emissions.device.type != "cpu":
+            return [(slice(None), _log_space_messages(*scores, self.lengths))]
+        scaled, sound = _scaled_messages(*scores, self.lengths)
+        if sound.all():
+            return [(slice(None), scaled)]
+        good, bad = sound.nonzero()[:, 0], (~sound).nonzero()[:, 0]
+        messages = _log_space_messages(self.emissions[bad], *self._constraints, self.lengths[bad])
+        log_partition = scaled.log_partition.clone()
+        log_partition[bad] = messages.log_partition
+        _check_possible(log_partition)
+        return [(good, scaled.select(good)), (bad, messages)]
 
 
-def marginals(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> Tensor:
-    """``p(y_t = k)``, ``(B, T, K)``, 0 beyond a length."""
-    before, beta = log_messages(emissions, transitions, start, end, lengths)
-    probabilities = torch.softmax(before + beta, dim=2)
-    return torch.where(_mask(probabilities, lengths)[..., None], probabilities, 0.0)
+class _LogLikelihood(torch.autograd.Function):
+    """``score(y) - log Z`` ``(B,)`` of the paths ``tags``, or ``-log Z`` where these are None.
 
-
-def path_log_probabilities(
-    emissions: Tensor,
-    transitions: Tensor,
-    start: Tensor,
-    end: Tensor,
-    lengths: Tensor,
-    tags: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """``log p(y_t)`` and ``log p(y_t | y_{t-1})``, both ``(B, T)``, along the paths ``tags``.
-
-    Given the sentence the tags form a Markov chain, so the probability of a stretch of a path is
-    its first marginal times the conditionals after it. The first conditional is the marginal.
+    The gradient is in closed form: how often the path takes a tag or move, less how often that
+    is to be expected.
     """
-    before, beta = log_messages(emissions, transitions, start, end, lengths)
-    scores = transitions.to(beta.dtype)
-    index = tags[..., None]
-    marginal = torch.log_softmax(before + beta, dim=2).gather(2, index).squeeze(2)
-    # p(y_t = j | y_{t-1} = i) ∝ A(i, j) β_t(j)
-    onto = scores[tags[:, :-1]] + beta[:, 1:]  # (B, T - 1, K)
-    conditional = torch.log_softmax(onto, dim=2).gather(2, index[:, 1:]).squeeze(2)
-    return marginal, torch.cat([marginal[:, :1], conditional], dim=1)
-
-
-@torch.no_grad()
-def viterbi(
-    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> Tensor:
-    """The best paths ``(B, T)``; tags beyond a length are 0 (Viterbi 1967).
-
-    Only the best scores are kept. Where they came from is found again along the best path alone,
-    which costs an arg max over ``(B, K)`` a step in place of one over ``(B, K, K)``.
-    """
-    dtype = _at_least_float32(emissions)
-    emissions, transitions, start, end = (
-        scores.detach().to(dtype) for scores in (emissions, transitions, start, end)
-    )
-    B, T, K = emissions.shape
-    steps = emissions.transpose(0, 1).contiguous()  # (T, B, K)
-    moves = transitions[:, None, :]  # (from, 1, to)
-    scores = torch.empty_like(steps)
-    ways = steps.new_empty(K, B, K)  # [from, B, to], written again at every step
-    # Views are made once, not once a step.
-    rows = scores.unbind()
-    torch.add(start, steps[0], out=rows[0])
-    origins = scores.transpose(1, 2)[..., None].unbind()  # (from, B, 1) of each step
-    for origin, row, step in zip(origins, rows[1:], steps[1:].unbind(), strict=False):
-        torch.add(origin, moves, out=ways)
-        torch.amax(ways, 0, out=row)
-        row += step
-    final = (scores + end).argmax(2)  # (T, B): the best tag to end with at t
-    onto = transitions.t().contiguous()  # row k: the scores of moving to k
-    goes_on = torch.arange(1, T, device=lengths.device)[:, None] < lengths  # (T - 1, B)
-    tag = final[T - 1]
-    path = [tag]
-    ways_back = zip(goes_on.unbind()[::-1], rows[-2::-1], final.unbind()[-2::-1], strict=True)
-    for inside, row, last in ways_back:
-        tag = torch.where(inside, onto.index_select(0, tag).add_(row).argmax(1), last)
-        path.append(tag)
-    return torch.where(_mask(emissions, lengths), torch.stack(path[::-1], dim=1), 0)
-
-
-class _LogPartition(torch.autograd.Function):
-    """log Z from finished recursions; its gradient, the expected counts, in closed form."""
 
     @staticmethod
     def forward(
@@ -182,100 +338,335 @@ class _LogPartition(torch.autograd.Function):
         transitions: Tensor,
         start: Tensor,
         end: Tensor,
-        lengths: Tensor,
-        scaled: _Scaled,
+        chain: LinearChain,
+        tags: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(lengths, *scaled[:-1])
-        ctx.dtypes = [scores.dtype for scores in (emissions, transitions, start, end)]
-        return scaled.log_partition.to(_at_least_float32(emissions))
+        ctx.chain, ctx.tags = chain, tags
+        log_partition = emissions.new_empty(len(emissions), dtype=torch.float64)
+        for rows, messages in chain._parts:
+            log_partition[rows] = messages.log_partition
+        return -log_partition if tags is None else chain._path_score(tags) - log_partition
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError("log_partition can be differentiated once only; create_graph=False")
-        lengths, before, alpha, beta, move = ctx.saved_tensors
-        joint = before * beta
-        total = joint.sum(2, keepdim=True)
-        inside = _mask(beta.transpose(0, 1), lengths).t()[..., None]
-        beta_share = torch.where(inside, beta / total * grad.to(beta.dtype)[:, None], 0.0)
-        unary = (before * beta_share).transpose(0, 1)  # (B, T, K)
-        pairs = alpha[:-1].flatten(0, 1).t() @ beta_share[1:].flatten(0, 1) * move
-        grads = (unary, pairs, unary[:, 0].sum(0), _at_last(unary, lengths).sum(0))
-        typed = (g.to(dtype) for g, dtype in zip(grads, ctx.dtypes, strict=True))
+        chain: LinearChain = ctx.chain
+        tags: Tensor | None = ctx.tags
+        scores = chain.emissions, *chain._constraints
+        if torch.is_grad_enabled():  # to be differentiated again
+            value = -_log_space_messages(*scores, chain.lengths).log_partition
+            value = value if tags is None else chain._path_score(tags) + value
+            wanted = [s for s in scores if s.requires_grad]
+            grads = torch.autograd.grad(
+                value, wanted, grad, create_graph=True, materialize_grads=True
+            )
+            found = iter(grads)
+            return *(next(found) if s.requires_grad else None for s in scores), None, None
+        unary = torch.empty_like(chain.emissions)
+        pairs = torch.zeros_like(chain.transitions, dtype=torch.float64)
+        for rows, messages in chain._parts:
+            unary[rows], moves = messages.expected_counts(-grad[rows], unary.dtype)
+            pairs += moves
+        if tags is not None:
+            tags, K = torch.where(chain.mask, tags, 0), len(pairs)
+            weights = torch.where(chain.mask, grad[:, None], 0.0)
+            unary.scatter_add_(2, tags[..., None], weights.to(unary.dtype)[..., None])
+            moves = tags[:, :-1] * K + tags[:, 1:]
+            pairs.view(-1).index_add_(0, moves.flatten(), weights[:, 1:].flatten())
+        grads = unary, pairs, unary[:, 0].sum(0), _at_last(unary, chain.lengths).sum(0)
+        typed = (g.to(s.dtype) for g, s in zip(grads, scores, strict=True))
         return *typed, None, None
 
 
-@torch.no_grad()
+class _Scaled(NamedTuple):
+    """The recursions in the linear domain, every message up to a factor of its own sentence and
+    token: ``alpha``, ``beta`` ``(T, B, K)``, ``exp(start)`` ``(K,)``, ``A`` ``(K, K)``."""
+
+    alpha: Tensor
+    beta: Tensor
+    scratch: Tensor  # (T, B, K), to be written over
+    first: Tensor
+    move: Tensor
+    lengths: Tensor
+    log_partition: Tensor
+
+    def select(self, rows: Tensor) -> "_Scaled":
+        return self._replace(
+            alpha=self.alpha[:, rows],
+            beta=self.beta[:, rows],
+            scratch=self.scratch[:, rows],
+            lengths=self.lengths[rows],
+            log_partition=self.log_partition[rows],
+        )
+
+    def _before(self) -> Tensor:
+        """``α_{t-1} A`` ``(T, B, K)``, ``exp(start)`` at first, in the scratch memory."""
+        K = len(self.move)
+        self.scratch[:1] = self.first
+        torch.mm(self.alpha[:-1].view(-1, K), self.move, out=self.scratch[1:].view(-1, K))
+        return self.scratch
+
+    def logs(self) -> tuple[Tensor, Tensor]:
+        """See ``LinearChain._log_messages``."""
+        messages = self._before(), self.beta
+        before, beta = (x.transpose(0, 1).log().clamp_(min=FORBIDDEN) for x in messages)
+        return before, beta
+
+    def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """``p(y_t = k)`` times the weights ``(B,)`` of the sentences ``(B, T, K)``, 0 beyond a
+        length, and those of the moves, summed ``(K, K)``."""
+        T, _, K = self.alpha.shape
+        joint = self._before().mul_(self.beta)
+        inside = torch.arange(T)[:, None] < self.lengths
+        share = torch.where(inside, weights / joint.sum(2), 0.0)[..., None]  # (T, B, 1)
+        unary = joint.mul_(share).transpose(0, 1).to(dtype, copy=True)
+        onto = torch.mul(self.beta, share, out=self.scratch)
+        pairs = self.alpha[:-1].view(-1, K).t() @ onto[1:].view(-1, K)
+        return unary, pairs.mul_(self.move)
+
+
+class _LogSpace(NamedTuple):
+    """The recursions in log space: ``before``, ``alpha``, ``beta`` ``(B, T, K)``."""
+
+    before: Tensor
+    alpha: Tensor
+    beta: Tensor
+    transitions: Tensor
+    lengths: Tensor
+    log_partition: Tensor
+
+    def logs(self) -> tuple[Tensor, Tensor]:
+        """See ``LinearChain._log_messages``."""
+        return self.before, self.beta
+
+    def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """As those of the scaled recursions."""
+        B, T, K = self.alpha.shape
+        inside = torch.arange(T, device=weights.device) < self.lengths[:, None]
+        weights = torch.where(inside, weights[:, None], 0.0)[..., None]  # (B, T, 1)
+        pairs = torch.zeros_like(self.transitions)
+        chunk = max(1, _CHUNK // max(1, B * K * K))
+        for first in range(0, T - 1, chunk):
+            ahead = slice(first + 1, first + 1 + chunk)
+            beta = self.beta[:, ahead, None, :] - self.log_partition[:, None, None, None]
+            alpha = self.alpha[:, first : first + beta.shape[1], :, None]
+            moves = (alpha + self.transitions + beta).masked_fill(
+                ~inside[:, ahead, None, None], FORBIDDEN
+            )
+            pairs += (moves.exp() * weights[:, ahead, None]).sum((0, 1))
+        unary = torch.softmax(self.before + self.beta, dim=2) * weights
+        return unary.to(dtype), pairs
+
+
 def _scaled_messages(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> _Scaled | None:
-    """The recursions in the linear domain; None where they cannot be run or not be trusted."""
-    if emissions.device.type != "cpu":
-        return None
+) -> tuple[_Scaled, Tensor]:
+    """The recursions in the linear domain, and ``(B,)`` where they can be trusted."""
+    B, T, K = emissions.shape
+    transitions, start, end = (scores.double() for scores in (transitions, start, end))
+    # New memory costs more than what is computed in it, so there is one piece of it.
+    memory = transitions.new_empty(3, T, B, K)
+    messages, third = memory[:2], memory[2]
+    peak, move_peak = emissions.amax(2).double(), transitions.max()
+    weights = torch.sub(emissions, peak[..., None], out=third.view(B, T, K)).exp_()
+    move = torch.exp(transitions - move_peak)
+    ends = torch.stack([start, end])
+    end_peaks = ends.amax(1, keepdim=True)
+    ends = torch.exp(ends - end_peaks)
+    # The weights of the tokens become α in the forward direction and β in the backward one.
+    order = _both_ways(lengths, T, T).transpose(0, 1)
+    torch.index_select(weights.view(-1, K), 0, order.flatten(), out=messages.view(-1, K))
+    messages[:, 0] *= ends[:, None]
+    moves = torch.stack([move, move.t()])
+    scales = messages.new_ones((T + _BLOCK - 1) // _BLOCK, 2, B, 1)
+    previous, *steps = messages.unbind(1)
+    for t, step in enumerate(steps, start=1):
+        step.mul_(torch.bmm(previous, moves))
+        if t % _BLOCK == 0:
+            scale = torch.amax(step, 2, keepdim=True, out=scales[t // _BLOCK])
+            step.div_(scale.clamp_(min=1e-300))
+            step[0].add_(_FLOOR)
+        previous = step
+
+    # What each direction has still to meet; forward nothing that was lost may be missing.
+    sentences, at_last = torch.arange(B), lengths - 1
+    meeting = messages[:, at_last, sentences].transpose(0, 1)  # (B, 2, K)
+    other_ends = ends.flip(0)
+    meeting[:, 0] += _FLOOR
+    other_ends[0] += _FLOOR
+    sums = (meeting * other_ends).sum(2)  # (B, 2)
+    passed = torch.arange(len(scales))[:, None, None] <= at_last // _BLOCK
+    scales = torch.where(passed, scales.squeeze(3), 1.0)  # (blocks, 2, B)
+    log_sums = sums.log() + scales.log().sum(0).t()
+    inside = torch.arange(T) < lengths[:, None]
+    constant = torch.where(inside, peak, 0.0).sum(1) + move_peak * at_last + end_peaks.sum()
+    log_partition = log_sums[:, 0] + constant
+    sound = (log_sums[:, 0] - log_sums[:, 1]).abs() <= _DISAGREEMENT
+    sound &= torch.minimum(scales.amin((0, 1)), sums.amin(1)) >= _SMALLEST
+    sound &= log_partition > _IMPOSSIBLE
+    turned = (at_last - torch.arange(T)[:, None]).clamp(min=0) * B + sentences
+    alpha, backward = messages
+    torch.index_select(backward.view(-1, K), 0, turned.flatten(), out=third.view(-1, K))
+    return _Scaled(alpha, third, backward, ends[0], move, lengths, log_partition), sound
+
+
+def _log_space_messages(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
+) -> _LogSpace:
+    """The same recursions in log space: slower, safe for any scores, and autograd can follow."""
+    B, T, K = emissions.shape
     emissions, transitions, start, end = (
         scores.double() for scores in (emissions, transitions, start, end)
     )
+    order = _both_ways(lengths, T, T).flatten()
+    weights = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
+    moves = torch.stack([transitions, transitions.t()])[:, None]  # (2, 1, from, to)
+    before = [torch.stack([start, end])[:, None].expand(2, B, K)]
+    after = []
+    for t, step in enumerate(weights):
+        if t > 0:
+            before.append(torch.logsumexp(after[-1][..., None] + moves, dim=2))
+        after.append(before[-1] + step)
+    alpha = torch.stack(after, dim=2)  # (2, B, T, K)
+    log_partition = torch.logsumexp(_at_last(alpha[0], lengths) + end, dim=1)
+    backward = (lengths[:, None] - 1 - torch.arange(T, device=lengths.device)).clamp(min=0)
+    beta = alpha[1].gather(1, backward[..., None].expand(B, T, K))
+    return _LogSpace(
+        torch.stack([b[0] for b in before], dim=1),
+        alpha[0],
+        beta,
+        transitions,
+        lengths,
+        log_partition,
+    )
+
+
+@torch.no_grad()
+def _viterbi(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
+) -> Tensor:
+    """The best paths ``(B, T)``, 0 beyond a length.
+
+    The two directions meet in the middle token of each sentence, and from there its path is
+    traced back to either end. All sentences of the batch are traced from where the longest one
+    begins; in a shorter one these steps lead nowhere, but in its middle one tag only is left.
+    """
     B, T, K = emissions.shape
-    emissions = torch.where(_mask(emissions, lengths)[..., None], emissions, 0.0)
-    peak = emissions.amax(2)  # (B, T)
-    weights = torch.exp(emissions - peak[..., None]).transpose(0, 1)  # (T, B, K)
-    reverse = _reversal(lengths, T).t()[..., None].expand(T, B, K)
-    both = torch.stack([weights, weights.gather(0, reverse)], dim=1)  # (T, 2, B, K)
-    move_peak, start_peak, end_peak = transitions.max(), start.max(), end.max()
-    move = torch.exp(transitions - move_peak)
-    first, last = torch.exp(start - start_peak), torch.exp(end - end_peak)
+    transitions, start, end = (scores.to(emissions.dtype) for scores in (transitions, start, end))
+    steps = T // 2 + 1
+    order = _both_ways(lengths, T, steps)
+    scores = emissions.flatten(0, 1).index_select(0, order.flatten()).view(steps, 2, B, K)
+    scores[0] += torch.stack([start, end])[:, None]
+    _maximise(scores, torch.stack([transitions, transitions.t()]))
 
-    both[:, 0].clamp_(min=_FLOOR)
-    moves = torch.stack([move.clamp(min=_FLOOR), move.t()])
-    before = emissions.new_empty(T, 2, B, K)
-    after = emissions.new_empty(T, 2, B, K)
-    scales = emissions.new_empty(T, 2, B, 1)
-    before[0] = torch.stack([first.clamp(min=_FLOOR), last])[:, None]
-    steps = zip(before, both, after, scales, after[:, 0], strict=True)
-    previous = None
-    for before_t, weights_t, after_t, scale_t, alpha_t in steps:
-        if previous is not None:
-            torch.bmm(previous, moves, out=before_t)
-        torch.mul(before_t, weights_t, out=after_t)
-        torch.amax(after_t, 2, keepdim=True, out=scale_t)
-        after_t.div_(scale_t)
-        alpha_t.clamp_(min=_FLOOR)
-        previous = after_t
+    sentences, middle = torch.arange(B, device=lengths.device), (lengths - 1) // 2
+    behind = lengths - 1 - middle  # tokens behind the middle one
+    following = scores[(behind - 1).clamp(min=0), 1, sentences]  # (B, K)
+    onward = torch.where((behind > 0)[:, None], (following[:, None, :] + transitions).amax(2), end)
+    joined = scores[middle, 0, sentences] + onward
+    _check_possible(joined.amax(1))
+    only = torch.full_like(joined, -torch.inf).scatter_(1, joined.argmax(1)[:, None], 0.0)
+    scores[middle, 0, sentences] = scores[behind, 1, sentences] = only
 
-    at_last = (lengths - 1).expand(1, 2, B)
-    # What each direction has still to meet.
-    to_come = torch.stack([last.clamp(min=_FLOOR), first])[:, None]
-    ending = after.gather(0, at_last[..., None].expand(1, 2, B, K)).squeeze(0)
-    scale = scales.squeeze(3).log().cumsum(0).gather(0, at_last).squeeze(0)
-    constant = _at_last(peak.cumsum(1), lengths) + start_peak + end_peak + move_peak * (lengths - 1)
-    forward, backward = (ending * to_come).sum(2).log() + scale + constant
-    sound = (forward - backward).abs() <= _DISAGREEMENT * forward.abs().clamp(min=1.0)
-    if not sound.all():  # NaN and inf are not sound either
-        return None
-    beta = after[:, 1].gather(0, reverse)
-    return _Scaled(before[:, 0], after[:, 0], beta, move, forward)
+    # Tiny steps, one after the other, which numpy does in half the time.
+    rows = scores.view(steps, 2 * B, K).cpu().numpy()
+    # [direction and tag that is gone to, tag that is come from]
+    sources = torch.cat([transitions.t(), transitions]).cpu().numpy()
+    offset = np.repeat([0, K], B)
+    tags = np.empty((steps, 2 * B), dtype=np.int64)
+    tags[-1] = rows[-1].argmax(1)
+    for s in range(steps - 2, -1, -1):
+        ways = sources[tags[s + 1] + offset]
+        ways += rows[s]
+        tags[s] = ways.argmax(1)
+    both = torch.from_numpy(tags).to(lengths.device).view(steps, 2, B)
+    t = torch.arange(T, device=lengths.device)[:, None]
+    forward = both[:, 0].gather(0, t.clamp(max=steps - 1).expand(T, B))
+    backward = both[:, 1].gather(0, (lengths - 1 - t).clamp(0, steps - 1))
+    path = torch.where(t <= middle, forward, backward)
+    return torch.where(t < lengths, path, 0).t()
 
 
-def _log_space_recursion(
-    emissions: Tensor, transitions: Tensor, start: Tensor
+@torch.no_grad()
+def _best_paths(
+    emissions: Tensor,
+    transitions: Tensor,
+    start: Tensor,
+    end: Tensor,
+    lengths: Tensor,
+    k: int,
 ) -> tuple[Tensor, Tensor]:
-    """``log (α_{t-1} A)`` and ``log α_t``, both ``(B, T, K)``: slower, safe for any scores."""
-    before = [start.expand_as(emissions[:, 0])]
-    after = [before[0] + emissions[:, 0]]
-    for t in range(1, emissions.shape[1]):
-        before.append(torch.logsumexp(after[-1][:, :, None] + transitions, dim=1))
-        after.append(before[-1] + emissions[:, t])
-    return torch.stack(before, dim=1), torch.stack(after, dim=1)
+    """The k best paths ``(k, B, T)``, and which of them are possible ``(k, B)``.
+
+    Since the best score of all that can follow a tag is known, so is that of the best path with
+    a given beginning; and of the k best paths, the beginnings are among the k best at every
+    token. So k of them are kept, in place of k for every tag.
+    """
+    B, T, K = emissions.shape
+    transitions, start, end = (scores.to(emissions.dtype) for scores in (transitions, start, end))
+    order = _both_ways(lengths, T, T).flatten()
+    tokens = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
+    following = tokens[:, 1:].clone()
+    following[0] += end
+    _maximise(following, transitions.t()[None])
+    turned = (lengths - 1 - torch.arange(T, device=lengths.device)[:, None]).clamp(min=0)
+    following = following[:, 0].gather(0, turned[..., None].expand(T, B, K)).double()
+    after = following - tokens[:, 0]  # without the token itself
+    transitions, start = transitions.double(), start.double()
+
+    beginnings = following.new_full((B, k), -torch.inf)
+    beginnings[:, 0] = 0.0
+    onto = start
+    totals, parents, tags = [], [], []
+    for t in range(T):
+        candidates = (beginnings[..., None] + onto) + following[t, :, None, :]  # (B, k, K)
+        total, index = candidates.flatten(1).topk(k, dim=1)
+        tag = index % K
+        beginnings = total - after[t].gather(1, tag)
+        onto = transitions[tag]
+        totals.append(total)
+        parents.append(index // K)
+        tags.append(tag)
+
+    rank = torch.arange(k, device=lengths.device).expand(B, k)
+    path = []
+    for t in range(T - 1, -1, -1):
+        path.append(tags[t].gather(1, rank))
+        rank = torch.where((t < lengths)[:, None], parents[t].gather(1, rank), rank)
+    total = torch.stack(totals)[lengths - 1, torch.arange(B, device=lengths.device)]  # (B, k)
+    _check_possible(total[:, 0])
+    possible = total > _IMPOSSIBLE
+    inside = torch.arange(T, device=lengths.device) < lengths[:, None]
+    kept = possible[..., None] & inside[:, None, :]
+    paths = torch.where(kept, torch.stack(path[::-1], dim=2), 0)
+    return paths.transpose(0, 1), possible.t()
 
 
-def _mask(like: Tensor, lengths: Tensor) -> Tensor:
-    return torch.arange(like.shape[1], device=lengths.device) < lengths[:, None]
+def _maximise(scores: Tensor, moves: Tensor) -> None:
+    """The max recursion in place: ``scores (T, G, B, K)`` become those of the best path to each
+    tag, up to a constant of the sentence, by ``moves (G, K, K)`` [from, to].
+
+    Each of the G directions has its own part of the buffer, so that on two cores it has its own
+    core and its own cache.
+    """
+    T, G, B, K = scores.shape
+    ways = scores.new_empty(G, K, B, K)  # [direction, from, B, to]
+    moves = moves[:, :, None]
+    origins = scores.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
+    rows = scores.unbind()
+    for t in range(1, T):
+        torch.add(origins[t - 1], moves, out=ways)
+        row = rows[t].add_(ways.amax(1))
+        if t % _BLOCK == 0:
+            row.sub_(row.amax(2, keepdim=True).clamp_(min=-1e20))  # what is forbidden stays so
 
 
-def _reversal(lengths: Tensor, T: int) -> Tensor:
-    """``(B, T)``: index that turns each sentence around in place and leaves the padding."""
-    steps = torch.arange(T, device=lengths.device)
-    return torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+def _both_ways(lengths: Tensor, T: int, steps: int) -> Tensor:
+    """``(steps, 2, B)``: which of the ``B T`` tokens comes at each step, from the first token
+    onwards and from the last one backwards; at the end the last comes again and again."""
+    B, last = len(lengths), lengths - 1
+    step = torch.arange(steps, device=lengths.device)[:, None]
+    first = torch.arange(0, B * T, T, device=lengths.device)
+    return torch.stack([torch.minimum(step, last), (last - step).clamp(min=0)], dim=1) + first
 
 
 def _at_last(values: Tensor, lengths: Tensor) -> Tensor:
@@ -283,5 +674,15 @@ def _at_last(values: Tensor, lengths: Tensor) -> Tensor:
     return values[torch.arange(len(lengths), device=lengths.device), lengths - 1]
 
 
-def _at_least_float32(values: Tensor) -> torch.dtype:
-    return torch.float64 if values.dtype == torch.float64 else torch.float32
+def _check_possible(best: Tensor) -> None:
+    """Raise if a sentence has no path at all; ``best (B,)`` is the score of its best one."""
+    if best.device.type == "cpu" and len(best) and best.min() <= _IMPOSSIBLE:
+        raise ValueError(
+            f"sentence {int(best.argmin())} of the batch: every path is forbidden by the "
+            "constraints on start, transitions, end or the allowed tags"
+        )
+
+
+def _without_forbidden(log_probability: Tensor) -> Tensor:
+    """-inf in place of what only says that it is forbidden."""
+    return torch.where(log_probability > _IMPOSSIBLE, log_probability, -torch.inf)

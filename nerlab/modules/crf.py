@@ -3,10 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nerlab.modules import linear_chain
-
-# exp(-10000) is 0 in every floating type, and sums of some thousands stay exact in float32.
-_FORBIDDEN = -10_000.0
+from nerlab.modules.linear_chain import FORBIDDEN, LinearChain
 
 
 class CRF(nn.Module):
@@ -34,34 +31,34 @@ class CRF(nn.Module):
         for name, allowed in (("start", start), ("moves", transitions), ("end", end)):
             self.register_buffer(f"_forbidden_{name}", ~allowed, persistent=False)
 
+    def chain(self, emissions: Tensor, lengths: Tensor) -> LinearChain:
+        """The distribution over the tags, with all that can be asked of it."""
+        return LinearChain(
+            emissions,
+            self.transitions.masked_fill(self._forbidden_moves, FORBIDDEN),
+            self.start_transitions.masked_fill(self._forbidden_start, FORBIDDEN),
+            self.end_transitions.masked_fill(self._forbidden_end, FORBIDDEN),
+            lengths,
+        )
+
     def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
         """``-log p(tags)`` of each sentence ``(B,)``; tags beyond a length are ignored."""
         with torch.autocast(emissions.device.type, enabled=False):
-            scores = self._scores(emissions)
-            partition = linear_chain.log_partition(*scores, lengths)
-            return partition - linear_chain.path_score(*scores, lengths, tags)
+            return -self.chain(emissions, lengths).log_prob(tags)
 
     def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The most probable tags ``(B, T)``, 0 beyond a length."""
         with torch.autocast(emissions.device.type, enabled=False):
-            return linear_chain.viterbi(*self._scores(emissions), lengths)
+            return self.chain(emissions, lengths).argmax
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each tag at each token ``(B, T, K)``, 0 beyond a length."""
         with torch.autocast(emissions.device.type, enabled=False):
-            return linear_chain.marginals(*self._scores(emissions), lengths)
+            return self.chain(emissions, lengths).marginals
 
     def path_log_probabilities(
         self, emissions: Tensor, lengths: Tensor, tags: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})``, both ``(B, T)``, along the given tags."""
         with torch.autocast(emissions.device.type, enabled=False):
-            return linear_chain.path_log_probabilities(*self._scores(emissions), lengths, tags)
-
-    def _scores(self, emissions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return (
-            emissions.float() if emissions.dtype.itemsize < 4 else emissions,
-            self.transitions.masked_fill(self._forbidden_moves, _FORBIDDEN),
-            self.start_transitions.masked_fill(self._forbidden_start, _FORBIDDEN),
-            self.end_transitions.masked_fill(self._forbidden_end, _FORBIDDEN),
-        )
+            return self.chain(emissions, lengths).path_log_probabilities(tags)

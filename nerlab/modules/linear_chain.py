@@ -55,6 +55,7 @@ _BLOCK = 8  # steps between two rescalings
 _FLOOR = 1e-100  # what α is raised by, of its largest entry
 _SMALLEST = 1e-80  # what the largest entry of a message may have shrunk to within a block
 _DISAGREEMENT = 1e-8  # of the two log Z
+_DRIFT = 32  # steps after which maxima are brought back to 0, where floats are finer
 _CHUNK = 2**22  # numbers of a (B, t, K, K) tensor that is computed at a time
 
 
@@ -521,7 +522,7 @@ def _log_space_messages(
     weights = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
     moves = torch.stack([transitions, transitions.t()])[:, None]  # (2, 1, from, to)
     before = [torch.stack([start, end])[:, None].expand(2, B, K)]
-    after = []
+    after: list[Tensor] = []
     for t, step in enumerate(weights):
         if t > 0:
             before.append(torch.logsumexp(after[-1][..., None] + moves, dim=2))
@@ -556,16 +557,15 @@ def _viterbi(
     order = _both_ways(lengths, T, steps)
     scores = emissions.flatten(0, 1).index_select(0, order.flatten()).view(steps, 2, B, K)
     scores[0] += torch.stack([start, end])[:, None]
-    _maximise(scores, torch.stack([transitions, transitions.t()]))
+    scores = _maximise(scores, torch.stack([transitions, transitions.t()]))
 
     sentences, middle = torch.arange(B, device=lengths.device), (lengths - 1) // 2
-    behind = lengths - 1 - middle  # tokens behind the middle one
-    following = scores[(behind - 1).clamp(min=0), 1, sentences]  # (B, K)
-    onward = torch.where((behind > 0)[:, None], (following[:, None, :] + transitions).amax(2), end)
-    joined = scores[middle, 0, sentences] + onward
-    _check_possible(joined.amax(1))
-    only = torch.full_like(joined, -torch.inf).scatter_(1, joined.argmax(1)[:, None], 0.0)
-    scores[middle, 0, sentences] = scores[behind, 1, sentences] = only
+    places = (middle, 0, sentences), (lengths - 1 - middle, 1, sentences)
+    # Both count the middle token itself.
+    joined = scores[places[0]] + (scores[places[1]] - emissions[sentences, middle])  # (B, K)
+    _check_possible(joined)
+    only = torch.full_like(joined, -torch.inf).scatter_(1, joined.argmax(1, keepdim=True), 0.0)
+    scores[places[0]] = scores[places[1]] = only
 
     # Tiny steps, one after the other, which numpy does in half the time.
     rows = scores.view(steps, 2 * B, K).cpu().numpy()
@@ -607,7 +607,7 @@ def _best_paths(
     tokens = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
     following = tokens[:, 1:].clone()
     following[0] += end
-    _maximise(following, transitions.t()[None])
+    following = _maximise(following, transitions.t()[None])
     turned = (lengths - 1 - torch.arange(T, device=lengths.device)[:, None]).clamp(min=0)
     following = following[:, 0].gather(0, turned[..., None].expand(T, B, K)).double()
     after = following - tokens[:, 0]  # without the token itself
@@ -615,14 +615,14 @@ def _best_paths(
 
     beginnings = following.new_full((B, k), -torch.inf)
     beginnings[:, 0] = 0.0
-    onto = start
+    onto = start.expand(B, k, K).clone()
     totals, parents, tags = [], [], []
     for t in range(T):
-        candidates = (beginnings[..., None] + onto) + following[t, :, None, :]  # (B, k, K)
+        candidates = onto.add_(beginnings[..., None]).add_(following[t, :, None, :])
         total, index = candidates.flatten(1).topk(k, dim=1)
         tag = index % K
         beginnings = total - after[t].gather(1, tag)
-        onto = transitions[tag]
+        onto = transitions.index_select(0, tag.flatten()).view(B, k, K)
         totals.append(total)
         parents.append(index // K)
         tags.append(tag)
@@ -633,7 +633,7 @@ def _best_paths(
         path.append(tags[t].gather(1, rank))
         rank = torch.where((t < lengths)[:, None], parents[t].gather(1, rank), rank)
     total = torch.stack(totals)[lengths - 1, torch.arange(B, device=lengths.device)]  # (B, k)
-    _check_possible(total[:, 0])
+    _check_possible(total)
     possible = total > _IMPOSSIBLE
     inside = torch.arange(T, device=lengths.device) < lengths[:, None]
     kept = possible[..., None] & inside[:, None, :]
@@ -641,23 +641,29 @@ def _best_paths(
     return paths.transpose(0, 1), possible.t()
 
 
-def _maximise(scores: Tensor, moves: Tensor) -> None:
-    """The max recursion in place: ``scores (T, G, B, K)`` become those of the best path to each
-    tag, up to a constant of the sentence, by ``moves (G, K, K)`` [from, to].
+def _maximise(scores: Tensor, moves: Tensor) -> Tensor:
+    """The max recursion over ``scores (T, G, B, K)``, by ``moves (G, K, K)`` [from, to]: those of
+    the best path to each tag, up to a constant of the sentence; what is given is lost.
 
     Each of the G directions has its own part of the buffer, so that on two cores it has its own
-    core and its own cache.
+    core and its own cache. The longer of B and K is innermost in memory.
     """
     T, G, B, K = scores.shape
-    ways = scores.new_empty(G, K, B, K)  # [direction, from, B, to]
+    if B > K:
+        rows = scores.transpose(2, 3).contiguous().transpose(2, 3)
+        ways = scores.new_empty(G, K, K, B).transpose(2, 3)
+    else:
+        rows, ways = scores, scores.new_empty(G, K, B, K)  # [direction, from, B, to]
+    best = torch.empty_like(rows[:1]).squeeze(0)
     moves = moves[:, :, None]
-    origins = scores.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
-    rows = scores.unbind()
+    origins = rows.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
+    steps = rows.unbind()
     for t in range(1, T):
         torch.add(origins[t - 1], moves, out=ways)
-        row = rows[t].add_(ways.amax(1))
-        if t % _BLOCK == 0:
-            row.sub_(row.amax(2, keepdim=True).clamp_(min=-1e20))  # what is forbidden stays so
+        steps[t].add_(torch.amax(ways, 1, out=best))
+        if t % _DRIFT == 0:
+            steps[t].sub_(steps[t].amax(2, keepdim=True).clamp_(min=-1e20))  # forbidden stays so
+    return rows.contiguous()
 
 
 def _both_ways(lengths: Tensor, T: int, steps: int) -> Tensor:
@@ -674,9 +680,13 @@ def _at_last(values: Tensor, lengths: Tensor) -> Tensor:
     return values[torch.arange(len(lengths), device=lengths.device), lengths - 1]
 
 
-def _check_possible(best: Tensor) -> None:
-    """Raise if a sentence has no path at all; ``best (B,)`` is the score of its best one."""
-    if best.device.type == "cpu" and len(best) and best.min() <= _IMPOSSIBLE:
+def _check_possible(scores: Tensor) -> None:
+    """Raise if a sentence has no path at all; ``scores (B, …)`` are those of some of its paths,
+    the best one included."""
+    if scores.device.type != "cpu" or not len(scores):
+        return
+    best = scores.view(len(scores), -1).amax(1)
+    if best.min() <= _IMPOSSIBLE:
         raise ValueError(
             f"sentence {int(best.argmin())} of the batch: every path is forbidden by the "
             "constraints on start, transitions, end or the allowed tags"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from nerlab.modules.crf import CRF
+from nerlab.modules.linear_chain import Spans
 from nerlab.tags import TagError, check, iobes_constraints, iobes_tags, spans_of
 
 TAGS = iobes_tags(["LOC", "PER"])
@@ -79,7 +80,7 @@ def test_probability_of_a_span_is_that_of_all_paths_that_contain_it() -> None:
     paths, probabilities = every_path(crf, emissions)
     legal = [path for path in paths.tolist() if is_legal(path)]
     spans_of_path = {tuple(path): set(spans_of([TAGS[k] for k in path])) for path in legal}
-    expected, found = [], []
+    expected, found, asked = [], [], []
     for path in legal:
         marginal, conditional = crf.path_log_probabilities(
             emissions[None], torch.tensor([3]), torch.tensor([path])
@@ -89,8 +90,17 @@ def test_probability_of_a_span_is_that_of_all_paths_that_contain_it() -> None:
             found.append((marginal[0, span.start] + inside.sum()).exp().item())
             containing = [span in spans_of_path.get(tuple(p), ()) for p in paths.tolist()]
             expected.append(probabilities[torch.tensor(containing)].sum().item())
+            asked.append((span, path[span.start : span.end]))
     assert len(set(expected)) == 12  # two labels, six stretches of three tokens
     assert found == pytest.approx(expected, rel=1e-4)
+
+    allowed = torch.zeros(len(asked), 3, K, dtype=torch.bool)
+    for n, (span, tags) in enumerate(asked):
+        allowed[n, torch.arange(len(tags)), tags] = True
+    starts, ends = torch.tensor([(span.start, span.end) for span, _ in asked]).t()
+    spans = Spans(torch.zeros(len(asked), dtype=torch.int64), starts, ends - starts, allowed)
+    at_once = crf.chain(emissions[None], torch.tensor([3])).span_log_prob(spans)
+    assert at_once.exp().tolist() == pytest.approx(expected, rel=1e-4)
 
 
 def test_autocast_leaves_the_loss_in_float32() -> None:

@@ -504,8 +504,8 @@ def _scaled_messages(
     sound = (log_sums[:, 0] - log_sums[:, 1]).abs() <= _DISAGREEMENT
     sound &= torch.minimum(scales.amin((0, 1)), sums.amin(1)) >= _SMALLEST
     sound &= log_partition > _IMPOSSIBLE
-    turned = (at_last - torch.arange(T)[:, None]).clamp(min=0) * B + sentences
     alpha, backward = messages
+    turned = _turned(lengths, T) * B + sentences
     torch.index_select(backward.view(-1, K), 0, turned.flatten(), out=third.view(-1, K))
     return _Scaled(alpha, third, backward, ends[0], move, lengths, log_partition), sound
 
@@ -529,8 +529,7 @@ def _log_space_messages(
         after.append(before[-1] + step)
     alpha = torch.stack(after, dim=2)  # (2, B, T, K)
     log_partition = torch.logsumexp(_at_last(alpha[0], lengths) + end, dim=1)
-    backward = (lengths[:, None] - 1 - torch.arange(T, device=lengths.device)).clamp(min=0)
-    beta = alpha[1].gather(1, backward[..., None].expand(B, T, K))
+    beta = alpha[1].gather(1, _turned(lengths, T).t()[..., None].expand(B, T, K))
     return _LogSpace(
         torch.stack([b[0] for b in before], dim=1),
         alpha[0],
@@ -581,7 +580,7 @@ def _viterbi(
     both = torch.from_numpy(tags).to(lengths.device).view(steps, 2, B)
     t = torch.arange(T, device=lengths.device)[:, None]
     forward = both[:, 0].gather(0, t.clamp(max=steps - 1).expand(T, B))
-    backward = both[:, 1].gather(0, (lengths - 1 - t).clamp(0, steps - 1))
+    backward = both[:, 1].gather(0, _turned(lengths, T).clamp(max=steps - 1))
     path = torch.where(t <= middle, forward, backward)
     return torch.where(t < lengths, path, 0).t()
 
@@ -608,8 +607,8 @@ def _best_paths(
     following = tokens[:, 1:].clone()
     following[0] += end
     following = _maximise(following, transitions.t()[None])
-    turned = (lengths - 1 - torch.arange(T, device=lengths.device)[:, None]).clamp(min=0)
-    following = following[:, 0].gather(0, turned[..., None].expand(T, B, K)).double()
+    turned = _turned(lengths, T)[..., None].expand(T, B, K)
+    following = following[:, 0].gather(0, turned).double()
     after = following - tokens[:, 0]  # without the token itself
     transitions, start = transitions.double(), start.double()
 
@@ -668,11 +667,17 @@ def _maximise(scores: Tensor, moves: Tensor) -> Tensor:
 
 def _both_ways(lengths: Tensor, T: int, steps: int) -> Tensor:
     """``(steps, 2, B)``: which of the ``B T`` tokens comes at each step, from the first token
-    onwards and from the last one backwards; at the end the last comes again and again."""
-    B, last = len(lengths), lengths - 1
+    onwards and from the last one backwards; at the end one comes again and again."""
     step = torch.arange(steps, device=lengths.device)[:, None]
-    first = torch.arange(0, B * T, T, device=lengths.device)
-    return torch.stack([torch.minimum(step, last), (last - step).clamp(min=0)], dim=1) + first
+    first = torch.arange(0, len(lengths) * T, T, device=lengths.device)
+    ways = torch.minimum(step, lengths - 1), _turned(lengths, steps)
+    return torch.stack(ways, dim=1) + first
+
+
+def _turned(lengths: Tensor, steps: int) -> Tensor:
+    """``(steps, B)``: the token of each sentence at each step from its end, 0 beyond the first."""
+    step = torch.arange(steps, device=lengths.device)[:, None]
+    return (lengths - 1 - step).clamp(min=0)
 
 
 def _at_last(values: Tensor, lengths: Tensor) -> Tensor:

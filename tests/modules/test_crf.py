@@ -95,7 +95,7 @@ def test_probability_of_a_span_is_that_of_all_paths_that_contain_it() -> None:
     assert found == pytest.approx(expected, rel=1e-4)
 
     allowed = torch.zeros(len(asked), 3, K, dtype=torch.bool)
-    for n, (span, tags) in enumerate(asked):
+    for n, (_, tags) in enumerate(asked):
         allowed[n, torch.arange(len(tags)), tags] = True
     starts, ends = torch.tensor([(span.start, span.end) for span, _ in asked]).t()
     spans = Spans(torch.zeros(len(asked), dtype=torch.int64), starts, ends - starts, allowed)

@@ -91,7 +91,7 @@ def build_corpus(sentences: Iterable[Sentence], scheme: str, repair: bool, sourc
         try:
             iobes = to_iobes(sentence.tags, scheme, repair)
         except TagError as error:
-            line = sentence.line + error.position
+            line = sentence.line + sentence.lines_a_token * error.position
             remedy = "set data.scheme to the scheme of the file, or data.repair=true"
             raise ValueError(f"{source}:{line}: {error}; {remedy}") from None
         except ValueError as error:

@@ -8,10 +8,12 @@ class Sentence(NamedTuple):
     """Tokens, one tag each, and the number of the document they stand in.
 
     ``tags`` are in the scheme of the file; ``document`` is 0 throughout in a file that marks
-    no documents. ``line`` is the line (from 1) of the first token, for error messages.
+    no documents. ``line`` is the line (from 1) of the first token, for error messages, and
+    ``lines_a_token`` how many further each token is: 0 where a sentence stands on one line.
     """
 
     tokens: Sequence[str]
     tags: Sequence[str]
     document: int = 0
     line: int = 1
+    lines_a_token: int = 1

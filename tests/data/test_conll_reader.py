@@ -196,3 +196,35 @@ def test_sentences_are_read_as_they_are_asked_for(scratch: Path) -> None:
     assert next(found).tokens == ["a"]
     with pytest.raises(ValueError, match=":3:"):
         next(found)
+
+
+def test_columns_are_found_by_the_names_in_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "named.tsv"
+    path.write_text("\nid ner word\n1 O a\n2 B-X b\n\n3 O c\n")
+    found = [(s.tokens, s.tags, s.line) for s in read(path, "word", "ner", "utf-8")]
+    assert found == [(["a", "b"], ["O", "B-X"], 3), (["c"], ["O"], 6)]
+    with pytest.raises(ValueError, match=r"expected a header with the column 'token', found 'id n"):
+        list(read(path, "token", "ner", "utf-8"))
+
+
+def test_comments_are_passed_over_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "comments.conll"
+    path.write_text("# a comment\na O\n#b O\nc O\n")
+    (asked,) = read(path, 0, -1, "utf-8", comment="#")
+    assert asked.tokens == ["a", "c"]
+    (unasked,) = read(path, 0, -1, "utf-8")
+    assert unasked.tokens == ["#", "a", "#b", "c"]
+
+
+def test_the_token_is_the_first_group_of_its_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "wikiann"
+    path.write_text("en:Paris B-LOC\nen:: O\nen:en:x O\n")
+    (sentence,) = read(path, 0, -1, "utf-8", token_pattern="[a-z]+:(.+)")
+    assert sentence.tokens == ["Paris", ":", "en:x"]
+    for pattern, message in (
+        ("fr:(.+)", r"wikiann:1: 'en:Paris' does not match data\.reader\.token_pattern, 'fr:"),
+        ("en:.+", r"token_pattern: expected one group, the token, found 0 in 'en:\.\+'"),
+        ("en:(", r"token_pattern: 'en:\(': missing \)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            list(read(path, 0, -1, "utf-8", token_pattern=pattern))

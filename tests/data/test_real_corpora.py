@@ -10,8 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
+from nerlab.config import DataConfig, register_schemas
 from nerlab.data.corpus import build_corpus
+from nerlab.data.load import load_file, load_split
 from nerlab.data.readers.conll import read
 from nerlab.data.sentence import Sentence
 from nerlab.data.vectors import read_vectors
@@ -131,3 +134,62 @@ def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
     vectors = read_vectors(path, vocabulary, 25)
     assert vectors.values.shape == (11_925, 25)
     assert vectors.exact == 11_925
+
+
+def compose_data(*overrides: str) -> DataConfig:
+    """What ``python train.py`` would take for its data."""
+    register_schemas()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        data: DataConfig = compose("train", overrides=list(overrides)).data
+    return data
+
+
+@pytest.mark.parametrize(
+    ("preset", "folder", "split", "sentences", "tokens", "entities"),
+    [
+        ("conll2003", "conll2003", "train", 14_041, 203_621, 23_499),
+        ("conll2003", "conll2003", "dev", 3_250, 51_362, 5_942),
+        ("wnut17", "wnut17", "train", 3_394, 62_730, 1_975),
+        ("wnut17", "wnut17", "dev", 1_009, 15_733, 836),
+        ("wnut17", "wnut17", "test", 1_287, 23_394, 1_079),
+        ("wikiann", "wikiann_en", "train", 20_000, 160_394, 27_931),
+        ("wikiann", "wikiann_en", "dev", 10_000, 80_536, 14_146),
+        ("weibo", "weibo_zh", "train", 1_350, 73_778, 1_895),
+        ("weibo", "weibo_zh", "dev", 270, 14_509, 389),
+        # 2,635 and 305 begin with B-; the others are orphan I- tags, which conlleval counts.
+        ("azerbaijani", "azerbaijani", "train", 1_214, 24_803, 2_642),
+        ("azerbaijani", "azerbaijani", "dev", 135, 3_035, 308),
+    ],
+)
+def test_a_preset_reads_its_corpus(
+    preset: str, folder: str, split: str, sentences: int, tokens: int, entities: int
+) -> None:
+    if not (DATA / folder).is_dir():
+        pytest.skip(f"needs {DATA / folder}; set NERLAB_DATA to the folder of the corpora")
+    config = compose_data(f"data={preset}", f"data.dir={DATA / folder}")
+    corpus = load_split(config, split)
+    found = [spans_of(corpus.sentence_tags(i)) for i in range(len(corpus))]
+    assert (len(corpus), len(corpus.tokens)) == (sentences, tokens)
+    assert sum(map(len, found)) == entities
+
+
+def test_a_token_of_wikiann_has_lost_its_language_and_one_of_weibo_its_digit() -> None:
+    real("wikiann_en/dev"), real("weibo_zh/weiboNER_2nd_conll.dev")
+    wikiann = load_split(compose_data("data=wikiann", f"data.dir={DATA / 'wikiann_en'}"), "dev")
+    assert wikiann.sentence_tokens(0)[:3] == ["Sioux", "Falls", "Arena"]
+    assert ":" in wikiann.lexicon
+    weibo = load_split(compose_data("data=weibo", f"data.dir={DATA / 'weibo_zh'}"), "dev")
+    assert "".join(weibo.sentence_tokens(0)[:3]) == "口腔溃"
+
+
+def test_the_table_of_the_groningen_meaning_bank_is_read_whole() -> None:
+    path = real("gmb/ner_dataset.csv.gz")
+    corpus = load_file(compose_data("data=csv", "data.reader.encoding=cp1252"), path)
+    found = [spans_of(corpus.sentence_tags(i)) for i in range(len(corpus))]
+    assert (len(corpus), len(corpus.tokens)) == (47_959, 1_048_575)
+    assert sum(map(len, found)) == 111_891
+    assert len(corpus.labels) == 8
+    assert {"None", '"'} <= set(corpus.lexicon)
+    # The bytes 0x85 and 0xa0 are white space to Python if they are taken for Latin-1.
+    assert any("…" in token for token in corpus.lexicon)
+    assert any("\xa0" in token for token in corpus.lexicon)

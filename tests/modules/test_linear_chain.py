@@ -399,6 +399,13 @@ def test_the_best_of_the_k_best_is_the_best_path_of_any_length(B: int, T: int, K
     torch.testing.assert_close(chain.log_prob(paths[1]), scores[1] - chain.log_partition)
 
 
+def test_paths_are_traced_without_numpy_as_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = LinearChain(*random_scores(5, 30, 4), torch.tensor([30, 1, 17, 2, 29]))
+    with_numpy = chain.argmax
+    monkeypatch.setattr(linear_chain, "_quickest", lambda *tensors: tensors)
+    assert torch.equal(chain.argmax, with_numpy)
+
+
 @every_way
 def test_samples_are_as_frequent_as_paths_are_probable(way: str) -> None:
     torch.manual_seed(0)

@@ -1,15 +1,23 @@
 """CoNLL columns: a token a line, its tag in one of the columns, a blank line between sentences."""
 
-import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from nerlab.data.readers.lines import numbered_lines
 from nerlab.data.sentence import Sentence
 
 DOCUMENT_MARK = "-DOCSTART-"
 
 
-def read(path: str | Path, token_column: int, tag_column: int, encoding: str) -> Iterator[Sentence]:
+def read(
+    path: str | Path,
+    token_column: int | str,
+    tag_column: int | str,
+    encoding: str,
+    comment: str | None = None,
+    token_pattern: str | None = None,
+) -> Iterator[Sentence]:
     """Yield the sentences of a file of columns.
 
     Columns stand apart by spaces or tabs, any number of them; no other character separates
@@ -19,26 +27,35 @@ def read(path: str | Path, token_column: int, tag_column: int, encoding: str) ->
 
     Args:
         path: the file.
-        token_column: which column holds the token, from 0; negative counts from the end.
+        token_column: which column holds the token, from 0; negative counts from the end. A name
+            is looked up in the first line of the file, which is then a header.
         tag_column: which column holds the tag.
         encoding: name of the file's encoding.
+        comment: lines that begin with it are passed over; None: there are none, ``#`` is a token.
+        token_pattern: a regular expression for the whole column, the token being its first group;
+            None: the whole column is the token.
 
     Raises:
-        ValueError: a line has too few columns, a byte does not decode, or nothing is there.
+        ValueError: a line has too few columns, a token does not match, a byte does not decode, or
+            nothing is there.
     """
-    if not isinstance(token_column, int) or not isinstance(tag_column, int):
-        raise ValueError(
-            f"data.reader: expected column numbers, found {token_column!r} and {tag_column!r}"
+    for column in (token_column, tag_column):
+        if not isinstance(column, int | str):
+            raise ValueError(f"data.reader: expected a column number or name, found {column!r}")
+    lines = numbered_lines(path, encoding)
+    if isinstance(token_column, str) or isinstance(tag_column, str):
+        header = next((line.split() for _, line in lines if line.strip(" \t")), [])
+        token_column, tag_column = (
+            _named(column, header, path) for column in (token_column, tag_column)
         )
-    try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+    pattern = _compiled(token_pattern)
     needed = max(_columns_for(token_column), _columns_for(tag_column), 2)
     tokens: list[str] = []
     tags: list[str] = []
     document, start, found = 0, 1, False
-    for number, line in _lines(path, encoding):
+    for number, line in lines:
+        if comment is not None and line.startswith(comment):
+            continue
         columns = [column for column in line.replace("\t", " ").split(" ") if column]
         if columns and columns[0] != DOCUMENT_MARK:
             if len(columns) < needed:
@@ -49,7 +66,8 @@ def read(path: str | Path, token_column: int, tag_column: int, encoding: str) ->
                 )
             if not tokens:
                 start = number
-            tokens.append(columns[token_column])
+            token = columns[token_column]
+            tokens.append(token if pattern is None else _first_group(pattern, token, path, number))
             tags.append(columns[tag_column])
             continue
         if tokens:
@@ -68,29 +86,37 @@ def _columns_for(column: int) -> int:
     return column + 1 if column >= 0 else -column
 
 
-def _lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines without their ends; only ``\\n``, ``\\r\\n`` and ``\\r`` end a line."""
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        encoding = "utf-8-sig"
-    with open(path, encoding=encoding) as file:
-        try:
-            for number, line in enumerate(file, start=1):
-                yield number, line.strip("\r\n")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path}:{_undecodable_line(path, encoding)}: byte "
-                f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')}; set "
-                "data.reader.encoding to the encoding of the file (cp1252, say)"
-            ) from None
-        except UnicodeError as error:  # UTF-16 without its mark
-            raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+def _named(column: int | str, header: list[str], path: str | Path) -> int:
+    if isinstance(column, int):
+        return column
+    if column not in header:
+        raise ValueError(
+            f"{path}:1: expected a header with the column {column!r}, found {' '.join(header)!r}; "
+            "set data.reader.token_column and data.reader.tag_column to names in it, or to numbers"
+        )
+    return header.index(column)
 
 
-def _undecodable_line(path: str | Path, encoding: str) -> int:
-    """The decoder reads ahead in blocks: decode up to the byte and count."""
+def _compiled(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
     try:
-        Path(path).read_bytes().decode(encoding)
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(encoding, "ignore")
-        return before.count("\n") + before.replace("\r\n", "\n").count("\r") + 1
-    raise AssertionError("the file changed while it was read")
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"data.reader.token_pattern: {pattern!r}: {error}") from None
+    if compiled.groups != 1:
+        raise ValueError(
+            f"data.reader.token_pattern: expected one group, the token, found {compiled.groups} in "
+            f"{pattern!r}"
+        )
+    return compiled
+
+
+def _first_group(pattern: re.Pattern[str], text: str, path: str | Path, number: int) -> str:
+    match = pattern.fullmatch(text)
+    if match is None or not match[1]:
+        raise ValueError(
+            f"{path}:{number}: {text[:60]!r} does not match data.reader.token_pattern, "
+            f"{pattern.pattern!r}; mend the line or the pattern"
+        )
+    return match[1]

@@ -1,0 +1,59 @@
+"""Text files as numbered lines, with errors that say where and what to do."""
+
+import codecs
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+
+def numbered_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
+    """The lines from 1 on, without their ends; only ``\\n``, ``\\r\\n`` and ``\\r`` end a line.
+
+    A byte order mark is no part of the text, and a file named ``….gz`` is unpacked.
+
+    Raises:
+        ValueError: the encoding is unknown, or a byte of the file is not of it.
+    """
+    with open_text(path, encoding, newline=None) as file:
+        for number, line in enumerate(file, start=1):
+            yield number, line.strip("\r\n")
+
+
+@contextmanager
+def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[TextIO]:
+    """Open a file for reading; errors of decoding within the block are those of
+    :func:`numbered_lines`."""
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+        encoding = "utf-8-sig"
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rt", encoding=encoding, newline=newline) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path}:{_undecodable_line(path, encoding)}: byte "
+            f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')}; set "
+            "data.reader.encoding to the encoding of the file (cp1252, say)"
+        ) from None
+    except UnicodeError as error:  # UTF-16 without its mark
+        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path}: {error}; expected a whole gzip file") from None
+
+
+def _undecodable_line(path: str | Path, encoding: str) -> int:
+    """The decoder reads ahead in blocks: decode up to the byte and count."""
+    opener = gzip.open if str(path).endswith(".gz") else open
+    try:
+        with opener(path, "rb") as file:
+            file.read().decode(encoding)
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start].decode(encoding, "ignore")
+        return before.count("\n") + before.replace("\r\n", "\n").count("\r") + 1
+    raise AssertionError("the file changed while it was read")

@@ -1,0 +1,52 @@
+"""Two files side by side: the tokens of a sentence on a line of one, their tags in the other."""
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.sentence import Sentence
+
+
+def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sentence]:
+    """Yield the sentences of two parallel files.
+
+    Tokens and tags stand apart by spaces or tabs. Lines that are blank in both files are passed
+    over.
+
+    Args:
+        path: the file of the tokens, ``train_words``, say.
+        words: the part of its name that tells it from the file of the tags.
+        tags: what stands there in the name of the other.
+        encoding: name of the files' encoding.
+
+    Raises:
+        ValueError: the other file is not there, a line has more tokens than tags or fewer, a
+            byte does not decode, or there is no sentence.
+    """
+    path = Path(path)
+    tag_path = path.with_name(path.name.replace(words, tags))
+    if words not in path.name or not tag_path.is_file():
+        raise ValueError(
+            f"{path}: expected the tags beside it in {tag_path.name}, found no such file; set "
+            "data.reader.words and data.reader.tags to what differs in the two names"
+        )
+    found = False
+    pairs = zip_longest(numbered_lines(path, encoding), numbered_lines(tag_path, encoding))
+    for one, other in pairs:
+        number = (one or other)[0]
+        tokens, labels = (_fields(line[1] if line else "") for line in (one, other))
+        if len(tokens) != len(labels):
+            raise ValueError(
+                f"{path}:{number}: {len(tokens)} tokens, but {len(labels)} tags in "
+                f"{tag_path.name}; mend the lines"
+            )
+        if tokens:
+            found = True
+            yield Sentence(tokens, labels, line=number, lines_a_token=0)
+    if not found:
+        raise ValueError(f"{path}: no sentence found; expected lines of tokens")
+
+
+def _fields(line: str) -> list[str]:
+    return [field for field in line.replace("\t", " ").split(" ") if field]

@@ -1,0 +1,85 @@
+"""CSV and TSV with a header: a token a row, and a column that says where sentences begin."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from nerlab.data.readers.lines import open_text
+from nerlab.data.sentence import Sentence
+
+
+def read(
+    path: str | Path,
+    token_column: str,
+    tag_column: str,
+    sentence_column: str | None,
+    delimiter: str,
+    encoding: str,
+) -> Iterator[Sentence]:
+    """Yield the sentences of a table, as the Groningen Meaning Bank is published on Kaggle.
+
+    Fields may be quoted, and may then hold delimiters and doubled quotes. Nothing is stripped or
+    guessed: ``None`` and the no-break space are tokens. An empty row ends a sentence too.
+
+    Args:
+        path: the file, its first row naming the columns; ``….gz`` is unpacked.
+        token_column: name of the column of the tokens.
+        tag_column: name of the column of the tags.
+        sentence_column: name of the column that is filled on the first row of each sentence and
+            empty on the others; None: only empty rows stand between sentences.
+        delimiter: what stands between fields.
+        encoding: name of the file's encoding.
+
+    Raises:
+        ValueError: a column is not there, a row is too short, has no token or cannot be parsed,
+            a byte does not decode, or there is no sentence.
+    """
+    named = [token_column, tag_column, *([] if sentence_column is None else [sentence_column])]
+    tokens: list[str] = []
+    tags: list[str] = []
+    start, found = 1, False
+    with open_text(path, encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=False)
+        try:
+            header = next(rows, [])
+            places = [_place(name, header, path) for name in named]
+            for row in rows:
+                if row and len(row) <= max(places):
+                    raise ValueError(
+                        f"{path}:{rows.line_num}: expected {len(header)} fields, found {len(row)}: "
+                        f"{delimiter.join(row)[:60]!r}; mend the row, or set data.reader.delimiter"
+                    )
+                token, tag, *sentence = [row[place] for place in places] if row else ["", "", ""]
+                if tokens and (not row or any(sentence)):
+                    found = True
+                    yield Sentence(tokens, tags, line=start)
+                    tokens, tags = [], []
+                if not row:
+                    continue
+                if not token:
+                    raise ValueError(
+                        f"{path}:{rows.line_num}: no token in the column {token_column!r}; mend or "
+                        "remove the row"
+                    )
+                if not tokens:
+                    start = rows.line_num
+                tokens.append(token)
+                tags.append(tag)
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}:{rows.line_num}: {error}; expected rows of {delimiter!r}-separated fields"
+            ) from None
+    if tokens:
+        yield Sentence(tokens, tags, line=start)
+    elif not found:
+        raise ValueError(f"{path}: no sentence found; expected rows of a token and its tag")
+
+
+def _place(name: str, header: list[str], path: str | Path) -> int:
+    if name not in header:
+        raise ValueError(
+            f"{path}:1: expected a column {name!r}, found {', '.join(map(repr, header))}; set "
+            "data.reader.token_column, .tag_column, .sentence_column and .delimiter to those of "
+            "the file"
+        )
+    return header.index(name)

@@ -29,6 +29,13 @@ class Scheme(Enum):
     bilou = "bilou"
 
 
+class SplitRule(Enum):
+    """How one file is cut into splits, see :mod:`nerlab.data.parts`."""
+
+    hash = "hash"
+    blawok = "blawok"
+
+
 class Precision(Enum):
     """Arithmetic of training; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
@@ -60,8 +67,9 @@ class DataConfig:
 
     dir: str = MISSING
     train: str = MISSING
-    dev: str = MISSING
+    dev: str | None = MISSING
     test: str | None = MISSING
+    split: SplitRule | None = None  # checkpoints of before know no such key
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING
     repair: bool = MISSING

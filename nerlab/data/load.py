@@ -1,19 +1,26 @@
 """The splits of a data set, as the configuration describes it."""
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from nerlab.config import DataConfig, instantiate
 from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.parts import cut
+from nerlab.data.sentence import Sentence
 
 SPLITS = ("train", "dev", "test")
 
 
 def split_path(data: DataConfig, split: str) -> Path:
-    """The file of a split; ``ValueError`` if the data set names none or it is not there."""
+    """The file of a split, or that file packed as ``.gz``; ``ValueError`` if the data set names
+    none or it is not there."""
     name = getattr(data, split)
     if name is None:
         raise ValueError(f"data.{split}: this data set has no {split} file; set data.{split}=FILE")
     path = Path(data.dir) / name
+    packed = path.with_name(path.name + ".gz")
+    if packed.is_file() and not path.is_file():
+        return packed
     if not path.is_file():
         raise ValueError(
             f"{path}: no such file, expected the {split} split; set data.dir to the folder of the "
@@ -24,12 +31,28 @@ def split_path(data: DataConfig, split: str) -> Path:
 
 def load_split(data: DataConfig, split: str) -> Corpus:
     """Read one split."""
-    return load_file(data, split_path(data, split))
+    if data.split is None:
+        return load_file(data, split_path(data, split))
+    path = split_path(data, "train")
+    return _index(data, cut(_reader(data)(path), data.split.value, split), path)
+
+
+def splits_of(data: DataConfig) -> list[str]:
+    """The names of the splits that a data set has."""
+    return [name for name in SPLITS if data.split is not None or getattr(data, name) is not None]
 
 
 def load_file(data: DataConfig, path: Path) -> Corpus:
     """Read any file in the format of the data set."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    read = instantiate(data.reader)  # type: ignore[arg-type]
-    return build_corpus(read(path), data.scheme.value, data.repair, str(path))
+    return _index(data, _reader(data)(path), path)
+
+
+def _reader(data: DataConfig) -> Callable[[Path], Iterator[Sentence]]:
+    read: Callable[[Path], Iterator[Sentence]] = instantiate(data.reader)  # type: ignore[arg-type]
+    return read
+
+
+def _index(data: DataConfig, sentences: Iterable[Sentence], path: Path) -> Corpus:
+    return build_corpus(sentences, data.scheme.value, data.repair, str(path))

@@ -1,12 +1,14 @@
 """The work of evaluate.py: a checkpoint scored on files."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from nerlab.config import DataConfig, data_config
 from nerlab.data.batch import Batcher
-from nerlab.data.load import SPLITS, load_file, split_path
+from nerlab.data.corpus import Corpus
+from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
 from nerlab.models.checkpoint import load_checkpoint
@@ -28,8 +30,8 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device))
     data = data_config(checkpoint.config.data, config.data)
     results = []
-    for name, path in _files(data, config.split, config.path):
-        batcher = Batcher(load_file(data, path), checkpoint.vocabulary, with_tags=False)
+    for name, corpus in _corpora(data, config.split, config.path):
+        batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
         directory = Path(config.output or checkpoint.run) / "evaluation" / name
@@ -38,11 +40,10 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     return results
 
 
-def _files(data: DataConfig, split: str, path: str | None) -> list[tuple[str, Path]]:
+def _corpora(data: DataConfig, split: str, path: str | None) -> Iterator[tuple[str, Corpus]]:
     if path is not None:
         stem = Path(path).stem
-        return [(f"file-{stem}" if stem in SPLITS else stem, Path(path))]
-    if split != "all":
-        return [(split, split_path(data, split))]
-    named = [name for name in SPLITS if getattr(data, name) is not None]
-    return [(name, split_path(data, name)) for name in named]
+        yield f"file-{stem}" if stem in SPLITS else stem, load_file(data, Path(path))
+        return
+    for name in splits_of(data) if split == "all" else [split]:
+        yield name, load_split(data, name)

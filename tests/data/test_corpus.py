@@ -1,5 +1,6 @@
 """The corpus as flat arrays: nothing is lost, nothing illegal gets in, equal data is equal."""
 
+import gzip
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 
 from nerlab.config import DataConfig
 from nerlab.data.corpus import Corpus, build_corpus
-from nerlab.data.load import SPLITS, load_file, load_split
+from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.data.sentence import Sentence
 from nerlab.tags import SCHEMES, spans_of, tags_of, to_iobes
 
@@ -189,3 +190,16 @@ def test_a_split_that_is_not_there_is_named_with_what_to_set(tmp_path: Path) -> 
         load_split(data, "dev")
     with pytest.raises(ValueError, match=r"c: no such file"):
         load_file(data, tmp_path / "c")
+
+
+def test_one_file_is_cut_into_splits_and_may_be_packed(tmp_path: Path) -> None:
+    lines = "".join(f"w{i} B-X\n\n" for i in range(200))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(lines.encode()))
+    data = data_config(tmp_path, split="hash", dev=None)
+    assert splits_of(data) == list(SPLITS)
+    parts = [contents(load_split(data, name)) for name in SPLITS]
+    assert sorted(s.tokens[0] for part in parts for s in part) == sorted(
+        f"w{i}" for i in range(200)
+    )
+    assert len(parts[0]) > 130
+    assert splits_of(data_config(tmp_path, dev=None)) == ["train"]

@@ -193,3 +193,23 @@ def test_the_table_of_the_groningen_meaning_bank_is_read_whole() -> None:
     # The bytes 0x85 and 0xa0 are white space to Python if they are taken for Latin-1.
     assert any("…" in token for token in corpus.lexicon)
     assert any("\xa0" in token for token in corpus.lexicon)
+
+
+def test_the_splits_of_gmb_are_those_of_blawok() -> None:
+    real("gmb/ner_dataset.csv.gz")
+    data = compose_data("data=gmb", f"data.dir={DATA / 'gmb'}")
+    parts = {name: load_split(data, name) for name in ("train", "dev", "test")}
+    assert [len(part) for part in parts.values()] == [38_367, 4_796, 4_796]
+    test = parts["test"]
+    spans = [spans_of(test.sentence_tags(i)) for i in range(len(test))]
+    assert sum(map(len, spans)) == 11_377  # as that project counts them
+
+
+def test_equal_sentences_of_gmb_fall_on_one_side() -> None:
+    real("gmb/ner_dataset.csv.gz")
+    data = compose_data("data=gmb", f"data.dir={DATA / 'gmb'}", "data.split=hash")
+    sides: dict[tuple[str, ...], str] = {}
+    for name in ("train", "dev", "test"):
+        part = load_split(data, name)
+        for i in range(len(part)):
+            assert sides.setdefault(tuple(part.sentence_tokens(i)), name) == name

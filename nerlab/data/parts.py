@@ -1,0 +1,60 @@
+"""Train, dev and test cut out of a corpus that comes as one file."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from nerlab.data.sentence import Sentence
+
+_BLAWOK_SENTENCES = 47_959
+
+
+def cut(sentences: Iterator[Sentence], rule: str, split: str) -> Iterator[Sentence]:
+    """The sentences of one split.
+
+    Args:
+        sentences: those of the whole file, in its order.
+        rule: ``hash`` sends a sentence where the SHA-256 of its tokens says, 10 % each to dev and
+            test: equal sentences always fall on the same side. ``blawok`` is the split of the
+            Groningen Meaning Bank in the project blawok/named-entity-recognition: a seeded
+            permutation of the sentences in the order of their names as strings, the first tenth
+            being test; the next tenth is our dev.
+        split: train, dev or test.
+
+    Raises:
+        ValueError: ``blawok`` of another corpus.
+    """
+    if rule == "hash":
+        yield from (sentence for sentence in sentences if _by_hash(sentence) == split)
+        return
+    splits = _blawok()
+    found = 0
+    for sentence in sentences:
+        if found < _BLAWOK_SENTENCES and splits[found] == split:
+            yield sentence
+        found += 1
+    if found != _BLAWOK_SENTENCES:
+        raise ValueError(
+            f"data.split=blawok: expected the {_BLAWOK_SENTENCES} sentences of the Groningen "
+            f"Meaning Bank, found {found}; data.split=hash cuts any corpus"
+        )
+
+
+def _by_hash(sentence: Sentence) -> str:
+    digest = hashlib.sha256("\0".join(sentence.tokens).encode("utf-8", "surrogatepass")).digest()
+    tenth = int.from_bytes(digest[:8], "big") % 10
+    return {0: "test", 1: "dev"}.get(tenth, "train")
+
+
+def _blawok() -> list[str]:
+    """The split of each sentence, in the order of the file."""
+    by_name: Callable[[int], str] = "Sentence: {}".format
+    order = sorted(range(1, _BLAWOK_SENTENCES + 1), key=by_name)
+    permutation = np.random.RandomState(666).permutation(_BLAWOK_SENTENCES)
+    splits = ["train"] * _BLAWOK_SENTENCES
+    tenth = 4_796
+    for name, places in (("test", permutation[:tenth]), ("dev", permutation[tenth : 2 * tenth])):
+        for place in places:
+            splits[order[place] - 1] = name
+    return splits

@@ -195,7 +195,7 @@ def test_a_split_that_is_not_there_is_named_with_what_to_set(tmp_path: Path) -> 
 def test_one_file_is_cut_into_splits_and_may_be_packed(tmp_path: Path) -> None:
     lines = "".join(f"w{i} B-X\n\n" for i in range(200))
     (tmp_path / "a.gz").write_bytes(gzip.compress(lines.encode()))
-    data = data_config(tmp_path, split="hash", dev=None)
+    data = data_config(tmp_path, split="hash", dev=None, scheme="iob2")
     assert splits_of(data) == list(SPLITS)
     parts = [contents(load_split(data, name)) for name in SPLITS]
     assert sorted(s.tokens[0] for part in parts for s in part) == sorted(

@@ -82,9 +82,11 @@ def test_a_zipped_table_is_read_as_if_it_were_not(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(content))
     (sentence,) = read(path, "Word", "Tag", "Sentence #", ",", "cp1252")
     assert sentence.tokens == ["café"]
-    path.write_bytes(gzip.compress(content)[:-9])
-    with pytest.raises(ValueError, match=r"table\.csv\.gz: .*; expected a whole gzip file"):
-        list(read(path, "Word", "Tag", "Sentence #", ",", "cp1252"))
+    packed = gzip.compress(content)
+    for broken in (packed[:-9], packed[:12] + b"\xff\xff" + packed[14:], content):
+        path.write_bytes(broken)
+        with pytest.raises(ValueError, match=r"table\.csv\.gz: .*; expected a whole gzip file"):
+            list(read(path, "Word", "Tag", "Sentence #", ",", "cp1252"))
 
 
 @pytest.mark.parametrize(

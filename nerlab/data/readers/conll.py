@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.readers.lines import fields, numbered_lines
 from nerlab.data.sentence import Sentence
 
 DOCUMENT_MARK = "-DOCSTART-"
@@ -44,7 +44,7 @@ def read(
             raise ValueError(f"data.reader: expected a column number or name, found {column!r}")
     lines = numbered_lines(path, encoding)
     if isinstance(token_column, str) or isinstance(tag_column, str):
-        header = next((line.split() for _, line in lines if line.strip(" \t")), [])
+        header = next((names for _, line in lines if (names := fields(line))), [])
         token_column, tag_column = (
             _named(column, header, path) for column in (token_column, tag_column)
         )
@@ -56,7 +56,7 @@ def read(
     for number, line in lines:
         if comment is not None and line.startswith(comment):
             continue
-        columns = [column for column in line.replace("\t", " ").split(" ") if column]
+        columns = fields(line)
         if columns and columns[0] != DOCUMENT_MARK:
             if len(columns) < needed:
                 raise ValueError(

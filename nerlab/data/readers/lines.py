@@ -2,10 +2,16 @@
 
 import codecs
 import gzip
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
+
+
+def fields(line: str) -> list[str]:
+    """What stands between spaces and tabs; no other white space separates."""
+    return [field for field in line.replace("\t", " ").split(" ") if field]
 
 
 def numbered_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:
@@ -31,9 +37,8 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
         raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
-    opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding=encoding, newline=newline) as file:
+        with _opener(path)(path, "rt", encoding=encoding, newline=newline) as file:
             yield file
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -43,15 +48,18 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
         ) from None
     except UnicodeError as error:  # UTF-16 without its mark
         raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: {error}; expected a whole gzip file") from None
+
+
+def _opener(path: str | Path) -> Callable[..., Any]:
+    return gzip.open if str(path).endswith(".gz") else open
 
 
 def _undecodable_line(path: str | Path, encoding: str) -> int:
     """The decoder reads ahead in blocks: decode up to the byte and count."""
-    opener = gzip.open if str(path).endswith(".gz") else open
     try:
-        with opener(path, "rb") as file:
+        with _opener(path)(path, "rb") as file:
             file.read().decode(encoding)
     except UnicodeDecodeError as error:
         before = error.object[: error.start].decode(encoding, "ignore")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.readers.lines import fields, numbered_lines
 from nerlab.data.sentence import Sentence
 
 
@@ -35,7 +35,7 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
     pairs = zip_longest(numbered_lines(path, encoding), numbered_lines(tag_path, encoding))
     for one, other in pairs:
         number = (one or other)[0]
-        tokens, labels = (_fields(line[1] if line else "") for line in (one, other))
+        tokens, labels = (fields(line[1] if line else "") for line in (one, other))
         if len(tokens) != len(labels):
             raise ValueError(
                 f"{path}:{number}: {len(tokens)} tokens, but {len(labels)} tags in "
@@ -46,7 +46,3 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
             yield Sentence(tokens, labels, line=number, lines_a_token=0)
     if not found:
         raise ValueError(f"{path}: no sentence found; expected lines of tokens")
-
-
-def _fields(line: str) -> list[str]:
-    return [field for field in line.replace("\t", " ").split(" ") if field]

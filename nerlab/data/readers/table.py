@@ -39,7 +39,7 @@ def read(
     tags: list[str] = []
     start, found = 1, False
     with open_text(path, encoding, newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter, strict=False)
+        rows = csv.reader(file, delimiter=delimiter)
         try:
             header = next(rows, [])
             places = [_place(name, header, path) for name in named]

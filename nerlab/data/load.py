@@ -29,12 +29,19 @@ def split_path(data: DataConfig, split: str) -> Path:
     return path
 
 
+def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
+    """The file that a split stands in, and the sentences of the split as that file has them."""
+    if data.split is None:
+        path = split_path(data, split)
+        return path, _reader(data)(path)
+    path = split_path(data, "train")
+    return path, cut(_reader(data)(path), data.split.value, split)
+
+
 def load_split(data: DataConfig, split: str) -> Corpus:
     """Read one split."""
-    if data.split is None:
-        return load_file(data, split_path(data, split))
-    path = split_path(data, "train")
-    return _index(data, cut(_reader(data)(path), data.split.value, split), path)
+    path, sentences = read_split(data, split)
+    return _index(data, sentences, path)
 
 
 def splits_of(data: DataConfig) -> list[str]:

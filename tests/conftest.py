@@ -54,6 +54,7 @@ def _clean_environment() -> Iterator[None]:
             if name.startswith(("WANDB_", "HYDRA_")):
                 patch.delenv(name)
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("no_proxy", "*")  # servers of the tests are on this machine
         yield
 
 

@@ -34,7 +34,7 @@ def split_path(data: DataConfig, split: str) -> Path:
 
         fetch(*published.files[name], path)
         return path
-    source = "" if published is None else f"get it from {published.home}, or "
+    source = "" if published is None else f"put it there, from {published.home}, or "
     raise ValueError(
         f"{path}: no such file, expected the {split} split; {source}set data.dir to the folder of "
         f"the data set, or data.{split} to the name of the file in it"

@@ -67,8 +67,8 @@ def test_a_packed_file_is_there(published: Server, tmp_path: Path) -> None:
     ("overrides", "split", "source"),
     [
         (["data.download=null"], "train", ""),
-        (["data.train=mine"], "train", "get it from https://example.org, or "),
-        ([], "test", "get it from https://example.org, or "),
+        (["data.train=mine"], "train", "put it there, from https://example.org, or "),
+        ([], "test", "put it there, from https://example.org, or "),
     ],
 )
 def test_only_what_the_list_names_is_fetched(
@@ -92,7 +92,9 @@ def test_what_may_not_be_passed_on_is_said_where_to_get_and_put(
     tmp_path: Path, preset: str, file: str, home: str
 ) -> None:
     data = compose_data(f"data={preset}", f"data.dir={tmp_path}")
-    with pytest.raises(ValueError, match=f"^{tmp_path / file}: no such file, .*get it from {home}"):
+    with pytest.raises(
+        ValueError, match=f"^{tmp_path / file}: no such file, .*put it there, from {home}"
+    ):
         load_split(data, "train")
 
 

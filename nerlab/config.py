@@ -36,6 +36,15 @@ class SplitRule(Enum):
     blawok = "blawok"
 
 
+class Published(Enum):
+    """Published corpora, see :mod:`nerlab.data.published`."""
+
+    wnut17 = "wnut17"
+    wikiann_en = "wikiann_en"
+    conll2003 = "conll2003"
+    gmb = "gmb"
+
+
 class Precision(Enum):
     """Arithmetic of training; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
@@ -73,6 +82,7 @@ class DataConfig:
     dev: str | None = MISSING
     test: str | None = MISSING
     split: SplitRule | None = None
+    download: Published | None = None
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING
     repair: bool = MISSING

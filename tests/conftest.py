@@ -56,6 +56,7 @@ def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
                 patch.delenv(name)
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("NERLAB_CACHE", cache)
+        patch.setenv("no_proxy", "*")  # servers of the tests are on this machine
         yield
 
 

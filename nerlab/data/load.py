@@ -14,6 +14,7 @@ from nerlab.config import DataConfig, instantiate
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
+from nerlab.data.published import PUBLICATIONS
 from nerlab.data.sentence import Sentence
 
 SPLITS = ("train", "dev", "test")
@@ -21,21 +22,32 @@ _SHOW_EVERY = 5_000
 
 
 def split_path(data: DataConfig, split: str) -> Path:
-    """The file of a split, or that file packed as ``.gz``; ``ValueError`` if the data set names
-    none or it is not there."""
+    """The file of a split, or that file packed as ``.gz``; where neither is there, it is fetched,
+    if ``data.download`` names a published corpus that has such a file.
+
+    Raises:
+        ValueError: the data set names no file, or it is not there and may not be fetched.
+        OSError: it could not be fetched.
+    """
     name = getattr(data, split)
     if name is None:
         raise ValueError(f"data.{split}: this data set has no {split} file; set data.{split}=FILE")
     path = Path(data.dir) / name
     packed = path.with_name(path.name + ".gz")
-    if packed.is_file() and not path.is_file():
-        return packed
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: no such file, expected the {split} split; set data.dir to the folder of the "
-            f"data set, or data.{split} to the name of the file in it"
-        )
-    return path
+    for there in (path, packed):
+        if there.is_file():
+            return there
+    published = None if data.download is None else PUBLICATIONS[data.download]
+    if published is not None and name in published.files:
+        from nerlab.data.download import fetch  # ssl and rich, which few runs need
+
+        fetch(*published.files[name], path)
+        return path
+    source = "" if published is None else f"put it there, from {published.home}, or "
+    raise ValueError(
+        f"{path}: no such file, expected the {split} split; {source}set data.dir to the folder of "
+        f"the data set, or data.{split} to the name of the file in it"
+    )
 
 
 def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:

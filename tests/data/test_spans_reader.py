@@ -26,7 +26,7 @@ LOGGER = "nerlab.data.readers.spans"
 def options_of(tool: str) -> dict[str, Any]:
     """The options in the YAML file of a tool and in the one that it begins with."""
     folder = ROOT / "conf" / "data" / "reader"
-    options = {}
+    options: dict[str, Any] = {}
     for name in ("spans", tool):
         options |= yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
     return {key: value for key, value in options.items() if key not in ("defaults", *TARGET)}

@@ -1,150 +1,34 @@
-"""The reader of texts and spans: the exports of four tools, and spans that fit no tokens."""
+"""The reader of texts and spans: what tools export is read as the spans that were marked."""
 
-import json
-import logging
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-import yaml
-from conftest import ROOT
+from annotation_tools import (
+    BY_TOKENS,
+    NAMED,
+    NAMES,
+    TEXT,
+    TOOLS,
+    doccano_record,
+    entities,
+    label_studio_record,
+    prodigy_record,
+    read_records,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.readers.alignment import Mark, align
-from nerlab.data.readers.spans import read
-from nerlab.data.sentence import Sentence
-from nerlab.tags import Span, check, spans_of
+from nerlab.tags import check, spans_of
 from nerlab.text import sentences as sentences_of
 from nerlab.text import tokenize
-
-LOGGER = "nerlab.data.readers.spans"
-
-
-def options_of(tool: str) -> dict[str, Any]:
-    """The options in the YAML file of a tool and in the one that it begins with."""
-    folder = ROOT / "conf" / "data" / "reader"
-    options: dict[str, Any] = {}
-    for name in ("spans", tool):
-        options |= yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {key: value for key, value in options.items() if key not in ("defaults", *TARGET)}
-
-
-TARGET = ("_target_", "_partial_")
 
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that every example writes anew."""
     return tmp_path_factory.mktemp("spans") / "scratch.jsonl"
-
-
-def read_records(path: Path, tool: str, records: list[Any], **changes: Any) -> list[Sentence]:
-    """The sentences of records, written as the layout of the tool wants them."""
-    options = options_of(tool) | changes
-    if options["layout"] == "array":
-        path.write_text(json.dumps(records))
-    else:
-        path.write_text("\n".join(map(json.dumps, records)))
-    return list(read(path, **options))
-
-
-def entities(sentences: list[Sentence]) -> list[tuple[str, str]]:
-    """Text and label of every entity, its tokens apart by spaces."""
-    return [
-        (" ".join(sentence.tokens[span.start : span.end]), span.label)
-        for sentence in sentences
-        for span in spans_of(sentence.tags)
-    ]
-
-
-# What each tool writes, of one text in two sentences.
-
-TEXT = "Angela Merkel flew to New York. It rained in Paris!"
-NAMED = [(0, 13, "PER"), (22, 30, "LOC"), (45, 50, "LOC")]
-NAMES = [("Angela Merkel", "PER"), ("New York", "LOC"), ("Paris", "LOC")]
-
-
-def prodigy_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, Any]:
-    tokens = list(tokenize(text))
-    starts, ends = [t.start for t in tokens], [t.end for t in tokens]
-    return {
-        "text": text,
-        "_input_hash": -96976038,
-        "_task_hash": 163468,
-        "tokens": [
-            {"text": t.text, "start": t.start, "end": t.end, "id": i, "ws": True}
-            for i, t in enumerate(tokens)
-        ],
-        "spans": [
-            {
-                "start": start,
-                "end": end,
-                "token_start": starts.index(start),
-                "token_end": ends.index(end),
-                "label": label,
-            }
-            for start, end, label in named
-        ],
-        "_view_id": "ner_manual",
-        "answer": "accept",
-    }
-
-
-def doccano_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, Any]:
-    return {"id": 7, "text": text, "label": [list(span) for span in named], "Comments": []}
-
-
-def spacy_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, Any]:
-    groups = list(sentences_of(text))
-    return {
-        "text": text,
-        "ents": [{"start": start, "end": end, "label": label} for start, end, label in named],
-        "sents": [{"start": group[0].start, "end": group[-1].end} for group in groups],
-        "tokens": [
-            {"id": i, "start": t.start, "end": t.end, "pos": "X"}
-            for i, t in enumerate(tokenize(text))
-        ],
-    }
-
-
-def label_studio_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, Any]:
-    results: list[dict[str, Any]] = [
-        {
-            "value": {"start": start, "end": end, "text": text[start:end], "labels": [label]},
-            "id": f"id{start}",
-            "from_name": "label",
-            "to_name": "text",
-            "type": "labels",
-            "origin": "manual",
-        }
-        for start, end, label in named
-    ]
-    relation = {"from_id": "id0", "to_id": "id1", "type": "relation", "direction": "right"}
-    choices = {"value": {"choices": ["News"]}, "from_name": "kind", "type": "choices"}
-    region_choice = {"value": {"start": 0, "end": 1, "choices": ["a"]}, "type": "choices"}
-    return {
-        "id": 1,
-        "annotations": [
-            {
-                "id": 9,
-                "result": [relation, choices, *results, region_choice],
-                "was_cancelled": False,
-            }
-        ],
-        "data": {"text": text},
-        "predictions": [],
-    }
-
-
-TOOLS: dict[str, Callable[[str, list[tuple[int, int, str]]], dict[str, Any]]] = {
-    "prodigy": prodigy_record,
-    "doccano": doccano_record,
-    "spacy": spacy_record,
-    "label_studio": label_studio_record,
-}
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -207,9 +91,6 @@ def annotated_texts(draw: st.DrawFn) -> tuple[str, list[tuple[int, int, str]]]:
     return text, named
 
 
-BY_TOKENS = {"start": "token_start", "end": "token_end", "unit": "tokens", "ends": "inclusive"}
-
-
 @settings(max_examples=60)
 @given(documents=st.lists(annotated_texts(), min_size=1, max_size=3))
 @pytest.mark.parametrize(
@@ -263,168 +144,6 @@ def test_a_span_over_a_line_break_holds_its_sentence_together(scratch: Path) -> 
     )
     assert [list(s.tokens) for s in found] == [["in", "New", "York", "."], ["We"], ["went"]]
     assert [list(s.tags) for s in found] == [["O", "B-L", "I-L", "O"], ["O"], ["O"]]
-
-
-# Spans that fit no tokens, against a twin that looks at every character.
-
-
-class Wrong(NamedTuple):
-    number: int
-    kind: str
-    widened: bool
-
-
-def align_slowly(
-    marks: list[Mark], places: list[tuple[int, int]], length: int, widen: bool
-) -> tuple[list[Span], list[Wrong]]:
-    owner: list[int | None] = [None] * length  # the token that each character belongs to
-    for token, (start, end) in enumerate(places):
-        owner[start:end] = [token] * (end - start)
-    wrong: dict[int, tuple[str, bool]] = {}
-    tokens_of: dict[int, list[int]] = {}
-    for number, mark in enumerate(marks):
-        if mark.end <= mark.start:
-            wrong[number] = ("empty", False)
-            continue
-        characters = set(range(mark.start, mark.end))
-        if not characters <= set(range(length)):
-            wrong[number] = ("out of the text", False)
-            continue
-        touched = sorted({t for c in characters if (t := owner[c]) is not None})
-        whole = {c for c in range(length) if owner[c] in touched}
-        edges = {mark.start, mark.end - 1}
-        if touched and whole <= characters and edges <= whole:
-            tokens_of[number] = touched
-        else:
-            wrong[number] = ("off the token borders", widen and bool(touched))
-            if widen and touched:
-                tokens_of[number] = touched
-    spans: list[Span] = []
-    while tokens_of:
-        most = max(map(len, tokens_of.values()))
-        longest = {n: tokens for n, tokens in tokens_of.items() if len(tokens) == most}
-        chosen = min(longest, key=lambda n: (longest[n][0], n))
-        kept = tokens_of.pop(chosen)
-        spans.append(Span(kept[0], kept[-1] + 1, marks[chosen].label))
-        for number in [n for n, tokens in tokens_of.items() if set(tokens) & set(kept)]:
-            del tokens_of[number]
-            wrong[number] = ("overlapped by another", False)
-    return sorted(spans), [Wrong(n, *wrong[n]) for n in sorted(wrong)]
-
-
-@st.composite
-def places(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
-    """Where tokens stand in a text, and its length."""
-    end = 0
-    found = []
-    for gap, width in draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=6)):
-        found.append((end + gap, end + gap + width))
-        end += gap + width
-    return found, end + draw(st.integers(0, 2))
-
-
-marks = st.builds(Mark, st.integers(-2, 20), st.integers(-2, 20), st.sampled_from("XY"))
-
-
-@settings(max_examples=300)
-@given(text=places(), marks=st.lists(marks, max_size=6), widen=st.booleans())
-def test_spans_are_laid_on_tokens_as_character_by_character(
-    text: tuple[list[tuple[int, int]], int], marks: list[Mark], widen: bool
-) -> None:
-    found, misfits = align(marks, *text, widen=widen)
-    expected, wrong = align_slowly(marks, *text, widen)
-    assert found == expected
-    assert [(m.mark, m.kind, m.widened) for m in misfits] == [
-        (marks[w.number], w.kind, w.widened) for w in wrong
-    ]
-
-
-MISFITS = [
-    (0, 3, "PER"),  # Ang
-    (13, 18, "PER"),  # space, flew
-    (45, 45, "LOC"),
-    (45, 500, "LOC"),
-    (22, 30, "LOC"),  # New York
-    (26, 30, "LOC"),  # York
-]
-
-
-@pytest.mark.parametrize(
-    ("policy", "expected"),
-    [
-        ("skip", [("New York", "LOC")]),
-        ("expand", [("Angela", "PER"), ("flew", "PER"), ("New York", "LOC")]),
-    ],
-)
-def test_misfits_are_left_out_or_widened_and_counted_in_one_line(
-    scratch: Path, caplog: pytest.LogCaptureFixture, policy: str, expected: list[tuple[str, str]]
-) -> None:
-    records = [doccano_record("Nobody came", []), doccano_record(TEXT, MISFITS)]
-    with caplog.at_level(logging.WARNING, LOGGER):
-        found = read_records(scratch, "doccano", records, misaligned=policy)
-    assert entities(found) == expected
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == (LOGGER, "WARNING")
-    message = record.getMessage()
-    fate = "widened" if policy == "expand" else "left out"
-    assert message.startswith(
-        f"{scratch}: spans do not fit, data.reader.misaligned={policy}: 2 off the token borders "
-        f"({fate}), 1 empty (left out), 1 out of the text (left out), 1 overlapped by another "
-        "(left out); line 2: span 'Ang' (characters 0:3, 'PER') is off the token borders, near "
-        "'Angela' 'Merkel' 'flew'; line 2: "
-    )
-    assert message.count("line 2: ") == 5
-    assert "\n" not in message
-
-
-def test_no_more_than_five_examples_are_said(
-    scratch: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    records = [doccano_record("one", [(0, 1, "X")])] * 9
-    read_records(scratch, "doccano", records, misaligned="skip")
-    assert "9 off the token borders" in caplog.text
-    assert [f"line {n}: " in caplog.text for n in range(1, 10)] == [True] * 5 + [False] * 4
-
-
-def test_nothing_is_said_where_all_spans_fit(
-    scratch: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    read_records(scratch, "doccano", [doccano_record(TEXT, NAMED)], misaligned="skip")
-    assert not caplog.records
-
-
-@pytest.mark.parametrize(
-    ("span", "message"),
-    [
-        (
-            (23, 30, "LOC"),
-            r"span 'ew York' \(characters 23:30, 'LOC'\) is off the token borders, near 'flew' "
-            r"'to' 'New' 'York' '\.' 'It'; mend it, set data\.reader\.unit and \.ends to what its "
-            r"positions count, or data\.reader\.misaligned=expand or skip$",
-        ),
-        ((0, 0, "X"), r"span '' \(characters 0:0, 'X'\) is empty, near 'Angela' 'Merkel'"),
-        ((9, 3, "X"), r"span '' \(characters 9:3, 'X'\) is empty"),
-        ((45, 52, "X"), r"span 'Paris!' \(characters 45:52, 'X'\) is out of the text"),
-        ((-1, 6, "X"), r"span 'Angela' \(characters -1:6, 'X'\) is out of the text"),
-        ((10**30, 10**31, "X"), r"is out of the text, near 'Paris' '!'"),
-        ((7, 13, "X"), r"span 'Merkel' \(characters 7:13, 'X'\) is overlapped by another"),
-    ],
-)
-def test_a_misfit_is_an_error_unless_told_otherwise(
-    scratch: Path, span: tuple[int, int, str], message: str
-) -> None:
-    records = [doccano_record("Nobody", []), doccano_record(TEXT, [(0, 13, "PER"), span])]
-    with pytest.raises(ValueError, match=message) as caught:
-        read_records(scratch, "doccano", records)
-    assert str(caught.value).startswith(f"{scratch}:2: span ")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_misfit_in_a_long_text_is_described_briefly(scratch: Path) -> None:
-    text = "word " * 100_000
-    with pytest.raises(ValueError, match="is off the token borders") as caught:
-        read_records(scratch, "doccano", [doccano_record(text, [(0, len(text), "X")])])
-    assert len(str(caught.value)) < 600
 
 
 # What a record may hold.
@@ -518,108 +237,3 @@ def test_texts_without_a_token_yield_nothing_and_a_file_of_them_is_an_error(scra
     for records in ([], empty):
         with pytest.raises(ValueError, match=r"scratch\.jsonl: no sentence found"):
             read_records(scratch, "doccano", records)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"text": None}, r"expected a string under 'text', found null; .* data\.reader\.text"),
-        ({"text": ["a"]}, r"expected a string under 'text', found a list"),
-        ({"spans": {}}, r"expected a list under 'spans', found a dict; .* data\.reader\.spans"),
-        ({"spans": ["x"]}, r"spans\.0: expected a whole number under 'start', found nothing"),
-        ({"spans": [{"start": True}]}, r"spans\.0: .* under 'start', found True"),
-        ({"spans": [{"start": 0, "end": 1.0}]}, r"under 'end', found 1\.0; .*data\.reader\.end "),
-        ({"spans": [{"start": 0, "end": 1}]}, r"expected a label under 'label', found null"),
-        ({"spans": [{"start": 0, "end": 1, "label": ""}]}, r"under 'label', found ''"),
-        ({"spans": [{"start": 0, "end": 1, "label": []}]}, r"under 'label', found null"),
-        ({"spans": [{"start": 0, "end": 1, "label": 5}]}, r"under 'label', found 5"),
-        ({"tokens": "a b"}, r"expected a list under 'tokens', found 'a b'"),
-        ({"tokens": ["a"]}, r"tokens\.0: expected a whole number under 'start', found nothing"),
-        (
-            {"tokens": [{"start": 0, "end": 99}]},
-            r"tokens\.0: expected a piece of the 51 characters of the text from 0 on, found 0:99; "
-            r"mend the record, or set data\.reader\.tokens=null",
-        ),
-        (
-            {"tokens": [{"start": 0, "end": 2}, {"start": 1, "end": 3}]},
-            r"tokens\.1: .* from 2 on, found 1:3",
-        ),
-        ({"tokens": [{"start": 3, "end": 2}]}, r"found 3:2"),
-        ({"sents": [{"start": 0}]}, r"sents\.0: expected a whole number under 'end', found noth"),
-    ],
-)
-def test_what_a_record_lacks_is_named_with_its_line(
-    scratch: Path, change: dict[str, Any], message: str
-) -> None:
-    good = prodigy_record(TEXT, [])
-    with pytest.raises(ValueError, match=message) as caught:
-        read_records(scratch, "prodigy", [good, good | change], sentences="sents")
-    assert str(caught.value).startswith(f"{scratch}:2: ")
-    assert "\n" not in str(caught.value)
-
-
-def test_spans_that_count_tokens_need_tokens(scratch: Path) -> None:
-    record = prodigy_record(TEXT, NAMED)
-    del record["tokens"]
-    with pytest.raises(
-        ValueError, match=r":1: expected the tokens that positions count, found none"
-    ):
-        read_records(scratch, "prodigy", [record], **BY_TOKENS)
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("unit", r"data\.reader\.unit: expected characters or tokens, found 'bytes'"),
-        ("ends", r"data\.reader\.ends: expected exclusive or inclusive, found 'bytes'"),
-        ("misaligned", r"data\.reader\.misaligned: expected error or expand or skip, found 'byt"),
-    ],
-)
-def test_an_option_that_does_not_exist_is_refused(scratch: Path, option: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_records(scratch, "doccano", [doccano_record(TEXT, NAMED)], **{option: "bytes"})
-
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 9) | st.floats() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["start", "end", "label", "0"]), inner)
-    ),
-    max_leaves=8,
-)
-span_objects = st.fixed_dictionaries(
-    {"start": st.integers(-2, 6) | json_values, "end": st.integers(-2, 6), "label": labels}
-)
-offset_objects = st.fixed_dictionaries({"start": st.integers(0, 4), "end": st.integers(0, 4)})
-any_records = st.fixed_dictionaries(
-    {"text": st.text(max_size=6) | json_values},
-    optional={
-        "tokens": st.lists(offset_objects, max_size=3) | json_values,
-        "spans": st.lists(span_objects, max_size=3) | json_values,
-        "sents": st.lists(offset_objects, max_size=2) | json_values,
-        "answer": st.just("accept") | json_values,
-    },
-)
-
-
-@settings(max_examples=200)
-@given(
-    records=st.lists(any_records | json_values, max_size=3),
-    tool=st.sampled_from([*TOOLS, "spans"]),
-    layout=st.sampled_from(["lines", "array"]),
-    unit=st.sampled_from(["characters", "tokens"]),
-    misaligned=st.sampled_from(["error", "expand", "skip"]),
-)
-def test_any_records_are_read_or_refused_in_one_line(
-    scratch: Path, records: list[Any], tool: str, layout: str, unit: str, misaligned: str
-) -> None:
-    message = None
-    changes = {"layout": layout, "unit": unit, "misaligned": misaligned, "sentences": "sents"}
-    try:
-        for sentence in read_records(scratch, tool, records, **changes):
-            assert len(sentence.tokens) == len(sentence.tags) > 0
-            check(sentence.tags, "iob2")
-    except ValueError as error:
-        message = str(error)
-    assert message is None or (message.startswith(f"{scratch}:") and "\n" not in message)

@@ -30,7 +30,7 @@ def records(path: str | Path, layout: str, encoding: str) -> Iterator[Record]:
     Args:
         path: the file; ``….gz`` is unpacked.
         layout: ``lines``: an object a line, blank lines passed over; ``array``: the whole file is
-            one JSON array of objects.
+            one JSON array of objects, and its text is held in memory.
         encoding: name of the file's encoding.
 
     Raises:

@@ -17,7 +17,7 @@ class Text(NamedTuple):
         tokens: the tokens; white space alone is none.
         places: start and end of each, half open: positions in ``pieces``.
         pieces: the whole text as positions count it: its characters, or the listed tokens.
-        borders: the tokens that begin a sentence, but for the first.
+        borders: the tokens before which the text may be cut into sentences.
     """
 
     tokens: list[str]
@@ -104,5 +104,4 @@ def _pieces(record: Record, path: str, option: str, text: str) -> list[Token]:
 
 def _borders(tokens: Sequence[Token], begins: Sequence[int]) -> list[int]:
     starts = [token.start for token in tokens]
-    borders = {bisect_left(starts, begin) for begin in begins}
-    return sorted(borders - {0, len(tokens)})
+    return sorted({bisect_left(starts, begin) for begin in begins})

@@ -96,11 +96,17 @@ def continues(previous: tuple[str, str], current: tuple[str, str]) -> bool:
 
 
 def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[str]:
-    """Write spans, which must not overlap, as ``length`` tags of a scheme."""
+    """Write spans as ``length`` tags of a scheme.
+
+    Raises:
+        ValueError: spans overlap, or one is empty or leaves the sentence.
+    """
     begin, inside, end, single = list(_BEGIN_INSIDE_END_SINGLE[scheme])
     tags = [OUTSIDE] * length
     previous: Span | None = None
     for span in sorted(spans):
+        if not 0 <= span.start < span.end <= length:
+            raise ValueError(f"{span} does not lie within a sentence of {length} tokens")
         if previous is not None and span.start < previous.end:
             raise ValueError(f"{previous} and {span} overlap; one tag a token cannot say that")
         label = span.label

@@ -194,6 +194,15 @@ def test_a_tag_splits_at_its_first_hyphen(tag: str, role: str, label: str) -> No
     assert split_tag(tag) == (role, label)
 
 
+@pytest.mark.parametrize(
+    "span", [Span(-1, 1, "X"), Span(-2, -1, "X"), Span(2, 4, "X"), Span(3, 4, "X"), Span(1, 1, "X")]
+)
+def test_spans_that_do_not_lie_within_the_sentence_raise_and_are_named(span: Span) -> None:
+    with pytest.raises(ValueError, match="does not lie within a sentence of 3 tokens") as caught:
+        tags_of([Span(0, 1, "Y"), span], 3)
+    assert str(span) in str(caught.value)
+
+
 @pytest.mark.parametrize("other", [Span(2, 5, "X"), Span(0, 6, "X"), Span(3, 4, "Y")])
 def test_spans_that_overlap_raise_and_are_named(other: Span) -> None:
     with pytest.raises(ValueError, match="overlap") as caught:

@@ -199,6 +199,35 @@ def test_the_table_of_the_groningen_meaning_bank_is_read_whole() -> None:
     assert any("\xa0" in token for token in corpus.lexicon)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "sentences", "tokens"),
+    [
+        ([], 500, 23_114),
+        (
+            [
+                "data.reader.start=token_start",
+                "data.reader.end=token_end",
+                "data.reader.unit=tokens",
+                "data.reader.ends=inclusive",
+            ],
+            500,
+            23_114,
+        ),
+        # Cut by our own rules, by which two spans are parts of a hyphenated word.
+        (["data.reader.tokens=null", "data.reader.misaligned=expand"], 1_442, 23_781),
+    ],
+)
+def test_the_texts_of_fashion_brands_are_read_whole(
+    overrides: list[str], sentences: int, tokens: int
+) -> None:
+    path = real("fashion_brands/fashion_brands_eval.jsonl")
+    corpus = load_file(compose_data("data=fashion_brands", *overrides), path)
+    found = [spans_of(corpus.sentence_tags(i)) for i in range(len(corpus))]
+    assert (len(corpus), len(corpus.tokens)) == (sentences, tokens)
+    assert sum(map(len, found)) == 238
+    assert corpus.labels == {"FASHION_BRAND"}
+
+
 def test_the_splits_of_gmb_are_those_of_blawok() -> None:
     real("gmb/ner_dataset.csv.gz")
     data = compose_data("data=gmb", f"data.dir={DATA / 'gmb'}")

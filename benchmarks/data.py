@@ -221,10 +221,15 @@ def _compare_disk_and_memory(scratch: Path, arguments: argparse.Namespace) -> li
     config = _config(scratch)
     mapped = load_split(config.data, "train")
     lexicon = Lexicon(np.array(mapped.lexicon.characters), np.array(mapped.lexicon.offsets))
-    copies = {
-        name: np.array(getattr(mapped, name)) for name in ("tokens", "tags", "offsets", "documents")
-    }
-    corpora = {"disk": mapped, "memory": replace(mapped, lexicon=lexicon, **copies)}
+    in_memory = replace(
+        mapped,
+        lexicon=lexicon,
+        tokens=np.array(mapped.tokens),
+        tags=np.array(mapped.tags),
+        offsets=np.array(mapped.offsets),
+        documents=np.array(mapped.documents),
+    )
+    corpora = {"disk": mapped, "memory": in_memory}
     batching: dict[str, list[float]] = {name: [] for name in corpora}
     training: dict[str, list[float]] = {name: [] for name in corpora}
     loops = {}

@@ -17,3 +17,7 @@ class Sentence(NamedTuple):
     document: int = 0
     line: int = 1
     lines_a_token: int = 1
+
+    def line_of(self, position: int) -> int:
+        """The line of a token, counted from 0, in the file."""
+        return self.line + self.lines_a_token * position

@@ -1,0 +1,45 @@
+"""Look at data before it is trained on: python -m nerlab.data --help"""
+
+import sys
+from io import TextIOWrapper
+
+from omegaconf import DictConfig
+
+from nerlab.command_line import command
+from nerlab.data.tools.check import run_check
+from nerlab.training.recorder import make_console
+
+USAGE = """\
+Look at data before it is trained on. Keys are those of train.py: data=, data.dir=, data.scheme= ...
+
+  python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
+
+Each has a --help of its own.
+"""
+
+
+@command("check")
+def check(config: DictConfig) -> None:
+    """Report what is wrong with the data."""
+    run_check(config, make_console())
+
+
+COMMANDS = {"check": check}
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(USAGE, end="")
+    elif name in COMMANDS:
+        del sys.argv[1]
+        if isinstance(sys.stdout, TextIOWrapper):  # file names may hold bytes that are no text
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        COMMANDS[name]()
+    else:
+        sys.exit(f"error: {name!r}: no such command; expected {', '.join(COMMANDS)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -7,12 +7,14 @@ from omegaconf import DictConfig
 
 from nerlab.command_line import command
 from nerlab.data.tools.check import run_check
+from nerlab.data.tools.convert import run_convert
 from nerlab.training.recorder import make_console
 
 USAGE = """\
 Look at data before it is trained on. Keys are those of train.py: data=, data.dir=, data.scheme= ...
 
   python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
+  python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
 
 Each has a --help of its own.
 """
@@ -24,7 +26,13 @@ def check(config: DictConfig) -> None:
     run_check(config, make_console())
 
 
-COMMANDS = {"check": check}
+@command("convert")
+def convert(config: DictConfig) -> None:
+    """Write the data in another format or tag scheme."""
+    run_convert(config, make_console())
+
+
+COMMANDS = {"check": check, "convert": convert}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Result, run_process
 
-COMMANDS = ("check",)
+COMMANDS = ("check", "convert")
 
 
 def run(folder: Path, *arguments: str, **env: str) -> Result:
@@ -64,3 +64,31 @@ def test_check_exits_with_status_one_if_there_is_an_error(tmp_path: Path) -> Non
     repaired = run(tmp_path, *arguments, "data.repair=true")
     assert (repaired.status, repaired.err) == (0, "")
     assert "warning  train: tags that iob2 forbids: 1; read by conlleval" in repaired.out
+
+
+def test_what_is_converted_is_the_same_corpus_to_check(corpus: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=out", "to=bmes")
+    assert (result.status, result.err) == (0, "")
+    assert result.out == (
+        "written: out/train.conll  40 sentences\nwritten: out/dev.conll  26 sentences\n"
+    )
+    facts = []
+    for arguments in ((f"data.dir={corpus}",), ("data.dir=out", "data.scheme=bmes")):
+        checked = run(tmp_path, "check", "data=conll", "format=json", *arguments)
+        assert (checked.status, checked.err) == (0, "")
+        splits = json.loads(checked.out)["splits"]
+        facts.append({split: splits[split] | {"file": ""} for split in splits})
+    assert facts[0] == facts[1]
+
+
+def test_convert_asks_for_an_output_and_refuses_one_that_is_there(
+    corpus: Path, tmp_path: Path
+) -> None:
+    result = run(tmp_path, "convert", "data=conll", f"data.dir={corpus}")
+    assert (result.status, result.out) == (1, "")
+    assert result.err == "error: output=... is needed; --help says what it takes\n"
+    (tmp_path / "dev.conll").write_text("precious")
+    result = run(tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=.")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("error: dev.conll: exists; set overwrite=true")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from nerlab.command_line import command
 from nerlab.data.tools.check import run_check
 from nerlab.data.tools.convert import run_convert
+from nerlab.data.tools.stats import run_stats
 from nerlab.training.recorder import make_console
 
 USAGE = """\
@@ -15,6 +16,7 @@ Look at data before it is trained on. Keys are those of train.py: data=, data.di
 
   python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
   python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
+  python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
 
 Each has a --help of its own.
 """
@@ -32,7 +34,13 @@ def convert(config: DictConfig) -> None:
     run_convert(config, make_console())
 
 
-COMMANDS = {"check": check, "convert": convert}
+@command("stats")
+def stats(config: DictConfig) -> None:
+    """Draw and count the data."""
+    run_stats(config, make_console())
+
+
+COMMANDS = {"check": check, "convert": convert, "stats": stats}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Result, run_process
 
-COMMANDS = ("check", "convert")
+COMMANDS = ("check", "convert", "stats")
 
 
 def run(folder: Path, *arguments: str, **env: str) -> Result:
@@ -92,3 +92,15 @@ def test_convert_asks_for_an_output_and_refuses_one_that_is_there(
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("error: dev.conll: exists; set overwrite=true")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_stats_are_written_under_the_name_of_the_data(corpus: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
+    assert (result.status, result.err) == (0, "")
+    folder = Path("stats", "conll")
+    assert result.out == f"written: {folder}/index.html\nwritten: {folder}/statistics.json\n"
+    plain = json.loads((tmp_path / folder / "statistics.json").read_text())
+    assert plain["splits"]["train"]["sentences"] == 40
+    page = (tmp_path / folder / "index.html").read_text(encoding="utf-8")
+    assert "Aygün Əliyeva" in page
+    assert [path.name for path in tmp_path.iterdir()] == ["stats"]

@@ -96,6 +96,11 @@ def test_a_split_that_cannot_be_read_is_one_error_and_the_others_are_checked(
     assert report.facts["dev"].unseen is None
 
 
+def test_what_is_wrong_with_the_file_of_all_splits_is_said_once(tmp_path: Path) -> None:
+    report = check_files(tmp_path, "data.split=hash", train="a O\nb\n")
+    assert [(f.kind, f.split) for f in report.findings] == [("unreadable", "train")]
+
+
 def test_a_folder_in_place_of_a_file_and_a_wrong_encoding_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     (tmp_path / "train").write_bytes(b"caf\xe9 O\n")

@@ -146,6 +146,15 @@ def test_the_numbers_are_those_of_a_slower_count(sentences: list[Sentence]) -> N
         assert row == expected
 
 
+def test_labels_stand_in_one_order_in_all_splits() -> None:
+    one, other = Sentence(["a"], ["B-ONE"]), Sentence(["b"], ["B-TWO"])
+    found = look_at(train=[one, other, other, other], dev=[one, one], test=[one])
+    for split in found.splits.values():
+        assert split.together.labels == ["ONE", "TWO"]
+    assert list(found.splits["train"].entity_lengths_by_label) == ["ONE", "TWO"]
+    assert found.splits["test"].together.sentences == [[1, 0], [0, 0]]
+
+
 def test_forms_with_several_labels_are_those_of_all_splits_together() -> None:
     train = [Sentence(["Jordan", "Air", "Eve"], ["B-PER", "B-ORG", "B-PER"])] * 2
     found = look_at(train=train, dev=[Sentence(["Jordan"], ["B-LOC"])])

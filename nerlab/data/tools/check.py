@@ -17,7 +17,7 @@ from nerlab.data.tools.duplicates import Duplicates
 from nerlab.data.tools.facts import Facts, facts_of, unseen_in
 from nerlab.data.tools.faults import SplitFaults
 from nerlab.data.tools.files import write_file
-from nerlab.data.tools.findings import Finding
+from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.tools.progress import watched
 from nerlab.data.vocabulary import normalise
 
@@ -63,11 +63,11 @@ def check(data: DataConfig) -> Report:
                     read.add(sentence, faults.add(sentence))
                     duplicates.add(split, path, sentence)
             except (ValueError, OSError) as error:
-                findings.append(Finding("error", "unreadable", split, _reason(error), 1))
+                findings += _new("error", "unreadable", split, [_reason(error)], findings)
                 continue
         files[split], counts[split] = str(path), read
         findings += faults.findings()
-        findings += _remarked(split, remarks, findings)
+        findings += _new("warning", "reader", split, remarks, findings)
         if not read.entities:
             findings.append(Finding("warning", "no-entity", split, "no entity at all", 1))
     findings += comparisons(counts)
@@ -82,10 +82,12 @@ def _reason(error: ValueError | OSError) -> str:
     return " ".join(str(error).split())
 
 
-def _remarked(split: str, remarks: list[str], findings: list[Finding]) -> list[Finding]:
-    """Splits that are cut out of one file share its remarks, which are worth saying once."""
+def _new(
+    severity: Severity, kind: str, split: str, messages: list[str], findings: list[Finding]
+) -> list[Finding]:
+    """Those that have not been said: splits that are cut out of one file share what is said."""
     said = {finding.message for finding in findings}
-    return [Finding("warning", "reader", split, text, 1) for text in remarks if text not in said]
+    return [Finding(severity, kind, split, text, 1) for text in messages if text not in said]
 
 
 def _facts(

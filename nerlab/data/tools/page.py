@@ -163,7 +163,7 @@ def _heat_map(split: SplitStatistics) -> str:
     header = "".join(f"<th><bdi>{_written(label)}</bdi></th>" for label in labels)
     rows = []
     for place, (label, counts) in enumerate(zip(labels, split.together.sentences, strict=True)):
-        cells = "".join(_heat(count, count / counts[place]) for count in counts)
+        cells = "".join(_heat(count, count / max(counts[place], 1)) for count in counts)
         rows.append(f"<tr><th><bdi>{_written(label)}</bdi></th>{cells}</tr>")
     return (
         f'<div class="wide"><table class="heat"><thead><tr><th></th>{header}</tr></thead>'

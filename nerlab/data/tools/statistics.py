@@ -61,7 +61,7 @@ class Together:
     """In how many sentences two labels occur together; a label with itself: in how many it does.
 
     Attributes:
-        labels: the most frequent first.
+        labels: the most frequent of all splits, the most frequent first.
         sentences: a row and a column a label.
     """
 
@@ -71,7 +71,7 @@ class Together:
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """The numbers of a split.
+    """The numbers of a split; what goes by label is in the order of their frequency in all splits.
 
     Attributes:
         file: where it stands.
@@ -81,7 +81,7 @@ class SplitStatistics:
         sentence_lengths: in tokens; None where there is no sentence.
         entities_per_sentence: None where there is no sentence.
         entity_lengths: in tokens; None where there is no entity.
-        entity_lengths_by_label: the same of each label, the most frequent first.
+        entity_lengths_by_label: the same of each label.
         labels, tags: all of them, the most frequent first.
         frequent_words: the most frequent words.
         frequent_entities: the most frequent entities of each label; shares are those of the label.
@@ -139,11 +139,14 @@ class Statistics:
 def statistics_of(splits: Mapping[str, tuple[str, SplitCounts]]) -> Statistics:
     """The numbers of what has been counted; ``splits`` maps names to files and counts."""
     entities: Counter[Entity] = Counter()
+    labels: Counter[str] = Counter()
     for _, counts in splits.values():
         entities.update(counts.entities)
+        labels.update(counts.labels)
     forms = ambiguous(entities)
+    order = [frequency.name for frequency in _frequencies(labels)]
     return Statistics(
-        splits={split: _split(file, counts) for split, (file, counts) in splits.items()},
+        splits={split: _split(file, counts, order) for split, (file, counts) in splits.items()},
         ambiguous=[
             AmbiguousForm(text, labels.total(), dict(labels.most_common()))
             for text, labels in forms[:TOP_AMBIGUOUS]
@@ -153,9 +156,9 @@ def statistics_of(splits: Mapping[str, tuple[str, SplitCounts]]) -> Statistics:
     )
 
 
-def _split(file: str, counts: SplitCounts) -> SplitStatistics:
-    labels = _frequencies(counts.labels)
-    widths = {f.name: Counter[int]() for f in labels}
+def _split(file: str, counts: SplitCounts, order: list[str]) -> SplitStatistics:
+    labels = counts.labels
+    widths = {label: Counter[int]() for label in order if label in labels}
     for (label, width), count in counts.widths.items():
         widths[label][width] += count
     all_widths = sum(widths.values(), Counter[int]())
@@ -172,13 +175,13 @@ def _split(file: str, counts: SplitCounts) -> SplitStatistics:
         entities_per_sentence=_distribution(counts.entities_a_sentence),
         entity_lengths=_distribution(all_widths),
         entity_lengths_by_label={label: _distribution(w) for label, w in widths.items()},
-        labels=labels,
+        labels=_frequencies(labels),
         tags=_frequencies(counts.tags),
         frequent_words=_frequencies(counts.words)[:TOP_WORDS],
-        frequent_entities=_frequent_entities(counts),
+        frequent_entities=_frequent_entities(counts.entities, list(widths)),
         zipf=[Rank(rank, ranked[rank - 1]) for rank in _steps(len(ranked))],
         coverage=_coverage(ranked),
-        together=_together(counts),
+        together=_together(counts, order[:TOP_LABELS]),
     )
 
 
@@ -212,9 +215,9 @@ def _frequencies(counts: Counter[str]) -> list[Frequency]:
     return [Frequency(name, count, count / total) for name, count in ordered]
 
 
-def _frequent_entities(counts: SplitCounts) -> dict[str, list[Frequency]]:
-    texts = {f.name: Counter[str]() for f in _frequencies(counts.labels)}
-    for (text, label), count in counts.entities.items():
+def _frequent_entities(entities: Counter[Entity], labels: list[str]) -> dict[str, list[Frequency]]:
+    texts = {label: Counter[str]() for label in labels}
+    for (text, label), count in entities.items():
         texts[label][text] = count
     return {label: _frequencies(of_label)[:TOP_ENTITIES] for label, of_label in texts.items()}
 
@@ -239,7 +242,6 @@ def _coverage(ranked: Iterable[int]) -> list[Coverage]:
     return [Coverage(words, covered[words] / covered[-1]) for words in steps]
 
 
-def _together(counts: SplitCounts) -> Together:
-    labels = [frequency.name for frequency in _frequencies(counts.labels)[:TOP_LABELS]]
+def _together(counts: SplitCounts, labels: list[str]) -> Together:
     sentences = [[counts.pairs[min(a, b), max(a, b)] for b in labels] for a in labels]
     return Together(labels, sentences)

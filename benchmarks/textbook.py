@@ -9,6 +9,7 @@ and Adam passes over every parameter.
 import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -61,9 +62,14 @@ def examples_of(corpus: Corpus, vocabulary: Vocabulary) -> list[Example]:
     examples = []
     for index in range(len(corpus)):
         tokens = corpus.sentence_tokens(index)
-        characters = [vocabulary.character_ids(token) for token in tokens]
+        characters = [
+            vocabulary.character_ids(np.array([*map(ord, token[: vocabulary.max_word_length])]))
+            for token in tokens
+        ]
         tags = [tag_ids[tag] for tag in corpus.sentence_tags(index)]
-        examples.append((vocabulary.word_ids(tokens).tolist(), characters, tags))
+        examples.append(
+            (vocabulary.word_ids(tokens).tolist(), [ids.tolist() for ids in characters], tags)
+        )
     return examples
 
 

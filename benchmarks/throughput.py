@@ -183,7 +183,7 @@ def main() -> None:
     train, valid = load_split(config.data, "train"), load_split(config.data, "dev")
     data = config.data
     vocabulary = build_vocabulary(
-        train.token_counts(), train.labels, data.lowercase, data.fold_digits, 1, 64
+        train.token_counts(), train.labels, data.lowercase, data.fold_digits, False, 1, 64
     )
     torch.manual_seed(0)
     tagger = build_tagger(config.model, vocabulary).to(device)

@@ -36,6 +36,15 @@ class SplitRule(Enum):
     blawok = "blawok"
 
 
+class Published(Enum):
+    """Published corpora, see :mod:`nerlab.data.published`."""
+
+    wnut17 = "wnut17"
+    wikiann_en = "wikiann_en"
+    conll2003 = "conll2003"
+    gmb = "gmb"
+
+
 class Precision(Enum):
     """Arithmetic of training; auto is bf16 on a GPU that has it and fp32 elsewhere."""
 
@@ -63,21 +72,27 @@ class Schedule(Enum):
 
 @dataclass
 class DataConfig:
-    """Where the data is and how it is read; the defaults are in ``conf/data/``."""
+    """Where the data is and how it is read; the defaults are in ``conf/data/``.
+
+    A key with a default here is one that early checkpoints do not know.
+    """
 
     dir: str = MISSING
     train: str = MISSING
     dev: str | None = MISSING
     test: str | None = MISSING
-    split: SplitRule | None = None  # checkpoints of before know no such key
+    split: SplitRule | None = None
+    download: Published | None = None
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING
     repair: bool = MISSING
     lowercase: bool = MISSING
     fold_digits: bool = MISSING
+    turkic_i: bool = False
     min_count: int = MISSING
     max_word_length: int = MISSING
     vectors: str | None = MISSING
+    cache: bool = False
 
 
 @dataclass

@@ -34,6 +34,7 @@ _BEGIN_INSIDE_END_SINGLE = {
 SCHEMES = tuple(_BEGIN_INSIDE_END_SINGLE)
 _ROLE_OF_PREFIX = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 _OPEN = ("B", "I")
+_NOTHING = (OUTSIDE, "")
 
 
 class Span(NamedTuple):
@@ -75,26 +76,37 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     the result is what the scheme says.
     """
     spans = []
-    start, previous, previous_label = 0, OUTSIDE, ""
+    start, previous = 0, _NOTHING
     for position, tag in enumerate(tags):
-        role, label = split_tag(tag)
-        continues = previous in _OPEN and role in ("I", "E") and label == previous_label
-        if not continues:
-            if previous != OUTSIDE:
-                spans.append(Span(start, position, previous_label))
+        current = split_tag(tag)
+        if not continues(previous, current):
+            if previous != _NOTHING:
+                spans.append(Span(start, position, previous[1]))
             start = position
-        previous, previous_label = role, label
-    if previous != OUTSIDE:
-        spans.append(Span(start, len(tags), previous_label))
+        previous = current
+    if previous != _NOTHING:
+        spans.append(Span(start, len(tags), previous[1]))
     return spans
 
 
+def continues(previous: tuple[str, str], current: tuple[str, str]) -> bool:
+    """Whether a tag, given as :func:`split_tag` splits it, goes on with the entity of the tag
+    before it, by the rules of the conlleval script."""
+    return previous[0] in _OPEN and current[0] in ("I", "E") and current[1] == previous[1]
+
+
 def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[str]:
-    """Write spans, which must not overlap, as ``length`` tags of a scheme."""
+    """Write spans as ``length`` tags of a scheme.
+
+    Raises:
+        ValueError: spans overlap, or one is empty or leaves the sentence.
+    """
     begin, inside, end, single = list(_BEGIN_INSIDE_END_SINGLE[scheme])
     tags = [OUTSIDE] * length
     previous: Span | None = None
     for span in sorted(spans):
+        if not 0 <= span.start < span.end <= length:
+            raise ValueError(f"{span} does not lie within a sentence of {length} tokens")
         if previous is not None and span.start < previous.end:
             raise ValueError(f"{previous} and {span} overlap; one tag a token cannot say that")
         label = span.label
@@ -119,32 +131,41 @@ def violations(tags: Sequence[str], scheme: str) -> Iterator[TagError]:
 
     A tag that cannot be read counts as O for the tag behind it.
     """
-    prefixes = _BEGIN_INSIDE_END_SINGLE[scheme] + ("B" if scheme == "iob1" else "")
-    previous: tuple[str, str] = (OUTSIDE, "")
-    previous_tag = OUTSIDE
+    previous, previous_tag = _NOTHING, OUTSIDE
     for position, tag in enumerate(tags):
         try:
             current = split_tag(tag)
         except ValueError as error:
             yield TagError(position, str(error))
-            previous, previous_tag = (OUTSIDE, ""), tag
+            previous, previous_tag = _NOTHING, tag
             continue
-        if tag != OUTSIDE and tag[0] not in prefixes:
-            known = " ".join(sorted(set(prefixes)))
+        if not is_of_scheme(tag, scheme):
+            known = " ".join(sorted(_prefixes(scheme)))
             yield TagError(
                 position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O"
             )
-        elif not _may_follow(previous, current, scheme):
+        elif not may_follow(previous, current, scheme):
             yield TagError(
                 position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids"
             )
         previous, previous_tag = current, tag
-    if not _may_follow(previous, (OUTSIDE, ""), scheme):
+    if not may_follow(previous, _NOTHING, scheme):
         message = f"tag {previous_tag!r} ends the sentence, which {scheme} forbids"
         yield TagError(len(tags) - 1, message)
 
 
-def _may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str) -> bool:
+def _prefixes(scheme: str) -> set[str]:
+    return set(_BEGIN_INSIDE_END_SINGLE[scheme] + ("B" if scheme == "iob1" else ""))
+
+
+def is_of_scheme(tag: str, scheme: str) -> bool:
+    """Whether a scheme knows the prefix of a tag."""
+    return tag == OUTSIDE or tag[0] in _prefixes(scheme)
+
+
+def may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str) -> bool:
+    """Whether a scheme allows a tag behind another, both given as :func:`split_tag` splits them;
+    O stands for the end of the sentence on either side."""
     (role, label), (next_role, next_label) = previous, current
     inside_same = role in _OPEN and label == next_label
     if scheme == "iob1":
@@ -152,17 +173,6 @@ def _may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str
     if scheme == "iob2":
         return next_role != "I" or inside_same
     return inside_same if next_role in ("I", "E") else role not in _OPEN
-
-
-def to_iobes(tags: Sequence[str], scheme: str, repair: bool) -> list[str]:
-    """Rewrite tags of ``scheme`` as IOBES.
-
-    An illegal sequence raises :class:`TagError`; with ``repair`` it is read by the rules of
-    :func:`spans_of` instead. A tag that is none raises either way.
-    """
-    if not repair:
-        check(tags, scheme)
-    return tags_of(spans_of(tags), len(tags))
 
 
 def iobes_tags(labels: Iterable[str]) -> list[str]:
@@ -181,11 +191,10 @@ class Constraints(NamedTuple):
 def iobes_constraints(tags: Sequence[str]) -> Constraints:
     """The boolean constraints that IOBES puts on sequences over ``tags``."""
     roles = [split_tag(tag) for tag in tags]
-    outside = (OUTSIDE, "")
     return Constraints(
-        start=np.array([_may_follow(outside, tag, "iobes") for tag in roles], dtype=bool),
+        start=np.array([may_follow(_NOTHING, tag, "iobes") for tag in roles], dtype=bool),
         transitions=np.array(
-            [[_may_follow(a, b, "iobes") for b in roles] for a in roles], dtype=bool
+            [[may_follow(a, b, "iobes") for b in roles] for a in roles], dtype=bool
         ).reshape(len(tags), len(tags)),
-        end=np.array([_may_follow(tag, outside, "iobes") for tag in roles], dtype=bool),
+        end=np.array([may_follow(tag, _NOTHING, "iobes") for tag in roles], dtype=bool),
     )

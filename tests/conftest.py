@@ -47,13 +47,16 @@ class Result(NamedTuple):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _clean_environment() -> Iterator[None]:
+def _clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the person who runs the tests gets into them: no key, no mode, no home."""
+    cache = str(tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
             if name.startswith(("WANDB_", "HYDRA_")):
                 patch.delenv(name)
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("NERLAB_CACHE", cache)
+        patch.setenv("no_proxy", "*")  # servers of the tests are on this machine
         yield
 
 

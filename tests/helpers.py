@@ -22,5 +22,5 @@ def make_batcher() -> tuple[Vocabulary, Batcher]:
     pairs = [[token.rsplit("/", 1) for token in line.split()] for line in TAGGED]
     sentences = [Sentence([w for w, _ in pair], [t for _, t in pair]) for pair in pairs]
     corpus = build_corpus(sentences, "iob2", False, "eight sentences")
-    vocabulary = build_vocabulary(corpus.token_counts(), corpus.labels, True, True, 1, 64)
+    vocabulary = build_vocabulary(corpus.token_counts(), corpus.labels, True, True, False, 1, 64)
     return vocabulary, Batcher(corpus, vocabulary, with_tags=True)

@@ -19,7 +19,6 @@ from nerlab.tags import (
     spans_of,
     split_tag,
     tags_of,
-    to_iobes,
     violations,
 )
 
@@ -114,7 +113,7 @@ def test_spans_come_back_from_the_tags_of_every_scheme(
     tags = tags_of(shuffled, length, scheme)
     assert len(tags) == length
     assert spans_of(tags) == spans
-    assert to_iobes(tags, scheme, repair=False) == tags_of(spans, length)
+    check(tags, scheme)
 
 
 def test_spans_are_those_of_conlleval_on_legal_and_illegal_sequences() -> None:
@@ -174,26 +173,13 @@ def test_an_illegal_tag_is_named_with_its_position(
     assert str(caught.value).startswith(message)
 
 
-@given(st.lists(st.sampled_from(list("BIESMLU")).map("{}-X".format) | st.just("O"), max_size=8))
-def test_repair_gives_legal_iobes_with_the_spans_of_conlleval(tags: list[str]) -> None:
-    for scheme in SCHEMES:
-        repaired = to_iobes(tags, scheme, repair=True)
-        check(repaired, "iobes")
-        assert spans_of(repaired) == spans_of(tags)
-
-
-def test_an_illegal_sequence_is_rewritten_with_repair_only() -> None:
-    tags = ["O", "I-X", "I-X", "I-Y"]
-    assert to_iobes(tags, "iob2", repair=True) == ["O", "B-X", "E-X", "S-Y"]
-    with pytest.raises(TagError):
-        to_iobes(tags, "iob2", repair=False)
-
-
-@pytest.mark.parametrize("repair", [False, True])
 @pytest.mark.parametrize("tag", ["", "B", "B-", "-X", "O-X", "b-X", "Z-X", "o", "BI-X", "B_X"])
-def test_a_tag_that_is_none_raises_with_and_without_repair(tag: str, repair: bool) -> None:
+def test_a_tag_that_is_none_raises(tag: str) -> None:
     with pytest.raises(ValueError, match=f"tag '{tag}' is neither"):
-        to_iobes(["O", tag], "iob2", repair)
+        spans_of(["O", tag])
+    with pytest.raises(TagError, match=f"tag '{tag}' is neither") as caught:
+        check(["O", tag], "iob2")
+    assert caught.value.position == 1
 
 
 @pytest.mark.parametrize(
@@ -207,6 +193,15 @@ def test_a_tag_that_is_none_raises_with_and_without_repair(tag: str, repair: boo
 )
 def test_a_tag_splits_at_its_first_hyphen(tag: str, role: str, label: str) -> None:
     assert split_tag(tag) == (role, label)
+
+
+@pytest.mark.parametrize(
+    "span", [Span(-1, 1, "X"), Span(-2, -1, "X"), Span(2, 4, "X"), Span(3, 4, "X"), Span(1, 1, "X")]
+)
+def test_spans_that_do_not_lie_within_the_sentence_raise_and_are_named(span: Span) -> None:
+    with pytest.raises(ValueError, match="does not lie within a sentence of 3 tokens") as caught:
+        tags_of([Span(0, 1, "Y"), span], 3)
+    assert str(span) in str(caught.value)
 
 
 @pytest.mark.parametrize("other", [Span(2, 5, "X"), Span(0, 6, "X"), Span(3, 4, "Y")])

@@ -53,18 +53,16 @@ class Batcher:
     Args:
         corpus: the sentences.
         vocabulary: gives the ids.
-        with_tags: batches carry tag ids; a tag that the vocabulary lacks raises ``ValueError``.
+        with_tags: batches carry tag ids; a label that the vocabulary lacks raises ``ValueError``.
     """
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
         self.corpus = corpus
         self._first_singleton = vocabulary.first_singleton
         self._words = vocabulary.word_ids(corpus.lexicon)  # (L,)
-        characters = [vocabulary.character_ids(token) or [UNKNOWN] for token in corpus.lexicon]
-        self._word_lengths = np.array([len(ids) for ids in characters], dtype=np.int64)
-        self._character_offsets = np.cumsum(self._word_lengths) - self._word_lengths
-        self._characters = np.array([i for ids in characters for i in ids], dtype=np.int64)
-        self._tags = _tag_ids(corpus, vocabulary) if with_tags else None
+        self._characters = vocabulary.character_ids(corpus.lexicon.characters)  # (M,)
+        self._word_lengths = np.minimum(corpus.lexicon.lengths, vocabulary.max_word_length)
+        self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
 
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
@@ -147,7 +145,7 @@ class Batcher:
             words=_padded(self._words[distinct][inverse], mask),
             characters=torch.from_numpy(self._characters_of(distinct)),
             character_index=_padded(inverse, mask),
-            tags=None if self._tags is None else _padded(self._tags[flat], mask),
+            tags=None if self._tag_ids is None else _padded(self._tag_ids[corpus.tags[flat]], mask),
             lengths=torch.from_numpy(corpus.lengths[sentences]),
             sentence_ids=torch.from_numpy(sentences.astype(np.int64)),
             document_ids=torch.from_numpy(corpus.documents[sentences].astype(np.int64)),
@@ -155,11 +153,12 @@ class Batcher:
 
     def _characters_of(self, distinct: np.ndarray) -> np.ndarray:
         lengths = self._word_lengths[distinct]
-        positions = np.arange(lengths.max())
+        positions = np.arange(max(lengths.max(), 1))
         mask = positions < lengths[:, None]  # (U, C)
         characters = np.full(mask.shape, PADDING, dtype=np.int64)
-        flat = (self._character_offsets[distinct][:, None] + positions)[mask]
+        flat = (self.corpus.lexicon.offsets[distinct][:, None] + positions)[mask]
         characters[mask] = self._characters[flat]
+        characters[lengths == 0, 0] = UNKNOWN  # the empty token
         return characters
 
 
@@ -184,10 +183,10 @@ def _cut(order: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[np.n
 
 
 def _tag_ids(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
-    ids = {tag: i for i, tag in enumerate(vocabulary.tags)}
-    unknown = [tag for tag in corpus.tag_names if tag not in ids]
+    """``(K,)`` the vocabulary's id of each of the corpus's tags."""
+    known = {tag: i for i, tag in enumerate(vocabulary.tags)}
+    unknown = [label for label in corpus.labels if label not in vocabulary.labels]
     if unknown:
-        known = ", ".join(vocabulary.labels)
-        raise ValueError(f"tag {unknown[0]!r} is unknown to the vocabulary, which knows {known}")
-    names = np.array([ids[tag] for tag in corpus.tag_names], dtype=np.int64)
-    return names[corpus.tags]
+        labels = ", ".join(vocabulary.labels)
+        raise ValueError(f"label {unknown[0]!r} is unknown to the vocabulary, which knows {labels}")
+    return np.array([known[tag] for tag in corpus.tag_names], dtype=np.int64)

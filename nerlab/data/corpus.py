@@ -2,35 +2,51 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
+from nerlab.data.arrays import GrowingArray
+from nerlab.data.flat_tags import TagRewriter
+from nerlab.data.lexicon import Lexicon
+from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
-from nerlab.tags import TagError, split_tag, to_iobes
+from nerlab.tags import TagError, check, iobes_tags
+
+# Sentences are indexed in pieces of about so many tokens, and what is indexed is let go.
+_CHUNK_TOKENS = 1 << 14
+_PIECE = 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
     """S sentences with N tokens of L distinct forms.
 
+    The arrays may be memory maps of files, see :mod:`nerlab.data.cache`; all that is done with a
+    corpus is the same for both.
+
     Attributes:
         lexicon: the distinct tokens ``(L,)``, in order of first occurrence.
-        tag_names: the distinct tags, IOBES.
+        labels: the entity types, in order of first occurrence.
         tokens: ``(N,)`` int32, into ``lexicon``.
         tags: ``(N,)`` int32, into ``tag_names``.
         offsets: ``(S + 1,)`` int64; sentence s is ``tokens[offsets[s]:offsets[s + 1]]``.
         documents: ``(S,)`` int32, the document of each sentence.
+        remarks: what the reader remarked on.
     """
 
-    lexicon: list[str]
-    tag_names: list[str]
+    lexicon: Lexicon
+    labels: list[str]
     tokens: np.ndarray
     tags: np.ndarray
     offsets: np.ndarray
     documents: np.ndarray
+    remarks: list[str]
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -40,71 +56,152 @@ class Corpus:
         """``(S,)`` tokens of each sentence."""
         return np.diff(self.offsets)
 
-    @property
-    def labels(self) -> set[str]:
-        """The entity types."""
-        return {split_tag(tag)[1] for tag in self.tag_names} - {""}
+    @cached_property
+    def tag_names(self) -> list[str]:
+        """The tags: those of IOBES over ``labels``."""
+        return iobes_tags(self.labels)
 
-    def token_counts(self) -> list[tuple[str, int]]:
+    def token_counts(self) -> Iterator[tuple[str, int]]:
         """How often each distinct token occurs."""
-        counts = np.bincount(self.tokens, minlength=len(self.lexicon))
-        return list(zip(self.lexicon, counts.tolist(), strict=True))
+        counts = np.zeros(len(self.lexicon), dtype=np.int64)
+        for first in range(0, len(self.tokens), _PIECE):  # bincount makes a wider copy
+            counts += np.bincount(self.tokens[first : first + _PIECE], minlength=len(counts))
+        return zip(self.lexicon, counts.tolist(), strict=True)
 
     def sentence_tokens(self, sentence: int) -> list[str]:
         """The tokens of one sentence."""
         start, end = self.offsets[sentence : sentence + 2]
-        return [self.lexicon[i] for i in self.tokens[start:end]]
+        return [self.lexicon[i] for i in self.tokens[start:end].tolist()]
 
     def sentence_tags(self, sentence: int) -> list[str]:
         """The tags of one sentence, IOBES."""
         start, end = self.offsets[sentence : sentence + 2]
-        return [self.tag_names[i] for i in self.tags[start:end]]
+        return [self.tag_names[i] for i in self.tags[start:end].tolist()]
 
     def digest(self) -> str:
         """SHA-256 of tokens, tags and borders: equal for equal data, whatever the file format."""
-        state = hashlib.sha256()
-        strings = json.dumps([self.lexicon, self.tag_names])
-        state.update(strings.encode())
-        for array in (self.tokens, self.tags, self.offsets):
-            state.update(array.tobytes())
+        state = hashlib.sha256(json.dumps(self.labels).encode())
+        arrays = (self.lexicon.characters, self.lexicon.offsets, self.tokens, self.tags)
+        for array in (*arrays, self.offsets):
+            state.update(len(array).to_bytes(8, "little"))
+            state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
 
 
-def build_corpus(sentences: Iterable[Sentence], scheme: str, repair: bool, source: str) -> Corpus:
+def build_corpus(
+    sentences: Iterable[Sentence],
+    scheme: str,
+    repair: bool,
+    source: str,
+    folder: Path | None = None,
+) -> Corpus:
     """Index sentences, whose tags are of ``scheme``, into flat arrays.
 
-    With ``repair`` illegal tag sequences are read by conlleval's rules; else they raise.
+    Sentences are taken as they come and let go; what stays in memory are the distinct tokens,
+    and, without a ``folder``, the arrays. Sentences without tokens are left out.
 
     Args:
+        sentences: the sentences.
+        scheme: that of their tags.
+        repair: illegal tag sequences are read by conlleval's rules; else they raise.
         source: the file, for messages.
+        folder: where the arrays are written, a file each; the corpus then maps these files.
 
     Raises:
         ValueError: a tag is unknown or illegal; the message names file and line.
+        OSError: the folder cannot be written.
     """
-    lexicon: dict[str, int] = {}
-    tag_names: dict[str, int] = {}
-    tokens: list[int] = []
-    tags: list[int] = []
-    lengths: list[int] = []
-    documents: list[int] = []
-    for sentence in sentences:
-        try:
-            iobes = to_iobes(sentence.tags, scheme, repair)
-        except TagError as error:
-            line = sentence.line + sentence.lines_a_token * error.position
-            remedy = "set data.scheme to the scheme of the file, or data.repair=true"
-            raise ValueError(f"{source}:{line}: {error}; {remedy}") from None
-        except ValueError as error:
-            raise ValueError(f"{source}:{sentence.line}: in this sentence, {error}") from None
-        tokens.extend([lexicon.setdefault(token, len(lexicon)) for token in sentence.tokens])
-        tags.extend([tag_names.setdefault(tag, len(tag_names)) for tag in iobes])
-        lengths.append(len(sentence.tokens))
-        documents.append(sentence.document)
+    ids: defaultdict[str, int] = defaultdict()
+    ids.default_factory = ids.__len__  # a new token gets the next id
+    rewriter = TagRewriter(scheme)
+    growing = {
+        name: GrowingArray(dtype, folder and folder / name) for name, dtype in ARRAYS.items()
+    }
+    last = np.zeros(1, dtype=np.int64)
+    growing["offsets"].extend(last)
+    with collected_remarks() as remarks:
+        for chunk in _chunks(sentences):
+            tokens = list(chain.from_iterable(sentence.tokens for sentence in chunk))
+            offsets = np.cumsum([0, *(len(sentence.tokens) for sentence in chunk)])
+            growing["tokens"].extend(
+                np.fromiter(map(ids.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+            )
+            growing["tags"].extend(_iobes(chunk, offsets, rewriter, repair, source))
+            growing["offsets"].extend(last + offsets[1:])
+            growing["documents"].extend(np.array([sentence.document for sentence in chunk]))
+            last = last + offsets[-1]
+    lexicon = Lexicon.of(list(ids))
+    growing["characters"].extend(lexicon.characters)
+    growing["character_offsets"].extend(lexicon.offsets)
+    arrays = {name: array.finish() for name, array in growing.items()}
+    return from_arrays(arrays, rewriter.labels, remarks)
+
+
+ARRAYS = {
+    "tokens": "<i4",
+    "tags": "<i4",
+    "offsets": "<i8",
+    "documents": "<i4",
+    "characters": "<u4",
+    "character_offsets": "<i8",
+}
+"""The flat arrays that a corpus is made of, and the types of their numbers."""
+
+
+def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], remarks: list[str]) -> Corpus:
+    """The corpus that consists of ``ARRAYS``."""
     return Corpus(
-        lexicon=list(lexicon),
-        tag_names=list(tag_names),
-        tokens=np.array(tokens, dtype=np.int32),
-        tags=np.array(tags, dtype=np.int32),
-        offsets=np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64),
-        documents=np.array(documents, dtype=np.int32),
+        lexicon=Lexicon(arrays["characters"], arrays["character_offsets"]),
+        labels=labels,
+        tokens=arrays["tokens"],
+        tags=arrays["tags"],
+        offsets=arrays["offsets"],
+        documents=arrays["documents"],
+        remarks=remarks,
     )
+
+
+def _chunks(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
+    chunk: list[Sentence] = []
+    tokens = 0
+    for sentence in sentences:
+        if not sentence.tokens:
+            continue
+        chunk.append(sentence)
+        tokens += len(sentence.tokens)
+        if tokens >= _CHUNK_TOKENS:
+            yield chunk
+            chunk, tokens = [], 0
+    if chunk:
+        yield chunk
+
+
+def _iobes(
+    chunk: list[Sentence], offsets: np.ndarray, rewriter: TagRewriter, repair: bool, source: str
+) -> np.ndarray:
+    """The tags of a chunk as IOBES ids, or the error of the first sentence that has one."""
+    for sentence in chunk:
+        if len(sentence.tags) != len(sentence.tokens):
+            counts = f"{len(sentence.tokens)} tokens, but {len(sentence.tags)} tags"
+            raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
+    tags = list(chain.from_iterable(sentence.tags for sentence in chunk))
+    try:
+        ids, illegal = rewriter.rewrite(tags, offsets)
+    except TagError as error:
+        number = int(np.searchsorted(offsets, error.position, side="right")) - 1
+        position = error.position - int(offsets[number])
+        raise _located(chunk[number], position, error, source) from None
+    if len(illegal) and not repair:
+        sentence = chunk[illegal[0]]
+        try:
+            check(sentence.tags, rewriter.scheme)
+        except TagError as error:
+            raise _located(sentence, error.position, error, source) from None
+        raise AssertionError("the table of pairs and check() must agree")
+    return ids
+
+
+def _located(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:
+    line = sentence.line + sentence.lines_a_token * position
+    remedy = "set data.scheme to the scheme of the file, or data.repair=true"
+    return ValueError(f"{source}:{line}: {error}; {remedy}")

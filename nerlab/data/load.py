@@ -1,32 +1,53 @@
 """The splits of a data set, as the configuration describes it."""
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
 from nerlab.config import DataConfig, instantiate
+from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
+from nerlab.data.published import PUBLICATIONS
 from nerlab.data.sentence import Sentence
 
 SPLITS = ("train", "dev", "test")
+_SHOW_EVERY = 5_000
 
 
 def split_path(data: DataConfig, split: str) -> Path:
-    """The file of a split, or that file packed as ``.gz``; ``ValueError`` if the data set names
-    none or it is not there."""
+    """The file of a split, or that file packed as ``.gz``; where neither is there, it is fetched,
+    if ``data.download`` names a published corpus that has such a file.
+
+    Raises:
+        ValueError: the data set names no file, or it is not there and may not be fetched.
+        OSError: it could not be fetched.
+    """
     name = getattr(data, split)
     if name is None:
         raise ValueError(f"data.{split}: this data set has no {split} file; set data.{split}=FILE")
     path = Path(data.dir) / name
     packed = path.with_name(path.name + ".gz")
-    if packed.is_file() and not path.is_file():
-        return packed
-    if not path.is_file():
-        raise ValueError(
-            f"{path}: no such file, expected the {split} split; set data.dir to the folder of the "
-            f"data set, or data.{split} to the name of the file in it"
-        )
-    return path
+    for there in (path, packed):
+        if there.is_file():
+            return there
+    published = None if data.download is None else PUBLICATIONS[data.download]
+    if published is not None and name in published.files:
+        from nerlab.data.download import fetch  # ssl and rich, which few runs need
+
+        fetch(*published.files[name], path)
+        return path
+    source = "" if published is None else f"put it there, from {published.home}, or "
+    raise ValueError(
+        f"{path}: no such file, expected the {split} split; {source}set data.dir to the folder of "
+        f"the data set, or data.{split} to the name of the file in it"
+    )
 
 
 def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
@@ -39,9 +60,9 @@ def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
 
 
 def load_split(data: DataConfig, split: str) -> Corpus:
-    """Read one split."""
-    path, sentences = read_split(data, split)
-    return _index(data, sentences, path)
+    """Index one split, or open it where that was done before."""
+    path, _ = read_split(data, split)
+    return _load(data, path, lambda: read_split(data, split)[1], split)
 
 
 def splits_of(data: DataConfig) -> list[str]:
@@ -50,16 +71,68 @@ def splits_of(data: DataConfig) -> list[str]:
 
 
 def load_file(data: DataConfig, path: Path) -> Corpus:
-    """Read any file in the format of the data set."""
+    """The same for any file in the format of the data set."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    return _index(data, _reader(data)(path), path)
+    return _load(data, path, lambda: _reader(data)(path), None)
 
 
-def _reader(data: DataConfig) -> Callable[[Path], Iterator[Sentence]]:
-    read: Callable[[Path], Iterator[Sentence]] = instantiate(data.reader)  # type: ignore[arg-type]
+def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
+    read: partial[Iterator[Sentence]] = instantiate(data.reader)  # type: ignore[arg-type]
     return read
 
 
-def _index(data: DataConfig, sentences: Iterable[Sentence], path: Path) -> Corpus:
-    return build_corpus(sentences, data.scheme.value, data.repair, str(path))
+def _load(
+    data: DataConfig, path: Path, read: Callable[[], Iterator[Sentence]], split: str | None
+) -> Corpus:
+    sources = _sources(data, path)
+    before = _states(sources)
+
+    def build(folder: Path | None) -> Corpus:
+        sentences = _counted(read(), path.name)
+        corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
+        if _states(sources) != before:
+            raise ValueError(f"{path}: changed while it was read; run again when it is whole")
+        return corpus
+
+    if not data.cache:
+        return build(None)
+    options = {
+        "reader": OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True),
+        "scheme": data.scheme.value,
+        "repair": data.repair,
+        "split": data.split and [data.split.value, split],
+    }
+    try:
+        return cached(cache_key(sources, options), build)
+    except OSError as error:
+        corpus = build(None)  # if it is the source that cannot be read, this says so
+        remark = f"{cache_folder()}: {error.strerror or error}: the corpus is held in memory; set "
+        remark += "NERLAB_CACHE to a folder that can be written, or data.cache=false"
+        return replace(corpus, remarks=[*corpus.remarks, remark])
+
+
+def _states(files: list[Path]) -> list[tuple[int, int]]:
+    """What changes when a file is written."""
+    return [(stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files)]
+
+
+def _sources(data: DataConfig, path: Path) -> list[Path]:
+    """The files that the reader reads for a path."""
+    read = _reader(data)
+    sources = getattr(sys.modules[read.func.__module__], "sources", None)
+    return [path] if sources is None else sources(path, **read.keywords)
+
+
+def _counted(sentences: Iterator[Sentence], name: str) -> Iterator[Sentence]:
+    """The same sentences; their number is shown on a terminal as it grows."""
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(f"indexing {name}, sentences", total=None)
+        for number, sentence in enumerate(sentences):
+            if number % _SHOW_EVERY == 0:
+                bar.update(task, completed=number)
+            yield sentence

@@ -7,7 +7,7 @@ from typing import TextIO
 
 import numpy as np
 
-from nerlab.data.vocabulary import Vocabulary, normalise
+from nerlab.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
             if word in wanted:
                 key, is_exact = wanted[word], True
             else:
-                form = normalise(word, vocabulary.lowercase, vocabulary.fold_digits)
+                form = vocabulary.normalise(word)
                 key, is_exact = wanted.get(form, -1), False
             if key < 0 or key in exact or (not is_exact and key in found):
                 continue

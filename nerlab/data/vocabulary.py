@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Vocabulary:
             turns some of them into the unknown word, which is how its vector is learned.
         lowercase: words are looked up in lower case (characters never are).
         fold_digits: words are looked up with every digit turned into 0.
+        turkic_i: lower case is that of Turkish and Azerbaijani: İ to i, I to ı.
         max_word_length: characters of a longer token beyond this many are not looked at.
     """
 
@@ -42,13 +44,16 @@ class Vocabulary:
     singletons: int
     lowercase: bool
     fold_digits: bool
+    turkic_i: bool
     max_word_length: int
     _word_ids: dict[str, int] = field(init=False, repr=False, compare=False)
-    _character_ids: dict[str, int] = field(init=False, repr=False, compare=False)
+    _character_ids: np.ndarray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         words = {word: i for i, word in enumerate(self.words, start=_FIRST_ID)}
-        characters = {c: i for i, c in enumerate(self.characters, start=_FIRST_ID)}
+        characters = np.full(sys.maxunicode + 1, UNKNOWN, dtype=np.int32)  # by code point
+        codes = np.array([ord(character) for character in self.characters], dtype=np.int64)
+        characters[codes] = np.arange(_FIRST_ID, self.num_characters)
         object.__setattr__(self, "_word_ids", words)
         object.__setattr__(self, "_character_ids", characters)
 
@@ -75,15 +80,16 @@ class Vocabulary:
     def word_ids(self, tokens: Iterable[str]) -> np.ndarray:
         """Word ids ``(N,)`` of N tokens."""
         ids = self._word_ids
-        return np.fromiter(
-            (ids.get(normalise(t, self.lowercase, self.fold_digits), UNKNOWN) for t in tokens),
-            dtype=np.int64,
-        )
+        forms = (self.normalise(token) for token in tokens)
+        return np.fromiter((ids.get(form, UNKNOWN) for form in forms), dtype=np.int64)
 
-    def character_ids(self, token: str) -> list[int]:
-        """The ids of a token's characters, at most ``max_word_length`` of them."""
-        ids = self._character_ids
-        return [ids.get(character, UNKNOWN) for character in token[: self.max_word_length]]
+    def normalise(self, token: str) -> str:
+        """The form under which a token is looked up among the words."""
+        return normalise(token, self.lowercase, self.fold_digits, self.turkic_i)
+
+    def character_ids(self, codes: np.ndarray) -> np.ndarray:
+        """Character ids ``(M,)`` int32 of M characters, given as code points."""
+        return self._character_ids[codes]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, from which :meth:`from_json` makes an equal vocabulary."""
@@ -94,6 +100,7 @@ class Vocabulary:
             "singletons": self.singletons,
             "lowercase": self.lowercase,
             "fold_digits": self.fold_digits,
+            "turkic_i": self.turkic_i,
             "max_word_length": self.max_word_length,
         }
 
@@ -109,6 +116,7 @@ class Vocabulary:
                 singletons=int(data["singletons"]),
                 lowercase=bool(data["lowercase"]),
                 fold_digits=bool(data["fold_digits"]),
+                turkic_i=bool(data.get("turkic_i", False)),  # earlier checkpoints have no such key
                 max_word_length=int(data["max_word_length"]),
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -116,8 +124,14 @@ class Vocabulary:
             raise ValueError(f"{path}: no vocabulary of nerlab: {problem}") from None
 
 
-def normalise(token: str, lowercase: bool, fold_digits: bool) -> str:
-    """The form under which a token is looked up among the words."""
+def normalise(token: str, lowercase: bool, fold_digits: bool, turkic_i: bool) -> str:
+    """The form under which a token is looked up among the words, see :class:`Vocabulary`.
+
+    >>> normalise("IŞIQ-2024", lowercase=True, fold_digits=True, turkic_i=True)
+    'ışıq-0000'
+    """
+    if lowercase and turkic_i:
+        token = token.replace("I\u0307", "i").replace("İ", "i").replace("I", "ı")
     if lowercase:
         token = token.lower()
     return _DIGIT.sub("0", token) if fold_digits else token
@@ -128,6 +142,7 @@ def build_vocabulary(
     labels: Iterable[str],
     lowercase: bool,
     fold_digits: bool,
+    turkic_i: bool,
     min_count: int,
     max_word_length: int,
 ) -> Vocabulary:
@@ -139,7 +154,7 @@ def build_vocabulary(
     words: Counter[str] = Counter()
     characters: Counter[str] = Counter()
     for token, count in token_counts:
-        words[normalise(token, lowercase, fold_digits)] += count
+        words[normalise(token, lowercase, fold_digits, turkic_i)] += count
         characters.update(set(token[:max_word_length]))
     known = sorted((w for w in words if words[w] >= min_count), key=lambda w: (-words[w], w))
     return Vocabulary(
@@ -149,5 +164,6 @@ def build_vocabulary(
         singletons=sum(words[w] == 1 for w in known),
         lowercase=lowercase,
         fold_digits=fold_digits,
+        turkic_i=turkic_i,
         max_word_length=max_word_length,
     )

@@ -1,5 +1,6 @@
 """The work of evaluate.py: a checkpoint scored on files."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
@@ -31,6 +34,8 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     data = data_config(checkpoint.config.data, config.data)
     results = []
     for name, corpus in _corpora(data, config.split, config.path):
+        for remark in corpus.remarks:
+            logger.warning(remark)
         batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)

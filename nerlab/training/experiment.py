@@ -81,6 +81,7 @@ def _prepare(config: DictConfig) -> _Parts:
         train.labels,
         config.data.lowercase,
         config.data.fold_digits,
+        config.data.turkic_i,
         config.data.min_count,
         config.data.max_word_length,
     )
@@ -90,8 +91,10 @@ def _prepare(config: DictConfig) -> _Parts:
         f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
         for name, corpus in (("train", train), ("dev", dev))
     ]
+    for corpus in (train, dev, test):
+        remarks += corpus.remarks if corpus is not None else []
     remarks.append(f"labels: {' '.join(vocabulary.labels)}")
-    if missing := dev.labels - train.labels:
+    if missing := set(dev.labels) - set(train.labels):
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
     if config.data.vectors is not None:
         remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))

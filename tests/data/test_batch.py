@@ -36,7 +36,7 @@ def corpus_of_lengths(lengths: Sequence[int]) -> Corpus:
 
 def vocabulary_of(corpus: Corpus, max_word_length: int = 4) -> Vocabulary:
     counts = corpus.token_counts()
-    return build_vocabulary(counts, ["X", "Y"], True, False, 1, max_word_length)
+    return build_vocabulary(counts, ["X", "Y"], True, False, False, 1, max_word_length)
 
 
 def half_known(text: Text) -> tuple[Corpus, Vocabulary]:
@@ -75,7 +75,8 @@ def test_a_batch_is_what_plain_python_puts_together(text: Text, data: st.DataObj
     assert batch.document_ids.tolist() == [i // 2 for i in chosen]
 
     distinct = {token for part in tokens for token in part}
-    spelled = {token: vocabulary.character_ids(token) or [UNKNOWN] for token in distinct}
+    known = {character: i for i, character in enumerate(vocabulary.characters, start=2)}
+    spelled = {t: [known.get(c, UNKNOWN) for c in t[:4]] or [UNKNOWN] for t in distinct}
     width = max(map(len, spelled.values()))
     assert batch.characters.shape == (len(distinct), width)
     for row, part in enumerate(tokens):
@@ -202,10 +203,12 @@ def test_tags_are_there_only_where_they_are_asked_for() -> None:
     assert tags.tolist() == [[vocabulary.tags.index("S-X")]]
 
 
-def test_a_tag_that_the_vocabulary_lacks_is_named() -> None:
+def test_a_label_that_the_vocabulary_lacks_is_named() -> None:
     corpus = corpus_of([[("a", "B-X")], [("a", "B-NEW")]])
     vocabulary = vocabulary_of(corpus)
-    with pytest.raises(ValueError, match="'S-NEW' is unknown to the vocabulary, which knows X, Y"):
+    with pytest.raises(
+        ValueError, match="label 'NEW' is unknown to the vocabulary, which knows X, Y"
+    ):
         Batcher(corpus, vocabulary, with_tags=True)
     Batcher(corpus, vocabulary, with_tags=False)
 

@@ -1,7 +1,10 @@
 """The corpus as flat arrays: nothing is lost, nothing illegal gets in, equal data is equal."""
 
 import gzip
+import logging
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,17 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nerlab.config import DataConfig
-from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.corpus import ARRAYS, Corpus, build_corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.data.sentence import Sentence
-from nerlab.tags import SCHEMES, spans_of, tags_of, to_iobes
+from nerlab.tags import SCHEMES, spans_of, tags_of
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where every example makes a folder of its own."""
+    return tmp_path_factory.mktemp("corpus")
+
 
 rows = st.tuples(
     st.text(max_size=3) | st.sampled_from(["the", "\x00", "\ud800", "中"]),
@@ -48,7 +58,7 @@ def test_sentences_come_back_with_their_tags_in_iobes(text: Text) -> None:
     sentences = sentences_of(text)
     corpus = index(sentences)
     assert contents(corpus) == [
-        Sentence(s.tokens, to_iobes(s.tags, "iob2", repair=True), s.document) for s in sentences
+        Sentence(s.tokens, tags_of(spans_of(s.tags), len(s.tags)), s.document) for s in sentences
     ]
     assert len(corpus) == len(sentences)
     assert corpus.lengths.tolist() == [len(s.tokens) for s in sentences]
@@ -60,18 +70,20 @@ def test_counts_and_labels_are_those_counted_by_hand(text: Text) -> None:
     sentences = sentences_of(text)
     corpus = index(sentences)
     tokens = [token for s in sentences for token in s.tokens]
-    counts = corpus.token_counts()
+    counts = list(corpus.token_counts())
     assert dict(counts) == Counter(tokens)
     assert [token for token, _ in counts] == list(dict.fromkeys(tokens))
-    assert corpus.labels == {span.label for s in sentences for span in spans_of(s.tags)}
+    labels = [span.label for s in sentences for span in spans_of(s.tags)]
+    assert corpus.labels == list(dict.fromkeys(labels))
 
 
 def test_arrays_are_small_and_of_fixed_types() -> None:
     corpus = index([Sentence(["a", "b", "a"], ["O", "O", "O"]), Sentence(["b"], ["B-X"])])
-    assert (corpus.lexicon, corpus.tag_names) == (["a", "b"], ["O", "S-X"])
+    assert list(corpus.lexicon) == ["a", "b"]
+    assert corpus.tag_names == ["O", "B-X", "I-X", "E-X", "S-X"]
     for array, dtype, values in [
         (corpus.tokens, np.int32, [0, 1, 0, 1]),
-        (corpus.tags, np.int32, [0, 0, 0, 1]),
+        (corpus.tags, np.int32, [0, 0, 0, 4]),
         (corpus.offsets, np.int64, [0, 3, 4]),
         (corpus.documents, np.int32, [0, 0]),
     ]:
@@ -106,9 +118,57 @@ def test_an_illegal_tag_is_named_with_file_line_and_remedy(
     assert str(caught.value).startswith(message)
 
 
-def test_with_repair_a_word_that_is_no_tag_is_named_with_the_line_of_its_sentence() -> None:
-    with pytest.raises(ValueError, match=r"^train\.txt:10: .*'PERSON' is neither"):
-        index([Sentence(["a", "b"], ["O", "PERSON"], line=10)])
+@pytest.mark.parametrize("repair", [False, True])
+def test_a_word_that_is_no_tag_is_named_with_its_line(repair: bool) -> None:
+    for lines_a_token, line in ((1, 11), (0, 10)):
+        wrong = Sentence(["a", "b"], ["O", "PERSON"], line=10, lines_a_token=lines_a_token)
+        with pytest.raises(ValueError, match=rf"^train\.txt:{line}: .*'PERSON' is neither"):
+            index([Sentence(["x"], ["O"]), wrong], repair=repair)
+
+
+def test_the_first_illegal_sentence_of_many_is_the_one_that_is_named() -> None:
+    good = [Sentence(["x"] * 10, ["O"] * 10, line=11 * i + 1) for i in range(5000)]
+    bad = [Sentence(["y"], ["I-X"], line=90_000 + i) for i in range(3)]
+    with pytest.raises(ValueError, match=r"^train\.txt:90000: tag 'I-X' follows 'O'"):
+        index([*good, *bad], repair=False)
+
+
+@pytest.mark.parametrize("tags", [["O"], ["O", "O", "O"], []])
+def test_tokens_without_a_tag_each_are_an_error(tags: list[str]) -> None:
+    with pytest.raises(ValueError, match=rf"^train\.txt:7: 2 tokens, but {len(tags)} tags"):
+        index([Sentence(["a", "b"], tags, line=7)])
+
+
+def test_sentences_without_tokens_are_left_out() -> None:
+    corpus = index([Sentence([], []), Sentence(["a"], ["B-X"], 3), Sentence([], [])])
+    assert contents(corpus) == [Sentence(["a"], ["S-X"], 3)]
+
+
+@settings(max_examples=20)
+@given(texts)
+def test_a_corpus_in_files_is_the_one_in_memory(scratch: Path, text: Text) -> None:
+    sentences = sentences_of(text)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        mapped = build_corpus(iter(sentences), "iob2", True, "train.txt", Path(folder))
+        memory = index(sentences)
+        assert contents(mapped) == contents(memory)
+        assert mapped.digest() == memory.digest()
+        assert mapped.tag_names == memory.tag_names
+        assert {file.name for file in Path(folder).iterdir()} == set(ARRAYS)
+
+
+def test_what_a_reader_logs_is_a_remark_of_the_corpus(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def reader() -> Iterator[Sentence]:
+        yield Sentence(["a"], ["O"])
+        logging.getLogger("nerlab.data.readers.some").warning("%d rows passed over", 3)
+        logging.getLogger("nerlab.other").warning("nothing to do with it")
+
+    corpus = build_corpus(reader(), "iob2", False, "train.txt")
+    assert corpus.remarks == ["3 rows passed over"]
+    assert caplog.messages == ["nothing to do with it"]
+    assert index([Sentence(["a"], ["O"])]).remarks == []
 
 
 @settings(max_examples=40)

@@ -67,7 +67,7 @@ def test_orphan_tags_are_refused_or_repaired() -> None:
     corpus = build_corpus(sentences_of(path), "iob2", True, str(path))
     spans = [span for i in range(len(corpus)) for span in spans_of(corpus.sentence_tags(i))]
     assert (len(corpus), len(corpus.tokens), len(spans)) == (1_350, 73_778, 1_895)
-    assert corpus.labels == {
+    assert set(corpus.labels) == {
         f"{a}.{b}" for a in ("PER", "LOC", "ORG", "GPE") for b in ("NAM", "NOM")
     }
 
@@ -115,7 +115,9 @@ def test_vectors_of_glove_are_those_of_the_file(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     rows = {line.split(" ")[0]: line.split(" ")[1:] for line in text.splitlines()}
     words = ("nowhere-to-be-found", *sorted(rows, reverse=True)[:60])
-    vocabulary = Vocabulary(words, (), (), 0, lowercase=True, fold_digits=True, max_word_length=9)
+    vocabulary = Vocabulary(
+        words, (), (), 0, lowercase=True, fold_digits=True, turkic_i=False, max_word_length=9
+    )
     vectors = read_vectors(path, vocabulary, 100)
     assert vectors.ids.tolist() == list(range(3, 63))
     assert vectors.exact == 60
@@ -130,7 +132,9 @@ def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "glove.txt"
     path.write_text(text, encoding="utf-8")
     words = tuple(line.split(" ")[0] for line in text.split("\n") if line)
-    vocabulary = Vocabulary(words, (), (), 0, lowercase=True, fold_digits=True, max_word_length=9)
+    vocabulary = Vocabulary(
+        words, (), (), 0, lowercase=True, fold_digits=True, turkic_i=False, max_word_length=9
+    )
     vectors = read_vectors(path, vocabulary, 25)
     assert vectors.values.shape == (11_925, 25)
     assert vectors.exact == 11_925
@@ -193,6 +197,35 @@ def test_the_table_of_the_groningen_meaning_bank_is_read_whole() -> None:
     # The bytes 0x85 and 0xa0 are white space to Python if they are taken for Latin-1.
     assert any("…" in token for token in corpus.lexicon)
     assert any("\xa0" in token for token in corpus.lexicon)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentences", "tokens"),
+    [
+        ([], 500, 23_114),
+        (
+            [
+                "data.reader.start=token_start",
+                "data.reader.end=token_end",
+                "data.reader.unit=tokens",
+                "data.reader.ends=inclusive",
+            ],
+            500,
+            23_114,
+        ),
+        # Cut by our own rules, by which two spans are parts of a hyphenated word.
+        (["data.reader.tokens=null", "data.reader.misaligned=expand"], 1_442, 23_781),
+    ],
+)
+def test_the_texts_of_fashion_brands_are_read_whole(
+    overrides: list[str], sentences: int, tokens: int
+) -> None:
+    path = real("fashion_brands/fashion_brands_eval.jsonl")
+    corpus = load_file(compose_data("data=fashion_brands", *overrides), path)
+    found = [spans_of(corpus.sentence_tags(i)) for i in range(len(corpus))]
+    assert (len(corpus), len(corpus.tokens)) == (sentences, tokens)
+    assert sum(map(len, found)) == 238
+    assert set(corpus.labels) == {"FASHION_BRAND"}
 
 
 def test_the_splits_of_gmb_are_those_of_blawok() -> None:

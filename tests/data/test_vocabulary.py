@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,10 +26,15 @@ def vocabulary_of(text: list[str], **options: Any) -> Vocabulary:
         "labels": ["PER"],
         "lowercase": False,
         "fold_digits": False,
+        "turkic_i": False,
         "min_count": 1,
         "max_word_length": 64,
     }
     return build_vocabulary(corpus.token_counts(), **(defaults | options))
+
+
+def character_ids(vocabulary: Vocabulary, text: str) -> list[int]:
+    return vocabulary.character_ids(np.array([ord(c) for c in text], dtype=np.uint32)).tolist()
 
 
 def form(token: str, lowercase: bool, fold_digits: bool) -> str:
@@ -62,7 +68,7 @@ def test_characters_are_those_in_two_distinct_tokens(text: list[str], longest: i
     seen = [set(token[:longest]) for token in set(text)]
     for token in text:
         expected = [sum(c in s for s in seen) > 1 for c in token[:longest]]
-        ids = vocabulary.character_ids(token)
+        ids = character_ids(vocabulary, token[:longest])
         assert [i != UNKNOWN for i in ids] == expected
         assert PADDING not in ids
         known = [c for c, is_known in zip(token, expected, strict=False) if is_known]
@@ -79,24 +85,42 @@ def test_the_same_counts_give_the_same_ids_whatever_their_order() -> None:
 def test_what_the_training_text_lacks_is_unknown() -> None:
     vocabulary = vocabulary_of(["ab", "ba", "Bc"])
     assert vocabulary.word_ids(["ab", "x", "AB", ""]).tolist() == [2 + 1, 1, 1, 1]
-    a, b = vocabulary.character_ids("ab")
-    assert vocabulary.character_ids("axbcB") == [a, UNKNOWN, b, UNKNOWN, UNKNOWN]
+    a, b = character_ids(vocabulary, "ab")
+    assert character_ids(vocabulary, "axbcB") == [a, UNKNOWN, b, UNKNOWN, UNKNOWN]
     assert {a, b} == {2, 3}
 
 
 @pytest.mark.parametrize(
-    ("token", "lowercase", "fold_digits", "expected"),
+    ("token", "lowercase", "fold_digits", "turkic_i", "expected"),
     [
-        ("The-1990S", True, True, "the-0000s"),
-        ("The-1990S", True, False, "the-1990s"),
-        ("The-1990S", False, True, "The-0000S"),
-        ("The-1990S", False, False, "The-1990S"),
-        ("\u0664\u0662५²", False, True, "000²"),
-        ("İ", True, False, "i\u0307"),
+        ("The-1990S", True, True, False, "the-0000s"),
+        ("The-1990S", True, False, False, "the-1990s"),
+        ("The-1990S", False, True, False, "The-0000S"),
+        ("The-1990S", False, False, False, "The-1990S"),
+        ("\u0664\u0662५²", False, True, False, "000²"),
+        ("İ", True, False, False, "i\u0307"),
+        ("İRAN", True, False, True, "iran"),
+        ("I\u0307RAN", True, False, True, "iran"),  # the dot written by itself
+        ("QIZIL-2", True, True, True, "qızıl-0"),
+        ("İI", False, False, True, "İI"),
     ],
 )
-def test_normal_forms(token: str, lowercase: bool, fold_digits: bool, expected: str) -> None:
-    assert normalise(token, lowercase, fold_digits) == expected
+def test_normal_forms(
+    token: str, lowercase: bool, fold_digits: bool, turkic_i: bool, expected: str
+) -> None:
+    assert normalise(token, lowercase, fold_digits, turkic_i) == expected
+
+
+@given(st.text(alphabet="abcıiəğşıçöü", max_size=8))
+def test_turkic_capitals_come_back_in_lower_case(word: str) -> None:
+    capitals = word.replace("i", "İ").upper()
+    assert normalise(capitals, lowercase=True, fold_digits=False, turkic_i=True) == word
+
+
+def test_a_turkic_vocabulary_finds_a_headline_word_where_the_usual_one_does_not() -> None:
+    for turkic, known in ((True, True), (False, False)):
+        vocabulary = vocabulary_of(["bakı", "istanbul"], lowercase=True, turkic_i=turkic)
+        assert (UNKNOWN not in vocabulary.word_ids(["BAKI", "İSTANBUL"]).tolist()) == known
 
 
 def test_characters_keep_their_case_and_digits() -> None:
@@ -131,7 +155,15 @@ def test_a_vocabulary_comes_back_from_its_file(
         again = Vocabulary.from_json(scratch)
         assert again == vocabulary
         assert again.word_ids(odd).tolist() == vocabulary.word_ids(odd).tolist()
-        assert again.character_ids("ax") == vocabulary.character_ids("ax")
+        assert character_ids(again, "ax") == character_ids(vocabulary, "ax")
+
+
+def test_a_file_of_before_the_turkic_i_is_read_without_it(scratch: Path) -> None:
+    vocabulary = vocabulary_of(["a", "b"])
+    data = vocabulary.to_json()
+    del data["turkic_i"]
+    scratch.write_text(json.dumps(data), encoding="utf-8")
+    assert Vocabulary.from_json(scratch) == vocabulary
 
 
 def test_a_lone_surrogate_comes_back_from_the_file_of_a_checkpoint(scratch: Path) -> None:

@@ -11,7 +11,8 @@ from typing import Any, TextIO
 
 def fields(line: str) -> list[str]:
     """What stands between spaces and tabs; no other white space separates."""
-    return [field for field in line.replace("\t", " ").split(" ") if field]
+    columns = line.replace("\t", " ").split(" ")
+    return [column for column in columns if column] if "" in columns else columns
 
 
 def numbered_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]:

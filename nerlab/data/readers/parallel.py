@@ -8,6 +8,18 @@ from nerlab.data.readers.lines import fields, numbered_lines
 from nerlab.data.sentence import Sentence
 
 
+def sources(path: str | Path, words: str, tags: str, encoding: str) -> list[Path]:
+    """The files that :func:`read` with the same arguments reads: tokens and tags."""
+    path = Path(path)
+    tag_path = path.with_name(path.name.replace(words, tags))
+    if words not in path.name or not tag_path.is_file():
+        raise ValueError(
+            f"{path}: expected the tags beside it in {tag_path.name}, found no such file; set "
+            "data.reader.words and data.reader.tags to what differs in the two names"
+        )
+    return [path, tag_path]
+
+
 def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sentence]:
     """Yield the sentences of two parallel files.
 
@@ -24,13 +36,7 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
         ValueError: the other file is not there, a line has more tokens than tags or fewer, a
             byte does not decode, or there is no sentence.
     """
-    path = Path(path)
-    tag_path = path.with_name(path.name.replace(words, tags))
-    if words not in path.name or not tag_path.is_file():
-        raise ValueError(
-            f"{path}: expected the tags beside it in {tag_path.name}, found no such file; set "
-            "data.reader.words and data.reader.tags to what differs in the two names"
-        )
+    path, tag_path = sources(path, words, tags, encoding)
     found = False
     pairs = zip_longest(numbered_lines(path, encoding), numbered_lines(tag_path, encoding))
     for one, other in pairs:

@@ -93,7 +93,12 @@ def _new(
 def _facts(
     data: DataConfig, files: dict[str, str], counts: dict[str, SplitCounts]
 ) -> dict[str, Facts]:
-    look_up = partial(normalise, lowercase=data.lowercase, fold_digits=data.fold_digits)
+    look_up = partial(
+        normalise,
+        lowercase=data.lowercase,
+        fold_digits=data.fold_digits,
+        turkic_i=data.turkic_i,
+    )
     train = counts.get("train")
     return {
         split: facts_of(

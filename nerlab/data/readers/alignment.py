@@ -1,0 +1,88 @@
+"""Annotated spans laid on tokens: which fit, and what becomes of those that do not.
+
+Positions count whatever the annotation counts, characters or tokens; all that is asked here is
+between which positions each token stands.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nerlab.tags import Span
+
+EMPTY = "empty"
+OUTSIDE = "out of the text"
+OFF_BORDERS = "off the token borders"
+OVERLAPPED = "overlapped by another"
+
+
+class Mark(NamedTuple):
+    """A span as annotated, over the positions ``start`` to ``end``, half open."""
+
+    start: int
+    end: int
+    label: str
+
+
+class Misfit(NamedTuple):
+    """A mark that is no span of tokens as it stands; ``widened`` to one, or else left out."""
+
+    mark: Mark
+    kind: str
+    widened: bool
+
+
+def align(
+    marks: Sequence[Mark], places: Sequence[tuple[int, int]], length: int, widen: bool
+) -> tuple[list[Span], list[Misfit]]:
+    """The spans of tokens that some marks are, and the marks that are none, in their order.
+
+    Of marks that overlap, the one over the most tokens is kept; of equals, that which begins
+    first; then the first of the list.
+
+    Args:
+        marks: the annotation, in any order.
+        places: start and end of each token, half open, in their order.
+        length: positions of the whole text.
+        widen: a mark off the token borders becomes a span over every token that it touches, if
+            it touches one. A mark that is empty or leaves the text is wrong, not imprecise, and
+            is never widened.
+    """
+    first = {start: token for token, (start, _) in enumerate(places)}
+    last = {end: token for token, (_, end) in enumerate(places, start=1)}
+    candidates: list[tuple[Span, int]] = []
+    misfits: dict[int, Misfit] = {}
+    for number, mark in enumerate(marks):
+        if mark.start >= mark.end:
+            misfits[number] = Misfit(mark, EMPTY, False)
+        elif mark.start < 0 or mark.end > length:
+            misfits[number] = Misfit(mark, OUTSIDE, False)
+        elif mark.start in first and mark.end in last:
+            candidates.append((Span(first[mark.start], last[mark.end], mark.label), number))
+        else:
+            start, end = touched(mark, places)
+            widened = widen and start < end
+            misfits[number] = Misfit(mark, OFF_BORDERS, widened)
+            if widened:
+                candidates.append((Span(start, end, mark.label), number))
+    spans = []
+    taken: set[int] = set()
+    for span, number in sorted(candidates, key=lambda pair: _rank(*pair)):
+        tokens = range(span.start, span.end)
+        if taken.isdisjoint(tokens):
+            taken.update(tokens)
+            spans.append(span)
+        else:
+            misfits[number] = Misfit(marks[number], OVERLAPPED, False)
+    return sorted(spans), [misfits[number] for number in sorted(misfits)]
+
+
+def _rank(span: Span, number: int) -> tuple[int, int, int]:
+    return span.start - span.end, span.start, number
+
+
+def touched(mark: Mark, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The tokens, half open, that share a position with a mark; none if the two are equal."""
+    start = bisect_right(places, mark.start, key=lambda place: place[1])
+    end = bisect_left(places, mark.end, key=lambda place: place[0])
+    return start, max(start, end)

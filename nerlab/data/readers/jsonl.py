@@ -1,0 +1,47 @@
+"""JSON records of tokens and their tags."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from nerlab.data.readers.records import fetch, records
+from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
+from nerlab.data.sentence import Sentence
+
+
+def read(
+    path: str | Path,
+    layout: str,
+    encoding: str,
+    tokens: str,
+    tags: str,
+    labels: Sequence[str] | None = None,
+) -> Iterator[Sentence]:
+    """Yield the sentences of a file, a record each. Records without tokens are passed over.
+
+    Args:
+        path: the file; ``….gz`` is unpacked.
+        layout: ``lines``: an object a line; ``array``: one JSON array of objects.
+        encoding: name of the file's encoding.
+        tokens: dotted path of the list of tokens in a record.
+        tags: dotted path of the list of their tags.
+        labels: the names of the classes 0, 1, ... where tags are numbers, see
+            :class:`nerlab.data.readers.tagged.ClassNames`; None: tags are strings.
+
+    Raises:
+        ValueError: a record is no JSON object, lacks something or has another number of tags than
+            of tokens, a byte does not decode, or there is no sentence.
+    """
+    names = None if labels is None else ClassNames(labels)
+    found = False
+    for record in records(path, layout, encoding):
+        listed_tokens = fetch(record.value, tokens, list, "tokens", record.where)
+        listed_tags = fetch(record.value, tags, list, "tags", record.where)
+        try:
+            words, written = tokens_and_tags(listed_tokens, listed_tags, names)
+        except RowError as error:
+            raise ValueError(f"{record.where}: {error}; mend the record") from None
+        if words:
+            found = True
+            yield Sentence(words, written, line=record.line, lines_a_token=0)
+    if not found:
+        raise ValueError(f"{path}: no sentence found; expected records of tokens and tags")

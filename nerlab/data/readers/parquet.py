@@ -1,0 +1,142 @@
+"""Parquet files, a sentence a row: columns of lists, or of strings that spell Python lists."""
+
+import ast
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nerlab.data.readers.messages import Tally, check_choice, shown
+from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
+from nerlab.data.sentence import Sentence
+
+logger = logging.getLogger(__name__)
+
+_BATCH_ROWS = 1_000
+# A longer one is no sentence, and Python's parser takes a hundred times its memory.
+_LITERAL_CHARACTERS = 100_000
+
+
+def read(
+    path: str | Path,
+    token_column: str,
+    tag_column: str,
+    bad_rows: str,
+    labels: Sequence[str] | None = None,
+) -> Iterator[Sentence]:
+    """Yield the sentences of a file, a row each. Rows without tokens are passed over.
+
+    A row of either column is a list, or a string that spells a Python list (as LocalDoc publishes
+    its Azerbaijani corpus). Rows that are null, unequal in length or otherwise broken are bad.
+
+    Args:
+        path: the file.
+        token_column: name of the column of the tokens.
+        tag_column: name of the column of the tags.
+        bad_rows: ``error``: a bad row raises; ``skip``: it is left out, and a warning of this
+            module's logger counts all that were.
+        labels: the names of the classes 0, 1, ... where tags are numbers, see
+            :class:`nerlab.data.readers.tagged.ClassNames`; None: those that the ``datasets``
+            library has written into the file, and where it has not, tags are strings.
+
+    Raises:
+        ValueError: pyarrow is not installed, the file is no whole Parquet file or lacks a column,
+            a row is bad, or there is no sentence.
+    """
+    check_choice("bad_rows", bad_rows, ("error", "skip"))
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ValueError(
+            f'{path}: a Parquet file needs pyarrow; pip install "nerlab[parquet]"'
+        ) from None
+    bad = Tally()
+    row, found = 0, False
+    try:
+        with ParquetFile(path) as file:
+            schema = file.schema_arrow
+            _check_columns(schema.names, token_column, tag_column, path)
+            stored = _stored_names(schema.metadata, tag_column) if labels is None else labels
+            names = None if stored is None else ClassNames(stored)
+            for row, token_cell, tag_cell in _rows(file, token_column, tag_column):
+                try:
+                    words, tags = tokens_and_tags(_listed(token_cell), _listed(tag_cell), names)
+                except RowError as error:
+                    if bad_rows == "error":
+                        raise ValueError(
+                            f"{path}:{row}: {error}; mend the row, or set data.reader.bad_rows=skip"
+                        ) from None
+                    bad.add(error.kind, f"row {row}: {error}")
+                    continue
+                if words:
+                    found = True
+                    yield Sentence(words, tags, line=row, lines_a_token=0)
+    except (pyarrow.ArrowException, OSError) as error:
+        problem = " ".join(str(error).split())
+        raise ValueError(f"{path}: {problem}; expected a whole Parquet file") from None
+    if bad:
+        logger.warning("%s: data.reader.bad_rows=skip: of %d rows %s", path, row, bad)
+    if not found:
+        raise ValueError(
+            f"{path}: no sentence found; expected rows of tokens and tags"
+            + (f", found {bad}" if bad else "")
+        )
+
+
+def _rows(file: Any, token_column: str, tag_column: str) -> Iterator[tuple[int, Any, Any]]:
+    row = 0
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[token_column, tag_column]):
+        for cells in zip(batch.column(token_column), batch.column(tag_column), strict=True):
+            row += 1
+            yield row, *cells
+
+
+def _check_columns(
+    names: Sequence[str], token_column: str, tag_column: str, path: str | Path
+) -> None:
+    for column in (token_column, tag_column):
+        if list(names).count(column) != 1:
+            raise ValueError(
+                f"{path}: expected one column {column!r}, found {', '.join(map(repr, names))}; "
+                "set data.reader.token_column and .tag_column to those of the file"
+            )
+
+
+def _stored_names(metadata: Mapping[bytes, bytes] | None, tag_column: str) -> Any:
+    """The class names of a column as the ``datasets`` library writes them into a schema."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return features[tag_column]["feature"]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None
+
+
+def _listed(cell: Any) -> list[object]:
+    """The list in a cell of a column; ``cell`` is a scalar of Arrow's."""
+    try:
+        value = cell.as_py()
+    except UnicodeDecodeError:
+        raise RowError("that are not UTF-8", "a text is not UTF-8") from None
+    if value is None:
+        raise RowError("that are null", "null")
+    if isinstance(value, str):
+        value = _literal(value)
+    if not isinstance(value, list):
+        raise RowError("that hold no list", f"expected a list, found {shown(value)}")
+    return value
+
+
+def _literal(text: str) -> object:
+    if len(text) > _LITERAL_CHARACTERS:
+        raise RowError(
+            "that are too long", f"{len(text)} characters, more than {_LITERAL_CHARACTERS}"
+        )
+    try:
+        with warnings.catch_warnings():  # of an escape that Python does not know
+            warnings.simplefilter("ignore")
+            return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        raise RowError("that hold no list", f"expected a list, found {shown(text)}") from None

@@ -1,0 +1,173 @@
+"""JSON files as numbered records, and what stands in a record under a dotted path."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from nerlab.data.readers.lines import numbered_lines, open_text
+from nerlab.data.readers.messages import check_choice, shown
+
+T = TypeVar("T")
+
+_DECODER = json.JSONDecoder()
+_WHITE_SPACE = re.compile(r"[ \t\n\r]*")
+_NAMES: dict[type, str] = {str: "a string", int: "a whole number", list: "a list"}
+
+
+class Record(NamedTuple):
+    """A JSON object, the line that it begins on, and ``file:line`` for messages."""
+
+    value: dict[str, Any]
+    line: int
+    where: str
+
+
+def records(path: str | Path, layout: str, encoding: str) -> Iterator[Record]:
+    """Yield the records of a file.
+
+    Args:
+        path: the file; ``….gz`` is unpacked.
+        layout: ``lines``: an object a line, blank lines passed over; ``array``: the whole file is
+            one JSON array of objects, and its text is held in memory.
+        encoding: name of the file's encoding.
+
+    Raises:
+        ValueError: a record is no JSON or no object, or a byte does not decode.
+    """
+    check_choice("layout", layout, ("lines", "array"))
+    for line, value in (_lines if layout == "lines" else _items)(path, encoding):
+        where = f"{path}:{line}"
+        if not isinstance(value, dict):
+            raise ValueError(
+                f"{where}: expected a JSON object, found {shown(value)}; mend it, or set "
+                "data.reader.layout to lines (an object a line) or array (one list of objects)"
+            )
+        yield Record(value, line, where)
+
+
+def _lines(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
+    for number, line in numbered_lines(path, encoding):
+        start = _skip(line, 0)
+        if start == len(line):
+            continue
+        value, end = _decoded(line, start, path, number)
+        if _skip(line, end) < len(line):
+            raise ValueError(
+                f"{path}:{number}: expected one JSON object, found {shown(line[end:])} after it; "
+                "put each on a line of its own"
+            )
+        yield number, value
+
+
+def _items(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
+    """The items of an array, decoded one after the other: so their lines are known."""
+    with open_text(path, encoding, newline=None) as file:
+        text = file.read()
+    place = _skip(text, 0)
+    if not text.startswith("[", place):
+        raise _no_array(text, place, path)
+    place = _skip(text, place + 1)
+    line, counted = 1, 0
+    more = not text.startswith("]", place)
+    while more:
+        line += text.count("\n", counted, place)
+        counted = place
+        value, end = _decoded(text, place, path, 1)
+        yield line, value
+        place = _skip(text, end)
+        more = text.startswith(",", place)
+        if more:
+            place = _skip(text, place + 1)
+    if not text.startswith("]", place):
+        raise _no_array(text, place, path)
+    place = _skip(text, place + 1)
+    if place < len(text):
+        raise _no_array(text, place, path)
+
+
+def _no_array(text: str, place: int, path: str | Path) -> ValueError:
+    line = 1 + text.count("\n", 0, place)
+    return ValueError(
+        f"{path}:{line}: expected one JSON array of objects, found {shown(text[place:])}; mend "
+        "the file, or set data.reader.layout=lines if an object stands on each line"
+    )
+
+
+def _skip(text: str, start: int) -> int:
+    match = _WHITE_SPACE.match(text, start)
+    assert match is not None
+    return match.end()
+
+
+def _decoded(text: str, start: int, path: str | Path, first_line: int) -> tuple[Any, int]:
+    """The value that begins at a place of a text, and the place where it ends."""
+    try:
+        return _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        problem = f"{error.msg} at column {error.colno}, {shown(text[error.pos : error.pos + 30])}"
+    except RecursionError:
+        line = first_line + text.count("\n", 0, start)
+        problem = "nested too deep"
+    except ValueError as error:  # a number of thousands of digits
+        line, problem = first_line + text.count("\n", 0, start), str(error)
+    raise ValueError(
+        f"{path}:{line}: no JSON: {problem}; mend it, or set data.reader.layout to lines (an "
+        "object a line) or array (one list of objects)"
+    )
+
+
+def look_up(value: Any, path: str | int) -> Any:
+    """What stands under a dotted path: keys of objects, numbers (from 0) of items in lists.
+
+    >>> look_up({"annotations": [{"result": "yes"}]}, "annotations.0.result")
+    'yes'
+
+    Raises:
+        KeyError: nothing does.
+    """
+    for name in str(path).split("."):
+        if isinstance(value, dict):
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            raise KeyError(name)
+    return value
+
+
+def fetch(value: Any, path: str | int, expected: type[T], option: str, where: str) -> T:
+    """What stands under a path, which ``data.reader.<option>`` names.
+
+    Raises:
+        ValueError: nothing does, or something of another type.
+    """
+    try:
+        found = look_up(value, path)
+        if isinstance(found, expected) and not isinstance(found, bool):
+            return found
+        problem = shown(found)
+    except KeyError:
+        problem = "nothing"
+    raise ValueError(
+        f"{where}: expected {_NAMES[expected]} under {str(path)!r}, found {problem}; mend the "
+        f"record, or set data.reader.{option} to where it stands"
+    )
+
+
+def has(value: Any, path: str | int) -> bool:
+    """Whether anything but null stands under a path."""
+    try:
+        return look_up(value, path) is not None
+    except KeyError:
+        return False
+
+
+def matches(value: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether each path of ``wanted`` is there and its value the wanted one."""
+    try:
+        return all(look_up(value, path) == expected for path, expected in wanted.items())
+    except KeyError:
+        return False

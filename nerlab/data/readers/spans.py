@@ -1,0 +1,180 @@
+"""JSON records of texts and the spans in them, as annotation tools export them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nerlab.data.readers.alignment import Mark, Misfit, align, touched
+from nerlab.data.readers.messages import Tally, check_choice, shown
+from nerlab.data.readers.records import Record, fetch, has, look_up, matches, records
+from nerlab.data.readers.texts import Text, TextLayout
+from nerlab.data.sentence import Sentence
+from nerlab.tags import Span, tags_of
+
+logger = logging.getLogger(__name__)
+
+_TOKENS_AROUND = 2  # in a message, on either side of a span
+_TOKENS_SHOWN = 8
+
+
+def read(
+    path: str | Path,
+    layout: str,
+    encoding: str,
+    text: str | None,
+    tokens: str | None,
+    sentences: str | None,
+    spans: str,
+    start: str | int,
+    end: str | int,
+    label: str | int,
+    unit: str,
+    ends: str,
+    misaligned: str,
+    require_spans: bool,
+    keep: Mapping[str, Any] | None = None,
+    keep_spans: Mapping[str, Any] | None = None,
+) -> Iterator[Sentence]:
+    """Yield the sentences of a file; each record is a document, its tags are IOB2.
+
+    A record that lists its tokens with their offsets is taken in these tokens (those of white
+    space alone are none), and is one sentence unless it lists its sentences too. The text of any
+    other record is cut into tokens and sentences as ``predict.py`` does it. No sentence ends
+    inside a span. Records of no token are passed over.
+
+    Paths are dotted: keys of objects, and numbers of items in lists from 0.
+
+    Args:
+        path: the file; ``….gz`` is unpacked.
+        layout: ``lines``: an object a line; ``array``: one JSON array of objects.
+        encoding: name of the file's encoding.
+        text: path of the text in a record; None: tokens are strings, and make up the text.
+        tokens: path of the list of tokens, objects with ``start`` and ``end`` in characters, end
+            exclusive; None, or where a record has none: the text is cut.
+        sentences: path of the list of sentences, objects as tokens are; None: there are none.
+        spans: path of the list of spans.
+        start: path, in a span, of its first position.
+        end: path of its last position, or of the one after it.
+        label: path of its label, a string, or a list of them: a span each.
+        unit: what positions count, ``characters`` (of Unicode) or ``tokens`` of the record.
+        ends: ``exclusive``: ``end`` is the position after the last; ``inclusive``: the last.
+        misaligned: what becomes of spans that are empty, out of the text, off the token borders,
+            or overlapped by another over more tokens. ``error``: they raise; ``skip``: they are
+            left out; ``expand``: those off the borders are widened to every token that they
+            touch, the others left out. A warning of this module's logger counts them.
+        require_spans: a record without the list of spans raises; else it has no entity, but one
+            record of the file must have the list.
+        keep: paths and values; records in which they differ are passed over.
+        keep_spans: the same of the items in ``spans``.
+
+    Raises:
+        ValueError: a record is no JSON object, or lacks something; a span does not fit; a byte
+            does not decode; an option is none of its choices; or there is no sentence.
+    """
+    check_choice("unit", unit, ("characters", "tokens"))
+    check_choice("ends", ends, ("exclusive", "inclusive"))
+    check_choice("misaligned", misaligned, ("error", "expand", "skip"))
+    text_layout = TextLayout(text, tokens, sentences, unit)
+    span_layout = _SpanLayout(spans, start, end, label, ends == "inclusive", keep_spans or {})
+    misfitting = Tally()
+    document, found, annotated = 0, False, require_spans
+    for record in records(path, layout, encoding):
+        if keep is not None and not matches(record.value, keep):
+            continue
+        document += 1
+        content = text_layout.read(record)
+        marks: list[Mark] = []
+        if require_spans or has(record.value, spans):
+            annotated = True
+            marks = span_layout.read(record)
+        fitting, misfits = align(
+            marks, content.places, len(content.pieces), widen=misaligned == "expand"
+        )
+        for misfit in misfits:
+            description = _describe(misfit, content, unit)
+            if misaligned == "error":
+                raise ValueError(
+                    f"{record.where}: {description}; mend it, set data.reader.unit and .ends to "
+                    "what its positions count, or data.reader.misaligned=expand or skip"
+                )
+            kind = f"{misfit.kind} ({'widened' if misfit.widened else 'left out'})"
+            misfitting.add(kind, f"line {record.line}: {description}")
+        tags = tags_of(fitting, len(content.tokens), "iob2")
+        for first, last in _sentences(content, fitting):
+            found = True
+            words = content.tokens[first:last]
+            yield Sentence(words, tags[first:last], document, record.line, lines_a_token=0)
+    if misfitting:
+        logger.warning(
+            "%s: spans do not fit, data.reader.misaligned=%s: %s", path, misaligned, misfitting
+        )
+    if not found:
+        raise ValueError(
+            f"{path}: no sentence found; expected records of a text and its spans"
+            + ("" if keep is None else ", some of them as data.reader.keep wants them")
+        )
+    if not annotated:
+        raise ValueError(
+            f"{path}: expected a list under {spans!r}, found none in any record; set "
+            "data.reader.spans to where it stands"
+        )
+
+
+class _SpanLayout(NamedTuple):
+    """Where the spans stand in a record, and what is where in a span; see :func:`read`."""
+
+    spans: str
+    start: str | int
+    end: str | int
+    label: str | int
+    inclusive: bool
+    keep: Mapping[str, Any]
+
+    def read(self, record: Record) -> list[Mark]:
+        """The spans of a record; ``ValueError`` says what one lacks."""
+        marks = []
+        for number, item in enumerate(fetch(record.value, self.spans, list, "spans", record.where)):
+            if not matches(item, self.keep):
+                continue
+            where = f"{record.where}: {self.spans}.{number}"
+            start = fetch(item, self.start, int, "start", where)
+            end = fetch(item, self.end, int, "end", where) + self.inclusive
+            marks += [Mark(start, end, label) for label in self._labels(item, where)]
+        return marks
+
+    def _labels(self, item: Any, where: str) -> list[str]:
+        try:
+            found = look_up(item, self.label)
+        except KeyError:
+            found = None
+        labels = found if isinstance(found, list) else [found]
+        for label in labels or [None]:
+            if not isinstance(label, str) or not label:
+                raise ValueError(
+                    f"{where}: expected a label under {str(self.label)!r}, found {shown(label)}; "
+                    "mend the record, or set data.reader.label to where it stands"
+                )
+        return labels
+
+
+def _sentences(content: Text, spans: Sequence[Span]) -> Iterator[tuple[int, int]]:
+    """The tokens of each sentence, half open; a border inside a span is none."""
+    inside = {token for span in spans for token in range(span.start + 1, span.end)}
+    borders = [border for border in content.borders if border not in inside]
+    for first, last in zip([0, *borders], [*borders, len(content.tokens)], strict=True):
+        if first < last:
+            yield first, last
+
+
+def _describe(misfit: Misfit, content: Text, unit: str) -> str:
+    mark = misfit.mark
+    covered = content.pieces[max(mark.start, 0) : max(mark.end, 0)]
+    spelled = covered if isinstance(covered, str) else " ".join(covered)
+    first, last = touched(mark, content.places)
+    around = content.tokens[max(first - _TOKENS_AROUND, 0) : last + _TOKENS_AROUND]
+    near = " ".join(map(shown, around[:_TOKENS_SHOWN])) or "no token"
+    return (
+        f"span {shown(spelled)} ({unit} {mark.start}:{mark.end}, {shown(mark.label)}) is "
+        f"{misfit.kind}, near {near}"
+    )

@@ -1,0 +1,108 @@
+"""Lists of tokens and lists of tags, whatever stands in them, as tokens and tags of a sentence."""
+
+from collections.abc import Sequence
+
+from nerlab.data.readers.messages import shown
+from nerlab.tags import OUTSIDE, split_tag
+
+
+class RowError(ValueError):
+    """What is wrong with one sentence of a file; ``kind`` says it without the particulars."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class ClassNames:
+    """The names of numbered classes.
+
+    Names with the prefixes of a tag scheme (``B-PER``) are tags as they stand. Where no name has
+    one, a class is an entity type: neighbours of one class are one entity, written as IOB2.
+
+    Args:
+        names: the name of class 0, of class 1, ...; ``O`` is no entity.
+
+    Raises:
+        ValueError: they are no names, or some have a prefix and others none.
+    """
+
+    def __init__(self, names: object) -> None:
+        if not isinstance(names, list | tuple) or not names:
+            raise ValueError(f"data.reader.labels: expected a list of names, found {shown(names)}")
+        for name in names:
+            if not isinstance(name, str) or not name:
+                raise ValueError(
+                    f"data.reader.labels: expected names, found {shown(name)}; put it in quotes"
+                )
+        self._names: list[str] = list(names)
+        self._are_tags = any(name.startswith(("B-", "I-")) for name in self._names)
+        if self._are_tags:
+            for name in self._names:
+                try:
+                    split_tag(name)
+                except ValueError:
+                    raise ValueError(
+                        f"data.reader.labels: {shown(name)} has no prefix, others have B- or I-; "
+                        "give all of them one, or none"
+                    ) from None
+
+    def tags(self, classes: Sequence[object]) -> list[str]:
+        """The tags of a sentence of these classes, numbers or strings that spell a number.
+
+        Raises:
+            RowError: there is no such class.
+        """
+        names = [self._name(number) for number in classes]
+        if self._are_tags:
+            return names
+        before = [OUTSIDE, *names]
+        return [
+            name if name == OUTSIDE else f"{'I' if name == previous else 'B'}-{name}"
+            for previous, name in zip(before, names, strict=False)
+        ]
+
+    def _name(self, number: object) -> str:
+        if isinstance(number, str) and number.isdecimal() and len(number) < 10:
+            number = int(number)
+        if type(number) is int and 0 <= number < len(self._names):
+            return self._names[number]
+        raise RowError(
+            "of an unknown class",
+            f"tag {shown(number)} is none of the classes 0 to {len(self._names) - 1} of "
+            "data.reader.labels",
+        )
+
+
+def tokens_and_tags(
+    tokens: Sequence[object], tags: Sequence[object], names: ClassNames | None
+) -> tuple[list[str], list[str]]:
+    """Check the tokens of a sentence, and write its tags as strings.
+
+    Args:
+        tokens: strings, if all is well.
+        tags: one a token; strings, or class numbers where there are ``names``.
+        names: of the classes; None: tags are strings.
+
+    Raises:
+        RowError: something is not so.
+    """
+    if len(tokens) != len(tags):
+        raise RowError("of unequal lengths", f"{len(tokens)} tokens, but {len(tags)} tags")
+    words = []
+    for token in tokens:
+        if not isinstance(token, str) or not token:
+            raise RowError("with a token that is no text", f"token {shown(token)} is no text")
+        words.append(token)
+    if names is not None:
+        return words, names.tags(tags)
+    written = []
+    for tag in tags:
+        if not isinstance(tag, str):
+            raise RowError(
+                "with tags that are no names",
+                f"tag {shown(tag)} is no name; set data.reader.labels to the names of the "
+                "classes 0, 1, ... if these are numbers",
+            )
+        written.append(tag)
+    return words, written

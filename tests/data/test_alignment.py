@@ -1,0 +1,96 @@
+"""Spans laid on tokens, against a twin that looks at every character."""
+
+from typing import NamedTuple
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nerlab.data.readers.alignment import Mark, align
+from nerlab.tags import Span
+
+
+class Wrong(NamedTuple):
+    number: int
+    kind: str
+    widened: bool
+
+
+def align_slowly(
+    marks: list[Mark], places: list[tuple[int, int]], length: int, widen: bool
+) -> tuple[list[Span], list[Wrong]]:
+    owner: list[int | None] = [None] * length  # the token that each character belongs to
+    for token, (start, end) in enumerate(places):
+        owner[start:end] = [token] * (end - start)
+    wrong: dict[int, tuple[str, bool]] = {}
+    tokens_of: dict[int, list[int]] = {}
+    for number, mark in enumerate(marks):
+        if mark.end <= mark.start:
+            wrong[number] = ("empty", False)
+            continue
+        characters = set(range(mark.start, mark.end))
+        if not characters <= set(range(length)):
+            wrong[number] = ("out of the text", False)
+            continue
+        touched = sorted({t for c in characters if (t := owner[c]) is not None})
+        whole = {c for c in range(length) if owner[c] in touched}
+        edges = {mark.start, mark.end - 1}
+        if touched and whole <= characters and edges <= whole:
+            tokens_of[number] = touched
+        else:
+            wrong[number] = ("off the token borders", widen and bool(touched))
+            if widen and touched:
+                tokens_of[number] = touched
+    spans: list[Span] = []
+    while tokens_of:
+        most = max(map(len, tokens_of.values()))
+        longest = {n: tokens for n, tokens in tokens_of.items() if len(tokens) == most}
+        chosen = min(longest, key=lambda n: (longest[n][0], n))
+        kept = tokens_of.pop(chosen)
+        spans.append(Span(kept[0], kept[-1] + 1, marks[chosen].label))
+        for number in [n for n, tokens in tokens_of.items() if set(tokens) & set(kept)]:
+            del tokens_of[number]
+            wrong[number] = ("overlapped by another", False)
+    return sorted(spans), [Wrong(n, *wrong[n]) for n in sorted(wrong)]
+
+
+@st.composite
+def places(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
+    """Where tokens stand in a text, and its length."""
+    end = 0
+    found = []
+    for gap, width in draw(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3)), max_size=6)):
+        found.append((end + gap, end + gap + width))
+        end += gap + width
+    return found, end + draw(st.integers(0, 2))
+
+
+@st.composite
+def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Mark]]:
+    """A text and spans of it, most of whose ends are those of tokens."""
+    found, length = draw(places())
+    borders = st.sampled_from([0, *(border for place in found for border in place)])
+    positions = borders | borders | st.integers(-2, length + 2)
+    marks = st.builds(Mark, positions, positions, st.sampled_from("XY"))
+    return found, length, draw(st.lists(marks, max_size=6))
+
+
+@settings(max_examples=300)
+@given(annotation=annotations(), widen=st.booleans())
+def test_spans_are_laid_on_tokens_as_character_by_character(
+    annotation: tuple[list[tuple[int, int]], int, list[Mark]], widen: bool
+) -> None:
+    places, length, marks = annotation
+    found, misfits = align(marks, places, length, widen)
+    expected, wrong = align_slowly(marks, places, length, widen)
+    assert found == expected
+    assert [(m.mark, m.kind, m.widened) for m in misfits] == [
+        (marks[w.number], w.kind, w.widened) for w in wrong
+    ]
+
+
+def test_of_spans_that_overlap_the_longest_is_kept_then_the_first() -> None:
+    places = [(i, i + 1) for i in range(6)]
+    marks = [Mark(2, 4, "late"), Mark(1, 3, "early"), Mark(4, 5, "short"), Mark(1, 3, "again")]
+    assert align(marks, places, 6, widen=False)[0] == [Span(1, 3, "early"), Span(4, 5, "short")]
+    marks.append(Mark(2, 5, "longest"))
+    assert align(marks, places, 6, widen=False)[0] == [Span(2, 5, "longest")]

@@ -1,0 +1,314 @@
+"""The cache of indexed corpora: found again, never trusted blindly, harmless to share."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+from test_corpus import contents, data_config
+
+from nerlab.data import cache, load
+from nerlab.data import corpus as corpus_module
+from nerlab.data.batch import Batch, Batcher
+from nerlab.data.corpus import ARRAYS, Corpus
+from nerlab.data.load import load_file, load_split
+from nerlab.data.readers import conll
+from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.vocabulary import build_vocabulary
+
+TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of one test."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("NERLAB_CACHE", str(path))
+    return path
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
+    """The folder of every corpus that is indexed, not opened; None is memory."""
+    made: list[Path | None] = []
+    build = corpus_module.build_corpus
+
+    def counting(*arguments: Any) -> Corpus:
+        made.append(arguments[-1])
+        return build(*arguments)
+
+    monkeypatch.setattr(load, "build_corpus", counting)
+    return made
+
+
+def data(folder: Path, text: str = TEXT, **options: Any) -> Any:
+    (folder / "a").write_text(text, encoding="utf-8")
+    return data_config(folder, **({"scheme": "iob2", "cache": True} | options))
+
+
+def entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir())
+
+
+def test_a_corpus_is_indexed_once_and_then_opened(
+    tmp_path: Path, folder: Path, builds: list[Path | None]
+) -> None:
+    first, again = (load_split(data(tmp_path), "train") for _ in range(2))
+    memory = load_split(data(tmp_path, cache=False), "train")
+    assert len(builds) == 2
+    assert builds[1] is None
+    for corpus in (first, again):
+        assert contents(corpus) == contents(memory)
+        assert corpus.digest() == memory.digest()
+        assert corpus.labels == memory.labels
+        assert list(corpus.token_counts()) == list(memory.token_counts())
+    assert len(entries(folder)) == 1
+
+
+def test_batches_from_disk_are_those_from_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"w{rng.zipf(1.5)} {'B-X' if rng.random() < 0.3 else 'O'}\n" for _ in range(3000)]
+    text = "".join(row + "\n" * (rng.random() < 0.1) for row in rows)
+    corpora = [load_split(data(tmp_path, text, cache=flag), "train") for flag in (False, True)]
+    assert isinstance(corpora[1].tokens.base, np.memmap)
+    vocabulary = build_vocabulary(corpora[0].token_counts(), ["X"], True, True, False, 1, 64)
+    batches: list[list[Batch]] = []
+    for corpus in corpora:
+        batcher, generator = Batcher(corpus, vocabulary, True), np.random.default_rng(1)
+        groups = batcher.shuffled_groups(300, generator)
+        batches.append([batcher.training_batch(group, 0.5, generator) for group in groups])
+    for left, right in zip(*batches, strict=True):
+        for name in Batch.__dataclass_fields__:
+            assert getattr(left, name).tolist() == getattr(right, name).tolist()
+
+
+def test_the_same_content_in_another_folder_is_the_same_entry(
+    tmp_path: Path, builds: list[Path | None]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        load_split(data(tmp_path / name), "train")
+    assert len(builds) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"text": TEXT + "more O\n"},
+        {"scheme": "bilou", "text": TEXT.replace("I-X", "L-X").replace("B-Y", "U-Y")},
+        {"repair": True},
+        {"split": "hash"},
+        {"reader": {"tag_column": 1}},
+        {"reader": {"comment": "#"}},
+        {"reader": {"encoding": "latin-1"}},
+    ],
+)
+def test_another_text_or_another_reading_is_another_entry(
+    tmp_path: Path, builds: list[Path | None], options: dict[str, Any]
+) -> None:
+    load_split(data(tmp_path), "train")
+    text = options.pop("text", TEXT)
+    other = OmegaConf.merge(data(tmp_path, text), options)
+    for _ in range(2):
+        corpus = load_split(other, "train")  # type: ignore[arg-type]
+    other.cache = False
+    memory = load_split(other, "train")  # type: ignore[arg-type]
+    assert [path is None for path in builds] == [False, False, True]
+    assert contents(corpus) == contents(memory)
+
+
+def test_each_split_of_one_file_is_an_entry(tmp_path: Path, builds: list[Path | None]) -> None:
+    text = "".join(f"w{i} O\n\n" for i in range(100))
+    config = data(tmp_path, text, split="hash")
+    sizes = [[len(load_split(config, name)) for name in load.SPLITS] for _ in range(2)]
+    assert len(builds) == 3
+    assert sizes[0] == sizes[1]
+    assert sum(sizes[0]) == 100
+
+
+def test_a_change_in_a_file_beside_the_source_is_seen(
+    tmp_path: Path, builds: list[Path | None]
+) -> None:
+    (tmp_path / "train_words").write_text("a b\n")
+    (tmp_path / "train_tags").write_text("O O\n")
+    reader = {"_target_": "nerlab.data.readers.parallel.read", "_partial_": True}
+    reader |= {"words": "words", "tags": "tags", "encoding": "utf-8"}
+    config = data(tmp_path, train="train_words")
+    config.reader = reader
+    assert load_split(config, "train").labels == []
+    (tmp_path / "train_tags").write_text("B-X O\n")
+    assert load_split(config, "train").labels == ["X"]
+    assert len(builds) == 2
+
+
+def test_an_edit_of_the_code_that_reads_makes_a_new_entry(
+    tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "reader.py"
+    monkeypatch.setattr(cache, "_code", lambda: iter([code]))
+    for version in ("one", "two", "two"):
+        code.write_text(version)
+        load_split(data(tmp_path), "train")
+    assert len(builds) == 2
+
+
+def test_the_code_of_the_key_is_that_of_readers_and_schemes() -> None:
+    names = {path.name for path in cache._code()}
+    assert {"conll.py", "table.py", "parts.py", "corpus.py", "tags.py", "text.py"} <= names
+
+
+def damages(entry: Path) -> Iterator[None]:
+    """Every way of spoiling an entry, one a turn."""
+    for path in sorted(entry.iterdir()):
+        whole = path.read_bytes()
+        for content in (b"", whole[:-1], whole + b"\0", bytes([whole[0] ^ 1]) + whole[1:]):
+            path.write_bytes(content)
+            yield
+        path.unlink()
+        yield
+    meta = entry / "meta.json"
+    for content in (b"[]", b"null", b"{}", b'{"sha256": {}}', b"\xff"):
+        meta.write_bytes(content)
+        yield
+
+
+def test_a_damaged_entry_is_built_again_whatever_the_damage(
+    tmp_path: Path, folder: Path, builds: list[Path | None]
+) -> None:
+    config = data(tmp_path)
+    expected = contents(load_split(config, "train"))
+    (entry,) = entries(folder)
+    turns = 0
+    for turns, _ in enumerate(damages(entry), start=1):
+        assert contents(load_split(config, "train")) == expected
+        assert entries(folder) == [entry]
+        assert set(os.listdir(entry)) == {*ARRAYS, "meta.json"}
+        assert len(builds) == turns + 1
+    assert turns == 5 * 7 + 5
+    load_split(config, "train")
+    assert len(builds) == turns + 1
+
+
+def test_an_entry_may_be_deleted_while_it_is_used(tmp_path: Path, folder: Path) -> None:
+    corpora = [load_split(data(tmp_path), "train") for _ in range(2)]
+    expected = contents(load_split(data(tmp_path, cache=False), "train"))
+    for path in entries(folder)[0].iterdir():
+        path.unlink()
+    assert [contents(corpus) for corpus in corpora] == [expected, expected]
+
+
+def test_an_error_of_the_source_leaves_nothing_behind(tmp_path: Path, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"a:2: tag 'I-X' follows 'O'"):
+        load_split(data(tmp_path, "a O\nb I-X\n"), "train")
+    assert entries(folder) == []
+
+
+def test_remarks_of_the_reader_are_kept(
+    tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = numbered_lines
+
+    def remarking(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+        yield from lines(path, encoding)
+        logging.getLogger(conll.__name__).warning("%s: one row passed over", path.name)
+
+    monkeypatch.setattr(conll, "numbered_lines", remarking)
+    for _ in range(2):
+        assert load_split(data(tmp_path), "train").remarks == ["a: one row passed over"]
+    assert len(builds) == 1
+
+
+def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_are_not(
+    tmp_path: Path, folder: Path
+) -> None:
+    old, new = folder / "k.1.part", folder / "k.2.part"
+    for part in (old, new):
+        part.mkdir(parents=True)
+        (part / "tokens").write_bytes(b"1234")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(old, (two_days_ago, two_days_ago))
+    load_split(data(tmp_path), "train")
+    assert not old.exists()
+    assert new.exists()
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "no folder may be made"])
+def test_a_cache_that_cannot_be_written_costs_a_remark_not_the_corpus(
+    tmp_path: Path, folder: Path, obstacle: str
+) -> None:
+    if obstacle == "a file":
+        folder.write_text("in the way")
+    else:
+        folder.symlink_to("/proc/nowhere")
+    corpus = load_split(data(tmp_path), "train")
+    assert contents(corpus) == contents(load_split(data(tmp_path, cache=False), "train"))
+    (remark,) = corpus.remarks
+    assert remark.startswith(str(folder))
+    assert "held in memory; set NERLAB_CACHE" in remark
+
+
+def test_a_source_that_changes_while_it_is_read_is_refused(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = corpus_module.build_corpus
+
+    def slow(*arguments: Any) -> Corpus:
+        corpus = build(*arguments)
+        (tmp_path / "a").write_text(TEXT + "late O\n")
+        return corpus
+
+    config = data(tmp_path)
+    monkeypatch.setattr(load, "build_corpus", slow)
+    with pytest.raises(ValueError, match=r"a: changed while it was read; run again"):
+        load_split(config, "train")
+    assert entries(folder) == []
+
+
+def test_a_file_by_itself_is_kept_too(tmp_path: Path, builds: list[Path | None]) -> None:
+    config = data(tmp_path)
+    for _ in range(2):
+        load_file(config, tmp_path / "a")
+    assert len(builds) == 1
+
+
+_LOAD = """
+import sys
+from omegaconf import OmegaConf
+from nerlab.config import DataConfig
+from nerlab.data.load import load_split
+data = OmegaConf.merge(OmegaConf.structured(DataConfig), OmegaConf.load(sys.argv[1]))
+print("ready", flush=True)
+sys.stdin.readline()
+print(load_split(data, "train").digest())
+"""
+
+
+def test_processes_that_build_at_once_do_no_harm(tmp_path: Path, folder: Path) -> None:
+    text = "".join(f"w{i % 999} O\n{'' if i % 20 else chr(10)}" for i in range(40_000))
+    config = data(tmp_path, text)
+    OmegaConf.save(config, tmp_path / "data.yaml")
+    command = [sys.executable, "-c", _LOAD, str(tmp_path / "data.yaml")]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    found = {process.communicate(timeout=60)[0] for process in processes}
+    config.cache = False
+    assert found == {load_split(config, "train").digest() + "\n"}
+    (entry,) = entries(folder)
+    assert json.loads((entry / "meta.json").read_text())["tokens"] == 40_000

@@ -1,4 +1,11 @@
-"""Look at data before it is trained on: python -m nerlab.data --help"""
+"""Look at data before it is trained on. Keys are those of train.py: data=, data.dir= and so on.
+
+  python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
+  python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
+  python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
+
+Each has a --help of its own.
+"""
 
 import sys
 from io import TextIOWrapper
@@ -10,16 +17,6 @@ from nerlab.data.tools.check import run_check
 from nerlab.data.tools.convert import run_convert
 from nerlab.data.tools.stats import run_stats
 from nerlab.training.recorder import make_console
-
-USAGE = """\
-Look at data before it is trained on. Keys are those of train.py: data=, data.dir=, data.scheme= ...
-
-  python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
-  python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
-  python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
-
-Each has a --help of its own.
-"""
 
 
 @command("check")
@@ -47,7 +44,7 @@ def main() -> None:
     """Run the command that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if name in ("-h", "--help"):
-        print(USAGE, end="")
+        print(__doc__, end="")
     elif name in COMMANDS:
         del sys.argv[1]
         if isinstance(sys.stdout, TextIOWrapper):  # file names may hold bytes that are no text

@@ -15,6 +15,7 @@ from test_real_corpora import compose_data, real
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import read_split
 from nerlab.data.readers.conll import read
+from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.convert import retagged, run_convert
 from nerlab.data.tools.writers import conll, jsonl
@@ -32,9 +33,9 @@ def through_columns(path: Path, sentences: list[Sentence]) -> list[Sentence]:
     return list(read(path, token_column=0, tag_column=1, encoding="utf-8"))
 
 
-def through_json(sentences: list[Sentence]) -> list[Sentence]:
-    text = "".join(jsonl(sentences, "source")).encode().decode()
-    return [Sentence(**json.loads(line)) for line in text.split("\n")[:-1]]
+def through_json(path: Path, sentences: list[Sentence]) -> list[Sentence]:
+    path.write_bytes("".join(jsonl(sentences, "source")).encode())
+    return list(read_jsonl(path, "lines", "utf-8", "tokens", "tags", document="document"))
 
 
 def content(sentences: list[Sentence]) -> list[tuple[list[str], list[str], int]]:
@@ -62,9 +63,9 @@ odd = ["\x85", "\xa0", "\u2028", "\x1c", "\x0b", "\ufeff", "\ufeffa", "#", '"', 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n")
 column_tokens = st.text(characters, min_size=1, max_size=4) | st.sampled_from(odd)
 # Two halves of a pair side by side are one character to JSON, whole text has no halves at all.
-any_tokens = st.text(st.characters(exclude_categories=["Cs"]), max_size=4) | st.sampled_from(
-    [*odd, "", " ", "a b", "\t", "\r\n", "-DOCSTART-", "\ud800", "x\udfff"]
-)
+any_tokens = st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
+) | st.sampled_from([*odd, " ", "a b", "\t", "\r\n", "-DOCSTART-", "\ud800", "x\udfff"])
 
 
 @settings(max_examples=60)
@@ -77,13 +78,22 @@ def test_any_text_comes_back_from_columns(scratch: Path, sentences: list[Sentenc
 
 @settings(max_examples=60)
 @given(sentences_of(any_tokens))
-def test_any_text_at_all_comes_back_from_json(sentences: list[Sentence]) -> None:
-    found = through_json(sentences)
-    assert found == [s._replace(line=1) for s in sentences]
+def test_any_text_at_all_comes_back_from_json(scratch: Path, sentences: list[Sentence]) -> None:
+    assert content(through_json(scratch, sentences)) == content(sentences)
+
+
+def test_a_line_of_json_is_what_the_documentation_says() -> None:
+    (line,) = jsonl([Sentence(["é", "\ud800", ""], ["O", "B-ə", "O"], 7)], "source")
+    assert line.startswith('{"tokens": ["é", "\\ud800", ""]')
+    assert json.loads(line) == {
+        "tokens": ["é", "\ud800", ""],
+        "tags": ["O", "B-ə", "O"],
+        "document": 7,
+    }
 
 
 @settings(max_examples=60)
-@given(st.lists(any_tokens, min_size=1, max_size=4))
+@given(st.lists(any_tokens | st.just(""), min_size=1, max_size=4))
 @example(["a", "-DOCSTART-"])
 @example([""])
 def test_columns_hold_a_sentence_as_it_is_or_refuse_it(scratch: Path, tokens: list[str]) -> None:
@@ -217,6 +227,16 @@ def test_a_split_is_not_written_over_the_file_of_another(source: Path) -> None:
     with pytest.raises(ValueError, match=r"dev\.conll: a file of the data itself"):
         convert(source, *options_of(source), *names, split="dev", overwrite=True)
     assert "Anna" in (source / "dev.conll").read_text()
+
+
+def test_the_tags_of_parallel_files_are_not_overwritten_either(tmp_path: Path) -> None:
+    names = ("data=azerbaijani", f"data.dir={tmp_path}", "data.train=words.txt", "data.dev=null")
+    (tmp_path / "words.txt").write_text("a b")
+    (tmp_path / "train.conll").write_text("O O")
+    reader = ("data.reader.words=words.txt", "data.reader.tags=train.conll")
+    with pytest.raises(ValueError, match=r"train\.conll: a file of the data itself"):
+        convert(tmp_path, *names, *reader, overwrite=True)
+    assert (tmp_path / "train.conll").read_text() == "O O"
 
 
 def test_an_illegal_tag_stops_all_unless_it_is_repaired(source: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from nerlab.config import DataConfig
 from nerlab.data.load import read_split, splits_of
+from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.check_report import Report, as_json, print_report
 from nerlab.data.tools.compare import comparisons
@@ -18,7 +19,6 @@ from nerlab.data.tools.facts import Facts, facts_of, unseen_in
 from nerlab.data.tools.faults import SplitFaults
 from nerlab.data.tools.files import write_file
 from nerlab.data.tools.findings import Finding, Severity
-from nerlab.data.tools.progress import watched
 from nerlab.data.vocabulary import normalise
 
 FORMATS = ("text", "json")

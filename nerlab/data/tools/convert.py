@@ -7,12 +7,12 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig
-from nerlab.data.load import SPLITS, read_split, splits_of
+from nerlab.data.load import SPLITS, read_split, source_files, splits_of
+from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.files import new_files
-from nerlab.data.tools.progress import watched
 from nerlab.data.tools.writers import WRITERS
 from nerlab.tags import SCHEMES, tags_of
 
@@ -64,7 +64,8 @@ def retagged(
 
 def _refuse_to_overwrite(targets: list[Path], data: DataConfig, overwrite: bool) -> None:
     names = [name for name in (data.train, data.dev, data.test) if name is not None]
-    sources = [path for name in names if (path := Path(data.dir) / name).exists()]
+    named = [path for name in names if (path := Path(data.dir) / name).exists()]
+    sources = [source for path in named for source in source_files(data, path)]
     for target in filter(Path.exists, targets):
         if any(target.samefile(source) for source in sources):
             raise ValueError(f"{target}: a file of the data itself; set output=FOLDER to another")

@@ -1,7 +1,7 @@
 """The entities of a sentence as its file has it."""
 
-from nerlab.data.sentence import Sentence
-from nerlab.tags import Span, TagError, check, spans_of
+from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
+from nerlab.tags import Span, spans_of, split_tag, violations
 
 
 def entities_of(sentence: Sentence, scheme: str, repair: bool, source: str) -> list[Span]:
@@ -10,22 +10,26 @@ def entities_of(sentence: Sentence, scheme: str, repair: bool, source: str) -> l
     With ``repair`` illegal tag sequences are read by conlleval's rules; else they raise.
 
     Args:
+        sentence: the sentence.
+        scheme: that of its tags.
+        repair: whether illegal sequences are read.
         source: the file, for messages.
 
     Raises:
         ValueError: a tag is unknown or illegal, or there are more or fewer tags than tokens; the
             message names file and line.
     """
-    if len(sentence.tokens) != len(sentence.tags):
-        counts = f"{len(sentence.tokens)} tokens, but {len(sentence.tags)} tags"
-        raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
+    check_tag_count(sentence, source)
+    for violation in violations(sentence.tags, scheme):
+        if not (repair and is_tag(sentence.tags[violation.position])):
+            raise tag_problem(sentence, violation.position, violation, source)
+    return spans_of(sentence.tags)
+
+
+def is_tag(tag: str) -> bool:
+    """Whether a word is a tag of any scheme."""
     try:
-        if not repair:
-            check(sentence.tags, scheme)
-        return spans_of(sentence.tags)
-    except TagError as error:
-        remedy = "set data.scheme to the scheme of the file, or data.repair=true"
-        line = sentence.line_of(error.position)
-        raise ValueError(f"{source}:{line}: {error}; {remedy}") from None
-    except ValueError as error:
-        raise ValueError(f"{source}:{sentence.line}: in this sentence, {error}") from None
+        split_tag(tag)
+    except ValueError:
+        return False
+    return True

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
+from nerlab.data.tools.entities import is_tag
 from nerlab.data.tools.findings import Cases, Finding, Forms, Severity
-from nerlab.tags import Span, spans_of, split_tag, violations
+from nerlab.tags import Span, spans_of, violations
 from nerlab.text import MAX_SENTENCE_TOKENS
 
 
@@ -55,7 +56,7 @@ class SplitFaults:
             return []
         readable = True
         for violation in violations(sentence.tags, self._scheme):
-            known = _is_tag(sentence.tags[violation.position])
+            known = is_tag(sentence.tags[violation.position])
             readable = readable and known
             cases = self._illegal_tags if known else self._unknown_tags
             cases.add(self._place(sentence, violation.position), visible(str(violation)))
@@ -103,11 +104,3 @@ class SplitFaults:
         for kind, cases, message in others:
             if cases.count:
                 yield cases.finding("warning", kind, split, message)
-
-
-def _is_tag(tag: str) -> bool:
-    try:
-        split_tag(tag)
-    except ValueError:
-        return False
-    return True

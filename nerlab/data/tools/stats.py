@@ -9,12 +9,12 @@ from rich.console import Console
 
 from nerlab.config import DataConfig
 from nerlab.data.load import read_split, splits_of
+from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.files import new_files
 from nerlab.data.tools.page import page
-from nerlab.data.tools.progress import watched
 from nerlab.data.tools.statistics import Statistics, statistics_of
 
 

@@ -7,7 +7,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from nerlab.data.sentence import Sentence
 
-_SENTENCES_BETWEEN = 500
+_SHOW_EVERY = 5_000
 
 
 def watched(sentences: Iterator[Sentence], what: str) -> Iterator[Sentence]:
@@ -24,5 +24,5 @@ def watched(sentences: Iterator[Sentence], what: str) -> Iterator[Sentence]:
         task = bar.add_task(what, total=None)
         for number, sentence in enumerate(sentences, start=1):
             yield sentence
-            if number % _SENTENCES_BETWEEN == 0:
+            if number % _SHOW_EVERY == 0:
                 bar.update(task, completed=number)

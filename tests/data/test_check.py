@@ -18,7 +18,7 @@ from nerlab.data.readers import conll
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
 from nerlab.data.tools.check import check
-from nerlab.data.tools.check_report import Report, as_json
+from nerlab.data.tools.check_report import Report, as_json, as_text
 from nerlab.data.tools.findings import EXAMPLES, Finding
 from nerlab.tags import spans_of
 
@@ -334,6 +334,26 @@ def test_the_json_holds_what_the_report_holds_and_its_kinds_are_documented(
         oddity, hyphen, _ = finding.kind.rpartition("-characters")
         assert (f"<oddity>{hyphen}" if hyphen else finding.kind) in (as_json.__doc__ or "")
         assert oddity in (oddities.__doc__ or "")
+
+
+def test_the_text_holds_what_the_report_holds(tmp_path: Path) -> None:
+    strange = columns([(f"[red]:100:{i}\u200b/B-[b]:x:",) for i in range(12)])
+    report = check_files(tmp_path, train=GOOD + "\n" + strange, dev="a I-X\n")
+    lines = as_text(report, 120).split("\n")
+    errors = [line for line in lines if line.startswith("error    ")]
+    assert errors == [
+        "error    dev: tags that iob2 forbids: 1; set data.scheme to the scheme of the file, or "
+        "data.repair=true"
+    ]
+    assert sum(line.startswith("warning  ") for line in lines) == report.count("warning")
+    assert lines[-2] == f"1 error, {report.count('warning')} warnings"
+    for finding in report.findings:
+        for where, text in finding.examples:
+            assert "         " + (f"{where}: " if where else "") + text in lines
+        assert not finding.more or f"         and {finding.more} more" in lines
+    assert rf"         {tmp_path}/train:5: [red]:100:0\u200b" in lines
+    (row,) = (line.split() for line in lines if line.startswith("  [b]:x:"))
+    assert row == ["[b]:x:", "12", "0"]
 
 
 # Published corpora.

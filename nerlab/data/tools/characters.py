@@ -9,16 +9,8 @@ _BY_CATEGORY = {"Cc": "control", "Co": "private-use", "Cs": "surrogate", "Cn": "
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK")
 _JOINERS = "\u200c\u200d"  # between letters they are Persian spelling and families of emoji
 _INVISIBLE_CATEGORIES = ("Cf", "Cc", "Mn", "Me", "Zs", "Zl", "Zp")
-_PARTNERS = {"(": ")", "[": "]", "{": "}", "<": ">", "«": "»", "“": "”", "‘": "’", "„": "“"} | {
-    "`": "'",
-    '"': '"',
-    "'": "'",
-    "’": "’",
-    "”": "”",
-    "《": "》",
-    "「": "」",
-    "（": "）",
-}
+_PAIRS = """ () [] {} <> «» “” „“ ”” ‘’ ’’ `' '' "" 《》 「」 （） """
+_PARTNERS = {pair[0]: pair[1] for pair in _PAIRS.split()}
 _HANDLE = "@#&"  # begin a name on the web
 _UNIT = "%‰"  # end a quantity
 
@@ -70,8 +62,7 @@ def has_loose_end(tokens: Sequence[str]) -> bool:
     is_abbreviation = last == "." and len(tokens[-1]) > 1
     if not _is_mark(last) or last in _UNIT or is_abbreviation:
         return False
-    openers = {opener for opener, closer in _PARTNERS.items() if closer == last}
-    return not openers & set(text[:-1])
+    return not any(opener in text[:-1] for opener in _PARTNERS if _PARTNERS[opener] == last)
 
 
 def _is_mark(character: str) -> bool:

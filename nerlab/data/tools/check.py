@@ -1,7 +1,6 @@
 """``python -m nerlab.data check``: what is wrong with a corpus, before it is trained on."""
 
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,7 +10,7 @@ from nerlab.config import DataConfig
 from nerlab.data.load import read_split, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
-from nerlab.data.tools.check_report import Report, as_json, print_report
+from nerlab.data.tools.check_report import Report, as_json, as_text
 from nerlab.data.tools.compare import comparisons
 from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.duplicates import Duplicates
@@ -22,7 +21,6 @@ from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
 
 FORMATS = ("text", "json")
-_FILE_WIDTH = 120  # characters of a line
 
 
 def run_check(config: DictConfig, console: Console) -> None:
@@ -34,14 +32,11 @@ def run_check(config: DictConfig, console: Console) -> None:
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
     report = check(config.data)
-    if config.output is not None:
-        console = Console(file=StringIO(), width=_FILE_WIDTH)
-    if config.format == "json":
-        console.file.write(as_json(report) + "\n")
+    text = as_json(report) if config.format == "json" else as_text(report, console.width)
+    if config.output is None:
+        console.out(text, end="", highlight=False)
     else:
-        print_report(report, console)
-    if isinstance(console.file, StringIO):
-        write_file(Path(config.output), console.file.getvalue())
+        write_file(Path(config.output), text)
     if errors := report.count("error"):
         found = f"{errors} error{'s' * (errors != 1)} found in the data"
         raise ValueError(f"{found}, see {config.output or 'above'}")

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from io import StringIO
 from typing import Any
 
 from rich.console import Console
@@ -67,16 +68,19 @@ def as_json(report: Report) -> str:
         "errors": report.count("error"),
         "warnings": report.count("warning"),
     }
-    return json.dumps(document, indent=2)
+    return json.dumps(document, indent=2) + "\n"
 
 
-def print_report(report: Report, console: Console) -> None:
-    """The report for the eye."""
+def as_text(report: Report, width: int) -> str:
+    """The report for the eye: a table of ``width`` characters, and lines as long as they are."""
+    file = StringIO()
+    console = Console(file=file, width=width, emoji=False, highlight=False)
     if report.facts:
         console.print(_facts_table(report.facts))
         console.print()
     for line in _finding_lines(report):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        file.write(line + "\n")
+    return file.getvalue()
 
 
 def _finding_lines(report: Report) -> Iterator[str]:

@@ -43,10 +43,9 @@ def run_convert(config: DictConfig, console: Console) -> None:
             )
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
     for remark in dict.fromkeys(remarks):
-        console.print(f"warning: {remark}", soft_wrap=True, markup=False, highlight=False)
+        console.out(f"warning: {remark}", highlight=False)
     for target, count in zip(targets, counts, strict=True):
-        line = f"written: {target}  {count:,} sentences"
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.out(f"written: {target}  {count:,} sentences", highlight=False)
 
 
 def retagged(

@@ -36,9 +36,9 @@ def run_stats(config: DictConfig, console: Console) -> None:
         html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
     for remark in dict.fromkeys(remarks):
-        console.print(f"warning: {remark}", soft_wrap=True, markup=False, highlight=False)
+        console.out(f"warning: {remark}", highlight=False)
     for name in ("index.html", "statistics.json"):
-        console.print(f"written: {folder / name}", soft_wrap=True, markup=False, highlight=False)
+        console.out(f"written: {folder / name}", highlight=False)
 
 
 def collect(data: DataConfig) -> Statistics:

@@ -82,6 +82,7 @@ class DataConfig:
     dev: str | None = MISSING
     test: str | None = MISSING
     split: SplitRule | None = None
+    split_seed: int = 1
     download: Published | None = None
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING

@@ -29,7 +29,10 @@ def split_path(data: DataConfig, split: str) -> Path:
     """
     name = getattr(data, split)
     if name is None:
-        raise ValueError(f"data.{split}: this data set has no {split} file; set data.{split}=FILE")
+        raise ValueError(
+            f"data.{split}: this data set has no {split} file; set data.{split}=FILE, or "
+            "data.split=hash to cut all splits out of the file that data.train names"
+        )
     path = Path(data.dir) / name
     packed = path.with_name(path.name + ".gz")
     for there in (path, packed):
@@ -54,7 +57,7 @@ def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
         path = split_path(data, split)
         return path, _reader(data)(path)
     path = split_path(data, "train")
-    return path, cut(_reader(data)(path), data.split.value, split)
+    return path, cut(_reader(data)(path), data.split.value, data.split_seed, split)
 
 
 def load_split(data: DataConfig, split: str) -> Corpus:
@@ -99,7 +102,7 @@ def _load(
         "reader": OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True),
         "scheme": data.scheme.value,
         "repair": data.repair,
-        "split": data.split and [data.split.value, split],
+        "split": data.split and [data.split.value, data.split_seed, split],
     }
     try:
         return cached(cache_key(sources, options), build)

@@ -74,7 +74,7 @@ def read(
                 if words:
                     found = True
                     yield Sentence(words, tags, line=row, lines_a_token=0)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise ValueError(f"{path}: {problem}; expected a whole Parquet file") from None
     if bad:

@@ -29,12 +29,13 @@ _INTERRUPTED = 130
 def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make a script of a function that takes the composed configuration ``config_name``.
 
-    The configurations lie in ``conf/`` beside the script. An error that the user can mend is
-    printed as one line, with exit status 1; ``debug=true`` shows where it came from.
+    The configurations lie in ``conf/`` beside the script, or beside the package that the script
+    is a part of. An error that the user can mend is printed as one line, with exit status 1;
+    ``debug=true`` shows where it came from.
     """
 
     def decorate(main: Callable[[DictConfig], None]) -> Callable[[], None]:
-        conf = str(Path(inspect.getfile(main)).resolve().parent / "conf")
+        conf = str(_outside_packages(Path(inspect.getfile(main)).resolve()) / "conf")
 
         def fail(error: Exception) -> NoReturn:
             if "debug=true" in sys.argv:
@@ -65,6 +66,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         return run
 
     return decorate
+
+
+def _outside_packages(script: Path) -> Path:
+    """The nearest folder above a script that is no package."""
+    return next(folder for folder in script.parents if not (folder / "__init__.py").is_file())
 
 
 def quote_free_text(argument: str) -> str:

@@ -17,7 +17,7 @@ Whatever the scheme of a file, it is read into spans and written as IOBES, the s
 tells a model the most (Ratinov and Roth 2009).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -122,25 +122,36 @@ def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[s
 
 def check(tags: Sequence[str], scheme: str) -> None:
     """Raise :class:`TagError` at the first tag that ``scheme`` does not know or forbids."""
+    for violation in violations(tags, scheme):
+        raise violation
+
+
+def violations(tags: Sequence[str], scheme: str) -> Iterator[TagError]:
+    """Every tag that ``scheme`` does not know or forbids where it stands, in their order.
+
+    A tag that cannot be read counts as O for the tag behind it.
+    """
     previous, previous_tag = _NOTHING, OUTSIDE
     for position, tag in enumerate(tags):
         try:
             current = split_tag(tag)
         except ValueError as error:
-            raise TagError(position, str(error)) from None
+            yield TagError(position, str(error))
+            previous, previous_tag = _NOTHING, tag
+            continue
         if not is_of_scheme(tag, scheme):
             known = " ".join(sorted(_prefixes(scheme)))
-            raise TagError(
+            yield TagError(
                 position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O"
             )
-        if not may_follow(previous, current, scheme):
-            raise TagError(
+        elif not may_follow(previous, current, scheme):
+            yield TagError(
                 position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids"
             )
         previous, previous_tag = current, tag
     if not may_follow(previous, _NOTHING, scheme):
         message = f"tag {previous_tag!r} ends the sentence, which {scheme} forbids"
-        raise TagError(len(tags) - 1, message)
+        yield TagError(len(tags) - 1, message)
 
 
 def _prefixes(scheme: str) -> set[str]:

@@ -19,6 +19,7 @@ from nerlab.tags import (
     spans_of,
     split_tag,
     tags_of,
+    violations,
 )
 
 LABELS = ("PER", "PER.NOM", "WORK-OF-ART", "-B")
@@ -229,3 +230,23 @@ def test_constraints_allow_exactly_what_occurs_in_some_legal_sequence(labels: st
 def test_constraints_over_no_tags_are_empty() -> None:
     shapes = [part.shape for part in iobes_constraints([])]
     assert shapes == [(0,), (0, 0), (0,)]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_violation_is_a_pair_that_no_legal_sequence_holds(scheme: str) -> None:
+    legal = {
+        pair
+        for tags in legal_sequences(scheme, 4)
+        for pair in zip(("start", *tags), (*tags, "end"), strict=True)
+    }
+    prefixes = {tag[0] for pair in legal for tag in pair if "-" in tag}
+    for tags in sequences("".join(sorted(prefixes)), 3):
+        pairs = list(zip(("start", *tags), (*tags, "end"), strict=True))
+        expected = [min(i, len(tags) - 1) for i, pair in enumerate(pairs) if pair not in legal]
+        if tags:
+            assert [violation.position for violation in violations(tags, scheme)] == expected
+
+
+def test_a_word_that_is_no_tag_is_a_violation_and_the_next_begins_anew() -> None:
+    found = [violation.position for violation in violations(["B-X", "X", "I-X", "B-X"], "iob2")]
+    assert found == [1, 2]

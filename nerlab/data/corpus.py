@@ -15,7 +15,7 @@ from nerlab.data.arrays import GrowingArray
 from nerlab.data.flat_tags import TagRewriter
 from nerlab.data.lexicon import Lexicon
 from nerlab.data.remarks import collected_remarks
-from nerlab.data.sentence import Sentence
+from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
 from nerlab.tags import TagError, check, iobes_tags
 
 # Sentences are indexed in pieces of about so many tokens, and what is indexed is let go.
@@ -181,27 +181,19 @@ def _iobes(
 ) -> np.ndarray:
     """The tags of a chunk as IOBES ids, or the error of the first sentence that has one."""
     for sentence in chunk:
-        if len(sentence.tags) != len(sentence.tokens):
-            counts = f"{len(sentence.tokens)} tokens, but {len(sentence.tags)} tags"
-            raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
+        check_tag_count(sentence, source)
     tags = list(chain.from_iterable(sentence.tags for sentence in chunk))
     try:
         ids, illegal = rewriter.rewrite(tags, offsets)
     except TagError as error:
         number = int(np.searchsorted(offsets, error.position, side="right")) - 1
         position = error.position - int(offsets[number])
-        raise _located(chunk[number], position, error, source) from None
+        raise tag_problem(chunk[number], position, error, source) from None
     if len(illegal) and not repair:
         sentence = chunk[illegal[0]]
         try:
             check(sentence.tags, rewriter.scheme)
         except TagError as error:
-            raise _located(sentence, error.position, error, source) from None
+            raise tag_problem(sentence, error.position, error, source) from None
         raise AssertionError("the table of pairs and check() must agree")
     return ids
-
-
-def _located(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:
-    line = sentence.line + sentence.lines_a_token * position
-    remedy = "set data.scheme to the scheme of the file, or data.repair=true"
-    return ValueError(f"{source}:{line}: {error}; {remedy}")

@@ -7,18 +7,16 @@ from functools import partial
 from pathlib import Path
 
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nerlab.config import DataConfig, instantiate
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
+from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS
 from nerlab.data.sentence import Sentence
 
 SPLITS = ("train", "dev", "test")
-_SHOW_EVERY = 5_000
 
 
 def split_path(data: DataConfig, split: str) -> Path:
@@ -88,11 +86,11 @@ def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
 def _load(
     data: DataConfig, path: Path, read: Callable[[], Iterator[Sentence]], split: str | None
 ) -> Corpus:
-    sources = _sources(data, path)
+    sources = source_files(data, path)
     before = _states(sources)
 
     def build(folder: Path | None) -> Corpus:
-        sentences = _counted(read(), path.name)
+        sentences = watched(read(), f"indexing {path.name}")
         corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
         if _states(sources) != before:
             raise ValueError(f"{path}: changed while it was read; run again when it is whole")
@@ -120,22 +118,8 @@ def _states(files: list[Path]) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files)]
 
 
-def _sources(data: DataConfig, path: Path) -> list[Path]:
-    """The files that the reader reads for a path."""
+def source_files(data: DataConfig, path: Path) -> list[Path]:
+    """The files that the reader of the data set reads for a path."""
     read = _reader(data)
     sources = getattr(sys.modules[read.func.__module__], "sources", None)
     return [path] if sources is None else sources(path, **read.keywords)
-
-
-def _counted(sentences: Iterator[Sentence], name: str) -> Iterator[Sentence]:
-    """The same sentences; their number is shown on a terminal as it grows."""
-    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(f"indexing {name}, sentences", total=None)
-        for number, sentence in enumerate(sentences):
-            if number % _SHOW_EVERY == 0:
-                bar.update(task, completed=number)
-            yield sentence

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nerlab.tags import TagError
+
 
 class Sentence(NamedTuple):
     """Tokens, one tag each, and the number of the document they stand in.
@@ -17,3 +19,20 @@ class Sentence(NamedTuple):
     document: int = 0
     line: int = 1
     lines_a_token: int = 1
+
+    def line_of(self, position: int) -> int:
+        """The line of a token, counted from 0, in the file."""
+        return self.line + self.lines_a_token * position
+
+
+def check_tag_count(sentence: Sentence, source: str) -> None:
+    """Raise ``ValueError`` unless there is one tag a token; ``source`` is the file."""
+    if len(sentence.tags) != len(sentence.tokens):
+        counts = f"{len(sentence.tokens)} tokens, but {len(sentence.tags)} tags"
+        raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
+
+
+def tag_problem(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:
+    """What is wrong with the tag of a token, with file, line and remedy."""
+    remedy = "set data.scheme to the scheme of the file, or data.repair=true"
+    return ValueError(f"{source}:{sentence.line_of(position)}: {error}; {remedy}")

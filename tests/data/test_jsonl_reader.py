@@ -268,3 +268,23 @@ def test_anything_is_read_or_refused_in_one_line(
     except ValueError as error:
         message = str(error)
     assert message is None or (message.startswith(f"{scratch}:") and "\n" not in message)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers() | st.just(10**40), min_size=1, max_size=6))
+def test_a_number_that_changes_begins_a_document(scratch: Path, numbers: list[int]) -> None:
+    lines = [json.dumps({"tokens": ["a"], "tags": ["O"], "at": {"page": n}}) for n in numbers]
+    scratch.write_text("\n".join(lines))
+    found = list(read(scratch, "lines", "utf-8", "tokens", "tags", document="at.page"))
+    runs = [number for number, (_, run) in enumerate(groupby(numbers)) for _ in run]
+    assert [sentence.document for sentence in found] == runs
+    assert {s.document for s in read(scratch, "lines", "utf-8", "tokens", "tags")} == {0}
+
+
+@pytest.mark.parametrize(
+    "record", ['{"tokens": ["a"], "tags": ["O"]}', '{"tokens": [], "tags": [], "page": "1"}']
+)
+def test_a_document_that_is_no_number_is_named_by_line(scratch: Path, record: str) -> None:
+    scratch.write_text(record)
+    with pytest.raises(ValueError, match=r"^\S+scratch\.jsonl:1: .*data\.reader\.document"):
+        list(read(scratch, "lines", "utf-8", "tokens", "tags", document="page"))

@@ -15,6 +15,7 @@ def read(
     tokens: str,
     tags: str,
     labels: Sequence[str] | None = None,
+    document: str | None = None,
 ) -> Iterator[Sentence]:
     """Yield the sentences of a file, a record each. Records without tokens are passed over.
 
@@ -26,6 +27,8 @@ def read(
         tags: dotted path of the list of their tags.
         labels: the names of the classes 0, 1, ... where tags are numbers, see
             :class:`nerlab.data.readers.tagged.ClassNames`; None: tags are strings.
+        document: dotted path of a whole number that changes where another document begins; None:
+            none are marked.
 
     Raises:
         ValueError: a record is no JSON object, lacks something or has another number of tags than
@@ -33,6 +36,7 @@ def read(
     """
     names = None if labels is None else ClassNames(labels)
     found = False
+    documents, mark = 0, None
     for record in records(path, layout, encoding):
         listed_tokens = fetch(record.value, tokens, list, "tokens", record.where)
         listed_tags = fetch(record.value, tags, list, "tags", record.where)
@@ -40,8 +44,12 @@ def read(
             words, written = tokens_and_tags(listed_tokens, listed_tags, names)
         except RowError as error:
             raise ValueError(f"{record.where}: {error}; mend the record") from None
+        if document is not None:
+            number = fetch(record.value, document, int, "document", record.where)
+            documents += mark is not None and number != mark
+            mark = number
         if words:
             found = True
-            yield Sentence(words, written, line=record.line, lines_a_token=0)
+            yield Sentence(words, written, documents, record.line, lines_a_token=0)
     if not found:
         raise ValueError(f"{path}: no sentence found; expected records of tokens and tags")

@@ -1,0 +1,58 @@
+"""Look at data before it is trained on. Keys are those of train.py: data=, data.dir= and so on.
+
+  python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
+  python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
+  python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
+
+Each has a --help of its own.
+"""
+
+import sys
+from io import TextIOWrapper
+
+from omegaconf import DictConfig
+
+from nerlab.command_line import command
+from nerlab.data.tools.check import run_check
+from nerlab.data.tools.convert import run_convert
+from nerlab.data.tools.stats import run_stats
+from nerlab.training.recorder import make_console
+
+
+@command("check")
+def check(config: DictConfig) -> None:
+    """Report what is wrong with the data."""
+    run_check(config, make_console())
+
+
+@command("convert")
+def convert(config: DictConfig) -> None:
+    """Write the data in another format or tag scheme."""
+    run_convert(config, make_console())
+
+
+@command("stats")
+def stats(config: DictConfig) -> None:
+    """Draw and count the data."""
+    run_stats(config, make_console())
+
+
+COMMANDS = {"check": check, "convert": convert, "stats": stats}
+
+
+def main() -> None:
+    """Run the command that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        print(__doc__, end="")
+    elif name in COMMANDS:
+        del sys.argv[1]
+        if isinstance(sys.stdout, TextIOWrapper):  # file names may hold bytes that are no text
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        COMMANDS[name]()
+    else:
+        sys.exit(f"error: {name!r}: no such command; expected {', '.join(COMMANDS)}")
+
+
+if __name__ == "__main__":
+    main()

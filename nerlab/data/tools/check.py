@@ -1,0 +1,105 @@
+"""``python -m nerlab.data check``: what is wrong with a corpus, before it is trained on."""
+
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from nerlab.config import DataConfig
+from nerlab.data.load import read_split, splits_of
+from nerlab.data.progress import watched
+from nerlab.data.remarks import collected_remarks
+from nerlab.data.tools.check_report import Report, as_json, as_text
+from nerlab.data.tools.compare import comparisons
+from nerlab.data.tools.counts import SplitCounts
+from nerlab.data.tools.duplicates import Duplicates
+from nerlab.data.tools.facts import Facts, facts_of, unseen_in
+from nerlab.data.tools.faults import SplitFaults
+from nerlab.data.tools.files import write_file
+from nerlab.data.tools.findings import Finding, Severity
+from nerlab.data.vocabulary import normalise
+
+FORMATS = ("text", "json")
+
+
+def run_check(config: DictConfig, console: Console) -> None:
+    """Check the data that the configuration describes, and print the report or write it to a file.
+
+    Raises:
+        ValueError: the format is unknown, or the report holds errors.
+    """
+    if config.format not in FORMATS:
+        raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
+    report = check(config.data)
+    text = as_json(report) if config.format == "json" else as_text(report, console.width)
+    if config.output is None:
+        console.out(text, end="", highlight=False)
+    else:
+        write_file(Path(config.output), text)
+    if errors := report.count("error"):
+        found = f"{errors} error{'s' * (errors != 1)} found in the data"
+        raise ValueError(f"{found}, see {config.output or 'above'}")
+
+
+def check(data: DataConfig) -> Report:
+    """Read every split once, sentence by sentence, and report."""
+    findings: list[Finding] = []
+    counts: dict[str, SplitCounts] = {}
+    files: dict[str, str] = {}
+    duplicates = Duplicates()
+    for split in splits_of(data):
+        with collected_remarks() as remarks:
+            try:
+                path, sentences = read_split(data, split)
+                faults = SplitFaults(split, path, data.scheme.value, data.repair)
+                read = SplitCounts()
+                for sentence in watched(sentences, f"{split} {path}"):
+                    read.add(sentence, faults.add(sentence))
+                    duplicates.add(split, path, sentence)
+            except (ValueError, OSError) as error:
+                findings += _new("error", "unreadable", split, [_reason(error)], findings)
+                continue
+        files[split], counts[split] = str(path), read
+        findings += faults.findings()
+        findings += _new("warning", "reader", split, remarks, findings)
+        if not read.entities:
+            findings.append(Finding("warning", "no-entity", split, "no entity at all", 1))
+    findings += comparisons(counts)
+    findings += duplicates.findings(list(counts))
+    findings.sort(key=lambda finding: finding.severity)
+    return Report(_facts(data, files, counts), findings)
+
+
+def _reason(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _new(
+    severity: Severity, kind: str, split: str, messages: list[str], findings: list[Finding]
+) -> list[Finding]:
+    """Those that have not been said: splits that are cut out of one file share what is said."""
+    said = {finding.message for finding in findings}
+    return [Finding(severity, kind, split, text, 1) for text in messages if text not in said]
+
+
+def _facts(
+    data: DataConfig, files: dict[str, str], counts: dict[str, SplitCounts]
+) -> dict[str, Facts]:
+    look_up = partial(
+        normalise,
+        lowercase=data.lowercase,
+        fold_digits=data.fold_digits,
+        turkic_i=data.turkic_i,
+    )
+    train = counts.get("train")
+    return {
+        split: facts_of(
+            files[split],
+            read,
+            None if train is None or read is train else unseen_in(train, read, look_up),
+        )
+        for split, read in counts.items()
+    }

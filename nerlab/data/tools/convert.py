@@ -1,0 +1,81 @@
+"""``python -m nerlab.data convert``: a corpus in another format and tag scheme."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from nerlab.config import DataConfig
+from nerlab.data.load import SPLITS, read_split, source_files, splits_of
+from nerlab.data.progress import watched
+from nerlab.data.remarks import collected_remarks
+from nerlab.data.sentence import Sentence
+from nerlab.data.tools.entities import entities_of
+from nerlab.data.tools.files import new_files
+from nerlab.data.tools.writers import WRITERS
+from nerlab.tags import SCHEMES, tags_of
+
+
+def run_convert(config: DictConfig, console: Console) -> None:
+    """Write the splits that the configuration names to ``<output>/<split>.<format>``.
+
+    All of them appear together when all are whole. What the readers remarked on is printed.
+
+    Raises:
+        ValueError: an option is unknown, a file is missing or would be overwritten, or the data
+            is not what it should be.
+        OSError: a file cannot be read or written.
+    """
+    for key, known in (("format", WRITERS), ("to", SCHEMES), ("split", (*SPLITS, "all"))):
+        if config[key] not in known:
+            raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
+    splits = splits_of(config.data) if config.split == "all" else [config.split]
+    read = [read_split(config.data, split) for split in splits]
+    targets = [Path(config.output) / f"{split}.{config.format}" for split in splits]
+    _refuse_to_overwrite(targets, config.data, config.overwrite)
+    Path(config.output).mkdir(parents=True, exist_ok=True)
+    counts = []
+    with collected_remarks() as remarks, new_files(targets) as parts:
+        for part, (source, sentences) in zip(parts, read, strict=True):
+            rewritten = retagged(
+                watched(sentences, str(source)), config.data, config.to, str(source)
+            )
+            counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
+    for remark in dict.fromkeys(remarks):
+        console.out(f"warning: {remark}", highlight=False)
+    for target, count in zip(targets, counts, strict=True):
+        console.out(f"written: {target}  {count:,} sentences", highlight=False)
+
+
+def retagged(
+    sentences: Iterable[Sentence], data: DataConfig, scheme: str, source: str
+) -> Iterator[Sentence]:
+    """Sentences, whose tags are of ``data.scheme``, with tags of ``scheme``.
+
+    Raises:
+        ValueError: as of :func:`~nerlab.data.tools.entities.entities_of`.
+    """
+    for sentence in sentences:
+        spans = entities_of(sentence, data.scheme.value, data.repair, source)
+        yield sentence._replace(tags=tags_of(spans, len(sentence.tokens), scheme))
+
+
+def _refuse_to_overwrite(targets: list[Path], data: DataConfig, overwrite: bool) -> None:
+    names = [name for name in (data.train, data.dev, data.test) if name is not None]
+    named = [path for name in names if (path := Path(data.dir) / name).exists()]
+    sources = [source for path in named for source in source_files(data, path)]
+    for target in filter(Path.exists, targets):
+        if any(target.samefile(source) for source in sources):
+            raise ValueError(f"{target}: a file of the data itself; set output=FOLDER to another")
+        if not overwrite:
+            raise ValueError(f"{target}: exists; set overwrite=true, or output=FOLDER to another")
+
+
+def _write(path: Path, sentences: Iterable[str]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for sentence in sentences:
+            file.write(sentence)
+            count += 1
+    return count

@@ -1,0 +1,93 @@
+"""What can be counted in one pass over the sentences of a split."""
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
+from typing import NamedTuple
+
+from nerlab.data.sentence import Sentence
+from nerlab.tags import OUTSIDE, Span
+
+LONGEST = 5
+
+
+class Entity(NamedTuple):
+    """A surface form, its tokens joined by spaces, and its label."""
+
+    text: str
+    label: str
+
+
+class SplitCounts:
+    """Counts of a split; memory grows with the distinct words and entities, not the sentences.
+
+    Attributes:
+        words: how often each token occurs, as it is written.
+        outside: the same of the tokens that carry the tag O.
+        tags: how often each tag occurs, as it is written.
+        lengths: sentences by their number of tokens.
+        entities: how often each entity occurs.
+        widths: entities by their label and number of tokens.
+        entities_a_sentence: sentences by their number of entities.
+        pairs: sentences in which two labels occur together, the lesser first; of a label with
+            itself: sentences in which it occurs.
+        longest: length and line, negated, of the longest sentences, in no order.
+    """
+
+    def __init__(self) -> None:
+        self.words: Counter[str] = Counter()
+        self.outside: Counter[str] = Counter()
+        self.tags: Counter[str] = Counter()
+        self.lengths: Counter[int] = Counter()
+        self.entities: Counter[Entity] = Counter()
+        self.widths: Counter[tuple[str, int]] = Counter()
+        self.entities_a_sentence: Counter[int] = Counter()
+        self.pairs: Counter[tuple[str, str]] = Counter()
+        self.longest: list[tuple[int, int]] = []
+        self._documents: set[int] = set()
+
+    def add(self, sentence: Sentence, spans: Sequence[Span]) -> None:
+        """Count a sentence and the entities in it; it may lack tags if it has no entities."""
+        tokens, tags = sentence.tokens, sentence.tags
+        self.words.update(tokens)
+        self.tags.update(tags)
+        pairs = zip(tokens, tags, strict=False)
+        self.outside.update([token for token, tag in pairs if tag == OUTSIDE])
+        self.lengths[len(tokens)] += 1
+        self.entities_a_sentence[len(spans)] += 1
+        for start, end, label in spans:
+            self.entities[Entity(" ".join(tokens[start:end]), label)] += 1
+            self.widths[label, end - start] += 1
+        labels = sorted({span.label for span in spans})
+        self.pairs.update(combinations_with_replacement(labels, 2))
+        self._documents.add(sentence.document)
+        keep = heapq.heappush if len(self.longest) < LONGEST else heapq.heappushpop
+        keep(self.longest, (len(tokens), -sentence.line))
+
+    @property
+    def sentences(self) -> int:
+        """How many sentences there are."""
+        return self.lengths.total()
+
+    @property
+    def documents(self) -> int | None:
+        """How many documents there are; None where the file marks none."""
+        return None if self._documents <= {0} else len(self._documents)
+
+    @property
+    def labels(self) -> Counter[str]:
+        """How many entities each label has."""
+        labels: Counter[str] = Counter()
+        for entity, count in self.entities.items():
+            labels[entity.label] += count
+        return labels
+
+
+def ambiguous(entities: Counter[Entity]) -> list[tuple[str, Counter[str]]]:
+    """The surface forms that carry several labels, the most frequent first, with their labels."""
+    labels: dict[str, Counter[str]] = {}
+    for (text, label), count in entities.items():
+        labels.setdefault(text, Counter())[label] = count
+    several = [(text, counts) for text, counts in labels.items() if len(counts) > 1]
+    return sorted(several, key=lambda item: (-item[1].total(), item[0]))

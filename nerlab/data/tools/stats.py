@@ -1,0 +1,54 @@
+"""``python -m nerlab.data stats``: the exploratory look at a corpus, as a page and as numbers."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from nerlab.config import DataConfig
+from nerlab.data.load import read_split, splits_of
+from nerlab.data.progress import watched
+from nerlab.data.remarks import collected_remarks
+from nerlab.data.tools.counts import SplitCounts
+from nerlab.data.tools.entities import entities_of
+from nerlab.data.tools.files import new_files
+from nerlab.data.tools.page import page
+from nerlab.data.tools.statistics import Statistics, statistics_of
+
+
+def run_stats(config: DictConfig, console: Console) -> None:
+    """Write ``index.html`` and ``statistics.json`` to ``config.output``.
+
+    The JSON holds the fields of :class:`~nerlab.data.tools.statistics.Statistics`, and every
+    number of the page.
+
+    Raises:
+        ValueError: a split cannot be read, or has a tag that is unknown or illegal.
+        OSError: a file cannot be read or written.
+    """
+    with collected_remarks() as remarks:
+        statistics = collect(config.data)
+    folder = Path(config.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    with new_files([folder / "index.html", folder / "statistics.json"]) as (html, numbers):
+        html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
+        numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
+    for remark in dict.fromkeys(remarks):
+        console.out(f"warning: {remark}", highlight=False)
+    for name in ("index.html", "statistics.json"):
+        console.out(f"written: {folder / name}", highlight=False)
+
+
+def collect(data: DataConfig) -> Statistics:
+    """Read every split once, sentence by sentence, and count."""
+    splits: dict[str, tuple[str, SplitCounts]] = {}
+    for split in splits_of(data):
+        path, sentences = read_split(data, split)
+        counts = SplitCounts()
+        for sentence in watched(sentences, f"{split} {path}"):
+            spans = entities_of(sentence, data.scheme.value, data.repair, str(path))
+            counts.add(sentence, spans)
+        splits[split] = (str(path), counts)
+    return statistics_of(splits)

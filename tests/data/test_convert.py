@@ -1,0 +1,287 @@
+"""What is converted comes back: every text, every tag scheme, documents; and what is refused."""
+
+import io
+import json
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from rich.console import Console
+from test_real_corpora import compose_data, real
+
+from nerlab.config import DataConfig, Scheme
+from nerlab.data.load import read_split
+from nerlab.data.readers.conll import read
+from nerlab.data.readers.jsonl import read as read_jsonl
+from nerlab.data.sentence import Sentence
+from nerlab.data.tools.convert import retagged, run_convert
+from nerlab.data.tools.writers import conll, jsonl
+from nerlab.tags import SCHEMES, Span, check, spans_of, tags_of
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that every example writes anew."""
+    return tmp_path_factory.mktemp("convert") / "scratch"
+
+
+def through_columns(path: Path, sentences: list[Sentence]) -> list[Sentence]:
+    path.write_bytes("".join(conll(sentences, "source")).encode())
+    return list(read(path, token_column=0, tag_column=1, encoding="utf-8"))
+
+
+def through_json(path: Path, sentences: list[Sentence]) -> list[Sentence]:
+    path.write_bytes("".join(jsonl(sentences, "source")).encode())
+    return list(read_jsonl(path, "lines", "utf-8", "tokens", "tags", document="document"))
+
+
+def content(sentences: list[Sentence]) -> list[tuple[list[str], list[str], int]]:
+    """Tokens, tags and the ordinal of the document."""
+    documents = [document for document, _ in groupby(s.document for s in sentences)]
+    return [(list(s.tokens), list(s.tags), documents.index(s.document)) for s in sentences]
+
+
+def sentences_of(tokens: st.SearchStrategy[str]) -> st.SearchStrategy[list[Sentence]]:
+    """Sentences with tags of any kind, in documents one after the other."""
+    rows = st.lists(st.tuples(tokens, st.sampled_from(["O", "B-X.y", "I-ə-2"])), min_size=1)
+    steps = st.lists(st.tuples(rows, st.booleans()), min_size=1, max_size=5)
+    return steps.map(_numbered)
+
+
+def _numbered(steps: list[tuple[list[tuple[str, str]], bool]]) -> list[Sentence]:
+    sentences, document = [], 0
+    for rows, begins in steps:
+        document += begins
+        sentences.append(Sentence([r[0] for r in rows], [r[1] for r in rows], document))
+    return sentences
+
+
+odd = ["\x85", "\xa0", "\u2028", "\x1c", "\x0b", "\ufeff", "\ufeffa", "#", '"', "\0", "-X-", "O"]
+characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n")
+column_tokens = st.text(characters, min_size=1, max_size=4) | st.sampled_from(odd)
+# Two halves of a pair side by side are one character to JSON, whole text has no halves at all.
+any_tokens = st.text(
+    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
+) | st.sampled_from([*odd, " ", "a b", "\t", "\r\n", "-DOCSTART-", "\ud800", "x\udfff"])
+
+
+@settings(max_examples=60)
+@given(sentences_of(column_tokens))
+@example([Sentence(["\ufeff", "a"], ["O", "O"])])
+@example([Sentence(["\ufeff"], ["O"], 1), Sentence(["\ufeff"], ["O"], 1)])
+def test_any_text_comes_back_from_columns(scratch: Path, sentences: list[Sentence]) -> None:
+    assert content(through_columns(scratch, sentences)) == content(sentences)
+
+
+@settings(max_examples=60)
+@given(sentences_of(any_tokens))
+def test_any_text_at_all_comes_back_from_json(scratch: Path, sentences: list[Sentence]) -> None:
+    assert content(through_json(scratch, sentences)) == content(sentences)
+
+
+def test_a_line_of_json_is_what_the_documentation_says() -> None:
+    (line,) = jsonl([Sentence(["é", "\ud800", ""], ["O", "B-ə", "O"], 7)], "source")
+    assert line.startswith('{"tokens": ["é", "\\ud800", ""]')
+    assert json.loads(line) == {
+        "tokens": ["é", "\ud800", ""],
+        "tags": ["O", "B-ə", "O"],
+        "document": 7,
+    }
+
+
+@settings(max_examples=60)
+@given(st.lists(any_tokens | st.just(""), min_size=1, max_size=4))
+@example(["a", "-DOCSTART-"])
+@example([""])
+def test_columns_hold_a_sentence_as_it_is_or_refuse_it(scratch: Path, tokens: list[str]) -> None:
+    sentences = [Sentence(tokens, ["O"] * len(tokens), line=7)]
+    refused = [line for line, token in enumerate(tokens, start=7) if not fits_a_column(token)]
+    if refused:
+        message = rf"^source:{refused[0]}: columns cannot hold .*; set format=jsonl$"
+        with pytest.raises(ValueError, match=message):
+            through_columns(scratch, sentences)
+    else:
+        assert content(through_columns(scratch, sentences)) == content(sentences)
+
+
+def fits_a_column(token: str) -> bool:
+    halves = any(0xD800 <= ord(character) <= 0xDFFF for character in token)
+    return token not in ("", "-DOCSTART-") and not halves and not set(token) & set(" \t\r\n")
+
+
+def test_a_label_with_a_space_is_refused_by_columns() -> None:
+    with pytest.raises(ValueError, match=r"^source:2: columns cannot hold ' ' inside 'B-a b';"):
+        list(conll([Sentence(["x", "y"], ["O", "B-a b"])], "source"))
+
+
+def test_sentences_without_tokens_are_no_columns() -> None:
+    assert list(conll([Sentence([], []), Sentence(["x"], ["O"])], "source")) == ["x\tO\n\n"]
+
+
+annotations = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(1, 3), st.sampled_from("XY")), max_size=5
+)
+
+
+@settings(max_examples=60)
+@given(annotations, st.permutations(SCHEMES))
+def test_every_chain_of_schemes_leads_back(
+    annotation: list[tuple[int, int, str]], chain: list[str]
+) -> None:
+    spans, length = [], 1
+    for gap, width, label in annotation:
+        spans.append(Span(length + gap, length + gap + width, label))
+        length += gap + width
+    sentence = Sentence(["x"] * length, tags_of(spans, length, chain[0]))
+    found = sentence
+    for scheme, following in zip(chain, [*chain[1:], chain[0]], strict=True):
+        check(found.tags, scheme)
+        data = DataConfig(scheme=Scheme(scheme), repair=False)
+        (found,) = retagged([found], data, following, "source")
+        assert spans_of(found.tags) == spans
+    assert found == sentence
+
+
+def convert(output: Path, *data: str, **options: object) -> str:
+    """Convert as the configuration says; returns what is printed."""
+    keys = {"split": "all", "format": "conll", "to": "iob2", "overwrite": False} | options
+    config = OmegaConf.create({"output": str(output), **keys})
+    config.data = compose_data(*data)
+    console = Console(file=io.StringIO(), width=200)
+    run_convert(config, console)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A corpus of two splits in IOB1."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    text = "-DOCSTART- O\n\nAnna I-PER\nSmith I-PER\nEve B-PER\n\n-DOCSTART- O\n\nOslo I-LOC\n"
+    (folder / "train.conll").write_text(text)
+    (folder / "dev.conll").write_text("Rome I-LOC\n")
+    return folder
+
+
+def options_of(folder: Path, scheme: str = "iob1") -> tuple[str, ...]:
+    return ("data=conll", f"data.dir={folder}", f"data.scheme={scheme}")
+
+
+def test_all_splits_are_written_with_their_documents(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "out"
+    printed = convert(output, *options_of(source), to="iobes")
+    assert (output / "train.conll").read_bytes() == (
+        b"-DOCSTART-\tO\n\nAnna\tB-PER\nSmith\tE-PER\nEve\tS-PER\n\n"
+        b"-DOCSTART-\tO\n\nOslo\tS-LOC\n\n"
+    )
+    assert printed.splitlines() == [
+        f"written: {output}/train.conll  2 sentences",
+        f"written: {output}/dev.conll  1 sentences",
+    ]
+    assert sorted(path.name for path in output.iterdir()) == ["dev.conll", "train.conll"]
+
+
+def test_one_split_can_be_written_as_json(source: Path, tmp_path: Path) -> None:
+    convert(tmp_path / "out", *options_of(source), split="dev", format="jsonl")
+    (path,) = (tmp_path / "out").iterdir()
+    assert path.name == "dev.jsonl"
+    assert json.loads(path.read_text()) == {"tokens": ["Rome"], "tags": ["B-LOC"], "document": 0}
+
+
+def test_what_is_there_is_left_alone_unless_it_may_be_overwritten(
+    source: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    (output / "dev.conll").write_text("precious")
+    with pytest.raises(ValueError, match=r"out/dev\.conll: exists; set overwrite=true"):
+        convert(output, *options_of(source))
+    assert [path.read_text() for path in output.iterdir()] == ["precious"]
+    convert(output, *options_of(source), overwrite=True)
+    assert (output / "dev.conll").read_text() == "Rome\tB-LOC\n\n"
+
+
+@pytest.mark.parametrize("split", ["all", "dev"])
+@pytest.mark.parametrize("link", [False, True])
+def test_the_source_is_never_overwritten(
+    source: Path, tmp_path: Path, split: str, link: bool
+) -> None:
+    output = source
+    if link:
+        output = tmp_path / "link"
+        output.symlink_to(source)
+    before = {path: path.read_bytes() for path in source.iterdir()}
+    with pytest.raises(ValueError, match=r"a file of the data itself; set output=FOLDER"):
+        convert(output, *options_of(source), split=split, overwrite=True)
+    assert {path: path.read_bytes() for path in source.iterdir()} == before
+
+
+def test_a_split_is_not_written_over_the_file_of_another(source: Path) -> None:
+    (source / "dev.conll").rename(source / "valid")
+    (source / "train.conll").rename(source / "dev.conll")
+    names = ("data.train=dev.conll", "data.dev=valid")
+    with pytest.raises(ValueError, match=r"dev\.conll: a file of the data itself"):
+        convert(source, *options_of(source), *names, split="dev", overwrite=True)
+    assert "Anna" in (source / "dev.conll").read_text()
+
+
+def test_the_tags_of_parallel_files_are_not_overwritten_either(tmp_path: Path) -> None:
+    names = ("data=azerbaijani", f"data.dir={tmp_path}", "data.train=words.txt", "data.dev=null")
+    (tmp_path / "words.txt").write_text("a b")
+    (tmp_path / "train.conll").write_text("O O")
+    reader = ("data.reader.words=words.txt", "data.reader.tags=train.conll")
+    with pytest.raises(ValueError, match=r"train\.conll: a file of the data itself"):
+        convert(tmp_path, *names, *reader, overwrite=True)
+    assert (tmp_path / "train.conll").read_text() == "O O"
+
+
+def test_an_illegal_tag_stops_all_unless_it_is_repaired(source: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (source / "dev.conll").write_text("in O\nOslo I-LOC\n")
+    (source / "train.conll").write_text("Rome B-LOC\n")
+    with pytest.raises(ValueError, match=r"dev\.conll:2: tag 'I-LOC' follows 'O'.*repair=true"):
+        convert(output, *options_of(source, "iob2"))
+    assert list(output.iterdir()) == []
+    convert(output, *options_of(source, "iob2"), "data.repair=true", overwrite=True)
+    assert (output / "dev.conll").read_text() == "in\tO\nOslo\tB-LOC\n\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"format": "xml"}, "format=xml: expected one of conll, jsonl"),
+        ({"to": "bio"}, "to=bio: expected one of iob1, iob2"),
+        ({"split": "valid"}, "split=valid: expected one of train, dev, test, all"),
+        ({"split": "test"}, "data.test: this data set has no test file"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_told(
+    source: Path, tmp_path: Path, option: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        convert(tmp_path / "out", *options_of(source), **option)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("preset", "file"),
+    [
+        ("wnut17", "wnut17/emerging.dev.conll"),
+        ("azerbaijani", "azerbaijani/valid_words"),
+        ("weibo", "weibo_zh/weiboNER_2nd_conll.dev"),
+        ("conll2003", "conll2003/valid.txt"),
+        ("gmb", "gmb/ner_dataset.csv.gz"),
+    ],
+)
+def test_a_published_corpus_comes_back(tmp_path: Path, preset: str, file: str) -> None:
+    names = (f"data={preset}", f"data.dir={real(file).parent}")
+    convert(tmp_path, *names, split="dev", to="bilou")
+    data = compose_data(*names)
+    path, sentences = read_split(data, "dev")
+    found = list(read(tmp_path / "dev.conll", token_column=0, tag_column=1, encoding="utf-8"))
+    assert content(found) == content(list(retagged(sentences, data, "bilou", str(path))))
+    assert [path.name for path in tmp_path.iterdir()] == ["dev.conll"]

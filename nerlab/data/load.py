@@ -19,12 +19,17 @@ from nerlab.data.sentence import Sentence
 SPLITS = ("train", "dev", "test")
 
 
+class MissingFileError(ValueError):
+    """A split has no file where the configuration says."""
+
+
 def split_path(data: DataConfig, split: str) -> Path:
     """The file of a split, or that file packed as ``.gz``; where neither is there, it is fetched,
     if ``data.download`` names a published corpus that has such a file.
 
     Raises:
-        ValueError: the data set names no file, or it is not there and may not be fetched.
+        ValueError: the data set names no file.
+        MissingFileError: it is not there and may not be fetched.
         OSError: it could not be fetched.
     """
     name = getattr(data, split)
@@ -45,9 +50,10 @@ def split_path(data: DataConfig, split: str) -> Path:
         fetch(*published.files[name], path)
         return path
     source = "" if published is None else f"put it there, from {published.home}, or "
-    raise ValueError(
+    raise MissingFileError(
         f"{path}: no such file, expected the {split} split; {source}set data.dir to the folder of "
         f"the data set, or data.{split} to the name of the file in it"
+        + (", or to null if there is none" if split == "test" else "")
     )
 
 

@@ -96,6 +96,15 @@ def test_a_split_that_cannot_be_read_is_one_error_and_the_others_are_checked(
     assert report.facts["dev"].unseen is None
 
 
+def test_a_test_file_that_is_not_there_is_a_warning_and_others_are_errors(tmp_path: Path) -> None:
+    report = check_files(tmp_path, "data.test=nowhere", "data.dev=nowhere", train=GOOD)
+    severities = {f.split: f.severity for f in report.findings if f.kind == "unreadable"}
+    assert severities == {"test": "warning", "dev": "error"}
+    (tmp_path / "test").write_text("a\n")
+    report = check_files(tmp_path, "data.test=test", train=GOOD, dev=GOOD)
+    assert [f.severity for f in report.findings if f.kind == "unreadable"] == ["error"]
+
+
 def test_what_is_wrong_with_the_file_of_all_splits_is_said_once(tmp_path: Path) -> None:
     report = check_files(tmp_path, "data.split=hash", train="a O\nb\n")
     assert [(f.kind, f.split) for f in report.findings] == [("unreadable", "train")]

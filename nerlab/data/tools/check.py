@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig
-from nerlab.data.load import read_split, splits_of
+from nerlab.data.load import MissingFileError, read_split, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.check_report import Report, as_json, as_text
@@ -58,7 +58,9 @@ def check(data: DataConfig) -> Report:
                     read.add(sentence, faults.add(sentence))
                     duplicates.add(split, path, sentence)
             except (ValueError, OSError) as error:
-                findings += _new("error", "unreadable", split, [_reason(error)], findings)
+                is_needed = split != "test" or not isinstance(error, MissingFileError)
+                severity: Severity = "error" if is_needed else "warning"  # training does without it
+                findings += _new(severity, "unreadable", split, [_reason(error)], findings)
                 continue
         files[split], counts[split] = str(path), read
         findings += faults.findings()

@@ -22,13 +22,13 @@ ENDINGS = {
     "is": "dIr",  # Bakıdır
     "ord": "cI",  # 5-ci, 40-cı: the short form after digits
 }
-VOWELS = "aıoueəiöü"
-HARMONY = {"a": "aı", "ı": "aı", "o": "au", "u": "au"} | {  # what A and I become
-    "e": "əi", "ə": "əi", "i": "əi", "ö": "əü", "ü": "əü",
-}  # fmt: skip
+BACK = "aıou"
+VOWELS = BACK + "eəiöü"
+I_AFTER = dict(zip(VOWELS, "ııuuiiiüü", strict=True))
 SOFT = {"k": "y", "q": "ğ"}  # uşaq, uşağı
-# Arabic loanwords whose last consonant stays as it is.
-KEEPS_CONSONANT = ("əxlaq", "hüquq", "iştirak", "ittifaq")
+ABSTRACT = ("lıq", "lik", "luq", "lük")  # the ending of many common nouns
+# Loanwords whose last consonant stays as it is.
+KEEPS_CONSONANT = ("əxlaq", "hüquq", "iştirak", "ittifaq", "kubok")
 DIGITS = ("sıfır", "bir", "iki", "üç", "dörd", "beş", "altı", "yeddi", "səkkiz", "doqquz")
 TENS = ("", "on", "iyirmi", "otuz", "qırx", "əlli", "altmış", "yetmiş", "səksən", "doxsan")
 # Letters of abbreviations by name: `BMT` ends in `te`. The others are the letter and `e`.
@@ -54,12 +54,18 @@ def unknown_ending(text: str) -> str:
 
 
 def attach(word: str, endings: Sequence[str]) -> str:
-    """The word with endings of `ENDINGS` in their order; a name that is none is a KeyError.
+    """The word with endings of `ENDINGS` in their order.
+
+    An ending that is none of them, or a word without a vowel, is a ValueError.
 
     >>> attach("Şuşa", ["dat"]), attach("uşaq", ["poss"]), attach("2024", ["ord"])
     ('Şuşaya', 'uşağı', '2024-cü')
     """
     spoken = reading(word)
+    if wrong := set(endings) - set(ENDINGS):
+        raise ValueError(f"unknown ending '{min(wrong)}' after '{word}'")
+    if not set(spoken) & set(VOWELS):
+        raise ValueError(f"'{word}' has no vowel for its endings to agree with")
     hyphen = "-" if word[-1].isdigit() or _is_abbreviation(word) else ""
     possessed = False
     for ending in endings:
@@ -69,9 +75,9 @@ def attach(word: str, endings: Sequence[str]) -> str:
         if not hyphen and shape[0] in "(A" and _softens(word, ending):
             soft = SOFT[spoken[-1]]
             word, spoken = word[:-1] + soft, spoken[:-1] + soft
-        a, i = HARMONY[next(letter for letter in reversed(spoken) if letter in VOWELS)]
+        last = next(letter for letter in reversed(spoken) if letter in VOWELS)
         shape = re.sub(r"\((.)\)", r"\1" if spoken[-1] in VOWELS else "", shape)
-        shape = shape.replace("A", a).replace("I", i)
+        shape = shape.replace("A", "a" if last in BACK else "ə").replace("I", I_AFTER[last])
         word, spoken, hyphen = f"{word}{hyphen}{shape}", spoken + shape, ""
         possessed = ending == "poss"
     return word
@@ -82,12 +88,15 @@ def _is_abbreviation(word: str) -> bool:
 
 
 def _softens(word: str, ending: str) -> bool:
-    """Whether a last k or q changes before a vowel: not in one syllable, not in names (İraqın)."""
+    """Whether a last k or q changes before a vowel: not in one syllable, not in names (İraqın).
+
+    A name whose last word is a common noun changes all the same: Baş Prokurorluğun.
+    """
     letters = small(word)
     if letters[-1] not in SOFT or letters.endswith(KEEPS_CONSONANT):
         return False
-    is_name = word[0].isupper() and ending != "poss"
-    return not is_name and sum(letter in VOWELS for letter in letters) > 1
+    is_common = word[0].islower() or ending == "poss" or letters.endswith(ABSTRACT)
+    return is_common and sum(letter in VOWELS for letter in letters) > 1
 
 
 def reading(word: str) -> str:

@@ -101,7 +101,7 @@ class Writer:
         if "=>" not in options:
             several = options.split("|")
             return self._recall(key, options, lambda: choose(self.rng, several, [1] * len(several)))
-        first, later = options.split("=>")
+        first, later = (option.strip() for option in options.split("=>"))
         told = (key, options)
         if form == "short" or (told in self.used and form != "full"):
             return later

@@ -24,6 +24,8 @@ uşaq+pl uşaqlar             çörək+acc çörəyi            kitab+pl+poss+da
 xalq+gen xalqın             bank+acc bankı              hüquq+poss hüququ
 ittifaq+poss+loc ittifaqında      Nazirlik+poss Nazirliyi     Nazirlik+poss+gen Nazirliyinin
 Nazirlik+poss+dat Nazirliyinə     Nazirlik+poss+loc Nazirliyində
+Prokurorluq+gen Prokurorluğun      Balıqçılıq+dat Balıqçılığa
+Kubok+poss+acc Kubokunu           əməkdaşlıq+abl əməkdaşlıqdan
 Nazirlik+poss+abl Nazirliyindən   Nazirlik+poss+acc Nazirliyini
 küçə+poss küçəsi            küçə+poss+loc küçəsində     göl+poss+abl gölündən
 şəhər+poss+gen şəhərinin    çay+poss+dat çayına         türk+pl+gen türklərin

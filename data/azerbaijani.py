@@ -28,7 +28,7 @@ I_AFTER = dict(zip(VOWELS, "ııuuiiiüü", strict=True))
 SOFT = {"k": "y", "q": "ğ"}  # uşaq, uşağı
 ABSTRACT = ("lıq", "lik", "luq", "lük")  # the ending of many common nouns
 # Loanwords whose last consonant stays as it is.
-KEEPS_CONSONANT = ("əxlaq", "hüquq", "iştirak", "ittifaq", "kubok")
+KEEPS_CONSONANT = ("əxlaq", "hüquq", "iştirak", "ittifaq", "kubok", "noutbuk")
 DIGITS = ("sıfır", "bir", "iki", "üç", "dörd", "beş", "altı", "yeddi", "səkkiz", "doqquz")
 TENS = ("", "on", "iyirmi", "otuz", "qırx", "əlli", "altmış", "yetmiş", "səksən", "doxsan")
 # Letters of abbreviations by name: `BMT` ends in `te`. The others are the letter and `e`.

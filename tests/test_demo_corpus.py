@@ -135,15 +135,14 @@ def test_azerbaijani_capitals_keep_the_dot_of_the_i() -> None:
 @pytest.mark.parametrize(
     ("name", "forms"),
     [
-        ("Bakı", "Bakıda Bakının"),
-        ("Şəki", "Şəkidə Şəkinin"),
-        ("İstanbul", "İstanbulda İstanbulun"),
-        ("Türkiyə", "Türkiyəyə Türkiyədə Türkiyənin"),
-        ("Gürcüstan", "Gürcüstana Gürcüstanın Gürcüstanda"),
+        ("Bakı", "Bakıda Bakının Bakıya Bakıdan Bakını"),
+        ("İstanbul", "İstanbulda İstanbulun İstanbula İstanbuldan İstanbulu"),
+        ("Türkiyə", "Türkiyədə Türkiyənin Türkiyəyə Türkiyədən Türkiyəni"),
+        ("Gürcüstan", "Gürcüstanda Gürcüstanın Gürcüstana Gürcüstandan Gürcüstanı"),
     ],
 )
-def test_azerbaijani_names_occur_in_their_cases(name: str, forms: str) -> None:
-    assert azerbaijani_words("GPE") & set(forms.split()), name
+def test_azerbaijani_names_occur_in_several_cases(name: str, forms: str) -> None:
+    assert len(azerbaijani_words("GPE") & {name, *forms.split()}) >= 3
 
 
 def test_azerbaijani_abbreviations_take_their_ending_behind_a_hyphen() -> None:

@@ -1,6 +1,7 @@
 """Reads the sentence templates and name lists of a corpus folder.
 
-The notation is explained at the head of `data/demo/templates.txt`.
+The notation is explained at the head of `data/demo/templates.txt`; the endings that may stand
+behind a word, as in `Bakı+gen`, are those of `azerbaijani.py`.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def test_azerbaijani_capitals_keep_the_dot_of_the_i() -> None:
     ("name", "forms"),
     [
         ("Bakı", "Bakıda Bakının Bakıya Bakıdan Bakını"),
-        ("İstanbul", "İstanbulda İstanbulun İstanbula İstanbuldan İstanbulu"),
+        ("Naxçıvan", "Naxçıvanda Naxçıvanın Naxçıvana Naxçıvandan Naxçıvanı"),
         ("Türkiyə", "Türkiyədə Türkiyənin Türkiyəyə Türkiyədən Türkiyəni"),
         ("Gürcüstan", "Gürcüstanda Gürcüstanın Gürcüstana Gürcüstandan Gürcüstanı"),
     ],

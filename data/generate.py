@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from azerbaijani import inflected
 from grammar import CALL, CHOICE, PLAN, Grammar, Section
 
 SPLITS = ("train", "dev", "test")
@@ -77,7 +78,7 @@ class Writer:
 
     def _sentence(self, section: Section, name: str) -> Sentence:
         """Expand a template of a section and set the case of its letters."""
-        sentence = tagged(self._expand(self._template(name)))
+        sentence = tagged(inflected(self._expand(self._template(name))))
         self.memory = {slot: it for slot, it in self.memory.items() if slot[0][:1] != "_"}
         point = self.rng.random() * 100
         upper, lower = (float(section.flags.get(flag) or 0) for flag in ("upper", "lower"))
@@ -100,7 +101,7 @@ class Writer:
         if "=>" not in options:
             several = options.split("|")
             return self._recall(key, options, lambda: choose(self.rng, several, [1] * len(several)))
-        first, later = options.split("=>")
+        first, later = (option.strip() for option in options.split("=>"))
         told = (key, options)
         if form == "short" or (told in self.used and form != "full"):
             return later

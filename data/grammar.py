@@ -1,6 +1,7 @@
 """Reads the sentence templates and name lists of a corpus folder.
 
-The notation is explained at the head of `data/demo/templates.txt`.
+The notation is explained at the head of `data/demo/templates.txt`; the endings that may stand
+behind a word, as in `Bakı+gen`, are those of `azerbaijani.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TypeVar
+
+from azerbaijani import unknown_ending
 
 SETTINGS = {  # the value that holds where `== settings` gives no other
     "seed": "1",  # any text
@@ -82,6 +85,8 @@ def read_names(path: Path, settings: dict[str, str]) -> NameList:
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > len(forms) or not cells[0]:
             fail(place, f"expected a name and at most {len(forms)} forms")
+        if wrong := unknown_ending(line):
+            fail(place, f"unknown ending '{wrong}'")
         cells += [""] * (len(forms) - len(cells))
         names.append(tuple(cell or cells[0] for cell in cells))
     if not names:
@@ -149,6 +154,8 @@ class Grammar:
                 fail(place, f"unknown slot '{name}'")
             if form and form not in known:
                 fail(place, f"'{name}' has no form '{form}'")
+        if wrong := unknown_ending(template):
+            fail(place, f"unknown ending '{wrong}'")
         rest, before = CALL.sub("", template).replace("=>", "|"), ""
         while rest != before:
             rest, before = NESTED.sub("", rest), rest

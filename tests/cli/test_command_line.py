@@ -119,7 +119,11 @@ def one_line(result: Result) -> str:
         ("train", "seed=(", "'seed=(': expected key=value"),
         ("train", "model=gpt", "bilstm_crf, lstm, transformer"),
         ("train", "model/encoder=gru", "bilstm, lstm, none, transformer"),
-        ("train", "data=nowhere", "azerbaijani, conll, conll2003, csv, demo, fashion_brands, gmb"),
+        (
+            "train",
+            "data=nowhere",
+            "azerbaijani, conll, conll2003, csv, demo, demo_az, fashion_brands, gmb",
+        ),
         ("train", "tracker=mlflow", "none, wandb"),
         ("train", "data.dir=nowhere", "nowhere/train.conll: no such file"),
         ("evaluate", "", "checkpoint=... is needed"),

@@ -238,8 +238,9 @@ def _compare_disk_and_memory(scratch: Path, arguments: argparse.Namespace) -> li
         tagger, batcher = _tagger_and_batcher(corpus, config)
         loops[name] = Training(tagger, batcher, config, torch.device("cpu"))
         loops[name].steps(10)
-    for _ in range(arguments.rounds):
-        for name, loop in loops.items():
+    for number in range(arguments.rounds):
+        for name in list(loops)[:: -1 if number % 2 else 1]:
+            loop = loops[name]
             batching[name].append(_batching_speed(loop.batcher, config.trainer.batch_tokens))
             training[name].append(loop.steps(30))
     print("\nfrom disk and from memory, tokens/s")

@@ -91,8 +91,9 @@ def _prepare(config: DictConfig) -> _Parts:
         f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
         for name, corpus in (("train", train), ("dev", dev))
     ]
-    for corpus in (train, dev, test):
-        remarks += corpus.remarks if corpus is not None else []
+    corpora = [train, dev, *([] if test is None else [test])]
+    # Splits of one file have the same remarks.
+    remarks += dict.fromkeys(remark for corpus in corpora for remark in corpus.remarks)
     remarks.append(f"labels: {' '.join(vocabulary.labels)}")
     if missing := set(dev.labels) - set(train.labels):
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")

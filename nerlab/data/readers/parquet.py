@@ -51,7 +51,7 @@ def read(
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise ValueError(
-            f'{path}: a Parquet file needs pyarrow; pip install "nerlab[parquet]"'
+            f'{path}: a Parquet file needs pyarrow; pip install -e ".[parquet]"'
         ) from None
     bad = Tally()
     row, found = 0, False

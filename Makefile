@@ -12,7 +12,7 @@ train: $(INSTALLED)
 	$(BIN)/python train.py $(ARGS)
 
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

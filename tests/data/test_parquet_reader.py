@@ -278,5 +278,5 @@ def test_without_pyarrow_one_line_says_what_to_install(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ValueError, match=r'needs pyarrow; pip install "nerlab\[parquet\]"$'):
+    with pytest.raises(ValueError, match=r'needs pyarrow; pip install -e "\.\[parquet\]"$'):
         read_rows(scratch)

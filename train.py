@@ -1,15 +1,22 @@
 """Train a tagger: python train.py --help"""
 
+import sys
+
 from omegaconf import DictConfig
 
 from nerlab.command_line import command
 from nerlab.training.experiment import run_experiment
+from nerlab.training.interruption import Interrupted
 
 
 @command("train")
 def main(config: DictConfig) -> None:
-    """Train as the configuration says."""
-    run_experiment(config)
+    """Train as the configuration says; a run that a signal stops ends with 128 + its number."""
+    try:
+        run_experiment(config)
+    except Interrupted as interrupted:
+        print(interrupted, file=sys.stderr)
+        sys.exit(interrupted.status)
 
 
 if __name__ == "__main__":

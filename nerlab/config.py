@@ -5,7 +5,7 @@ wrong type or an unknown key fails when the configuration is composed, before an
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
@@ -116,6 +116,7 @@ class TrainerConfig:
     patience: int | None = MISSING
     log_every: int = MISSING
     decode_tokens: int = MISSING
+    save_every_steps: int | None = None  # early checkpoints do not know it
 
 
 _RANGES = {
@@ -206,9 +207,23 @@ def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
     """The data section of a checkpoint, checked against the schema, with the ``overrides`` that
     are not null."""
     changes = {key: value for key, value in overrides.items() if value is not None}
+    return cast(DataConfig, _checked("data/base", DataConfig, saved, changes))
+
+
+def checked_config(saved: DictConfig) -> DictConfig:
+    """The configuration of a run as it was composed: its stable sections typed by the schemas."""
+    config = saved.copy()
+    config.data = _checked("data/base", DataConfig, saved.data, {})
+    config.trainer = _checked("trainer/default", TrainerConfig, saved.trainer, {})
+    return config
+
+
+def _checked(
+    name: str, schema: type, saved: DictConfig, changes: Mapping[Any, Any]
+) -> DictConfig | ListConfig:
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(DataConfig), saved, changes)
+        return OmegaConf.merge(OmegaConf.structured(schema), saved, changes)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"data: {reason}; expected the keys of conf/data/base.yaml") from None
-    return cast(DataConfig, merged)
+        section = name.partition("/")[0]
+        raise ValueError(f"{section}: {reason}; expected the keys of conf/{name}.yaml") from None

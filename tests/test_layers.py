@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, run_process
 
 LAYERS = (
-    ("version", "tags", "text", "config", "device"),
+    ("version", "tags", "text", "config", "device", "files"),
     ("data", "modules", "evaluation"),
     ("models",),
     ("training", "inference"),

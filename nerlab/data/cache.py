@@ -19,12 +19,12 @@ from uuid import uuid4
 
 from nerlab.data.arrays import map_array
 from nerlab.data.corpus import ARRAYS, Corpus, from_arrays
+from nerlab.files import sha256_of, sync
 
 _PACKAGE = Path(__file__).parents[1]
 _META = "meta.json"
 _PART = ".part"
 _ABANDONED = 24 * 3600  # seconds after which a part belongs to a process that died
-_BLOCK = 1 << 20
 
 
 def cache_folder() -> Path:
@@ -39,7 +39,7 @@ def cache_key(sources: list[Path], options: dict[str, Any]) -> str:
     state = hashlib.sha256(json.dumps([options, ARRAYS], sort_keys=True).encode())
     for path in [*_code(), *sources]:
         state.update(json.dumps(path.name).encode())
-        state.update(_sha256(path).encode())
+        state.update(sha256_of(path).encode())
     return state.hexdigest()
 
 
@@ -83,7 +83,7 @@ def _open(entry: Path) -> Corpus | None:
     """The corpus in a folder; None if it is not there or not whole."""
     try:
         meta = json.loads((entry / _META).read_text(encoding="utf-8"))
-        if any(_sha256(entry / name) != meta["sha256"][name] for name in ARRAYS):
+        if any(sha256_of(entry / name) != meta["sha256"][name] for name in ARRAYS):
             return None
         arrays = {name: map_array(entry / name, dtype) for name, dtype in ARRAYS.items()}
         return from_arrays(arrays, list(meta["labels"]), list(meta["remarks"]))
@@ -97,12 +97,11 @@ def _write_meta(part: Path, corpus: Corpus) -> None:
         "remarks": corpus.remarks,
         "sentences": len(corpus),
         "tokens": len(corpus.tokens),
-        "sha256": {name: _sha256(part / name) for name in ARRAYS},
+        "sha256": {name: sha256_of(part / name) for name in ARRAYS},
     }
     with (part / _META).open("x", encoding="utf-8") as file:
         json.dump(meta, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    sync(part / _META)
 
 
 def _remove_abandoned(folder: Path) -> None:
@@ -112,14 +111,6 @@ def _remove_abandoned(folder: Path) -> None:
                 shutil.rmtree(part, ignore_errors=True)
         except FileNotFoundError:
             continue  # finished just now
-
-
-def _sha256(path: Path) -> str:
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
-    return state.hexdigest()
 
 
 def _code() -> Iterator[Path]:

@@ -1,14 +1,18 @@
-"""Checkpoints: a folder of plain data from which a tagger is rebuilt.
+"""Checkpoints: a folder of plain data from which a tagger is rebuilt, and its training goes on.
 
 ``model.safetensors`` holds the weights, ``vocab.json`` the vocabulary, ``config.yaml`` the whole
-configuration of the run. Nothing in it is ever executed.
+configuration of the run; ``training.safetensors`` and ``training.json`` the state of the training,
+where it can go on from here. ``manifest.json`` holds the version and the checksums of the others.
+Nothing in a checkpoint is ever executed.
 """
 
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -18,11 +22,15 @@ from torch import Tensor
 from yaml import YAMLError
 
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.files import sha256_of, sync
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
 
-FORMAT = 1
+# 1 had no manifest, and its version in the metadata of the weights; it is read as it is.
+FORMAT = 2
 _WEIGHTS, _CONFIG, _VOCABULARY = "model.safetensors", "config.yaml", "vocab.json"
+_TENSORS, _VALUES = "training.safetensors", "training.json"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,24 +43,128 @@ class Checkpoint:
     run: Path
 
 
+class State(NamedTuple):
+    """Where a training stands, beside the weights: tensors and plain values by name."""
+
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+
 def save_checkpoint(
-    directory: Path, weights: dict[str, Tensor], vocabulary: Vocabulary, config: DictConfig
+    directory: Path,
+    weights: Mapping[str, Tensor],
+    vocabulary: Vocabulary,
+    config: DictConfig,
+    state: State | None = None,
 ) -> None:
-    """Write a checkpoint beside ``directory``, then put it in its place."""
-    part = directory.with_name(directory.name + ".part")
-    old = directory.with_name(directory.name + ".old")
-    for leftover in (part, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    part.mkdir(parents=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    save_file(tensors, part / _WEIGHTS, metadata={"nerlab_format": str(FORMAT)})
-    text = json.dumps(vocabulary.to_json(), ensure_ascii=False, indent=0)
-    (part / _VOCABULARY).write_text(text, encoding="utf-8", errors="surrogatepass")
-    OmegaConf.save(config, part / _CONFIG, resolve=True)
-    if directory.exists():
-        os.replace(directory, old)
-    os.replace(part, directory)
-    shutil.rmtree(old, ignore_errors=True)
+    """Write a checkpoint beside ``directory``, and when it is on the disk put it in its place.
+
+    Whatever happens on the way, what was there before stays whole; should the process die between
+    the two renames, it stands in ``<directory>.old``, where it is found.
+
+    Raises:
+        OSError: it cannot be written; the message names the folder.
+    """
+    part, old = _beside(directory)
+    try:
+        _recover(directory)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        _save_tensors(weights, part / _WEIGHTS)
+        text = json.dumps(vocabulary.to_json(), ensure_ascii=False, indent=0)
+        (part / _VOCABULARY).write_text(text, encoding="utf-8", errors="surrogatepass")
+        OmegaConf.save(config, part / _CONFIG, resolve=True)
+        if state is not None:
+            _save_tensors(state.tensors, part / _TENSORS)
+            (part / _VALUES).write_text(json.dumps(state.values), encoding="utf-8")
+        _seal(part)
+        if directory.exists():
+            os.replace(directory, old)
+        os.replace(part, directory)
+        sync(directory.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise OSError(
+            f"{directory}: {reason}; no checkpoint was written, the one before stays"
+        ) from None
+
+
+def _beside(directory: Path) -> tuple[Path, Path]:
+    """Where the next checkpoint grows, and where the one before waits until it is in place."""
+    return directory.with_name(directory.name + ".part"), directory.with_name(
+        directory.name + ".old"
+    )
+
+
+def _recover(directory: Path) -> None:
+    """Put the checkpoint before back in its place, if a process died while it was away."""
+    _, old = _beside(directory)
+    if old.exists():
+        if directory.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, directory)
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    save_file(plain, path)
+
+
+def _seal(part: Path) -> None:
+    """Write the manifest, and wait until everything is on the disk."""
+    digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
+    text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
+    (part / _MANIFEST).write_text(text, encoding="utf-8")
+    for path in part.iterdir():
+        sync(path)
+    sync(part)
+
+
+def _verify(directory: Path) -> None:
+    """Raise ``ValueError`` unless every file of a checkpoint is the one that was written."""
+    path = directory / _MANIFEST
+    if not path.exists():
+        _check_first_format(directory / _WEIGHTS)
+        return
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, digests = manifest["format"], dict(manifest["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
+    if version != FORMAT:
+        raise _unknown_version(path, version)
+    for name, digest in digests.items():
+        try:
+            found = sha256_of(directory / name)
+        except OSError as error:
+            raise ValueError(
+                f"{directory / name}: {error.strerror}; use another checkpoint"
+            ) from None
+        if found != digest:
+            raise ValueError(
+                f"{directory / name}: broken file, its checksum is not the one in {_MANIFEST}; "
+                "use another checkpoint"
+            )
+
+
+def _check_first_format(path: Path) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            version = (file.metadata() or {}).get("nerlab_format")
+    except SafetensorError as error:
+        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
+    if version != "1":
+        raise _unknown_version(path, version)
+
+
+def _unknown_version(path: Path, version: object) -> ValueError:
+    return ValueError(
+        f"{path}: checkpoint format {version}, expected at most {FORMAT}; it was written by "
+        "another version of nerlab: load it with that one, or train again"
+    )
 
 
 def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
@@ -62,6 +174,7 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
         ValueError: there is none, a file of it is broken, or it is of another version.
     """
     directory = find_checkpoint(Path(path).absolute())
+    _verify(directory)
     config = _load_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
@@ -89,7 +202,7 @@ def _load_config(path: Path) -> DictConfig:
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder that ``path``, a run directory or the folder itself, means."""
     candidates = (path, path / "checkpoints" / "best", path / "checkpoints" / "last")
-    for directory in candidates:
+    for directory in (place for name in candidates for place in (name, _beside(name)[1])):
         if all((directory / name).is_file() for name in (_WEIGHTS, _CONFIG, _VOCABULARY)):
             return directory
     found = "no such folder" if not path.exists() else "no whole checkpoint in it"
@@ -99,17 +212,36 @@ def find_checkpoint(path: Path) -> Path:
     )
 
 
+def load_state(directory: Path) -> tuple[DictConfig, State]:
+    """The configuration of a run and the state that its training can go on from.
+
+    Raises:
+        ValueError: the checkpoint is broken, or holds no such state.
+    """
+    _verify(directory)
+    if not (directory / _VALUES).is_file():
+        raise ValueError(
+            f"{directory}: no state of training in it; training goes on from checkpoints/last of a "
+            "run that was not finished"
+        )
+    values = json.loads((directory / _VALUES).read_text(encoding="utf-8"))
+    with safe_open(directory / _TENSORS, framework="pt") as file:
+        # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
+        tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
+    return _load_config(directory / _CONFIG), State(tensors, values)
+
+
+def find_last(run: Path) -> Path | None:
+    """The checkpoint that the training of a run goes on from; None if there is none."""
+    last = run / "checkpoints" / "last"
+    return next((place for place in (last, _beside(last)[1]) if (place / _MANIFEST).exists()), None)
+
+
 def load_weights(tagger: Tagger, directory: Path) -> None:
     """Load the weights of a checkpoint folder into a tagger built like the saved one."""
     path = directory / _WEIGHTS
     try:
         with safe_open(path, framework="pt") as file:
-            version = (file.metadata() or {}).get("nerlab_format")
-            if version != str(FORMAT):
-                raise ValueError(
-                    f"{path}: checkpoint format {version}, expected {FORMAT}; it was written by "
-                    "another version of nerlab: load it with that one, or train again"
-                )
             tagger.load_state_dict({name: file.get_tensor(name) for name in file.offset_keys()})
     except SafetensorError as error:
         raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None

@@ -1,6 +1,7 @@
 """One run from its configuration to its results."""
 
 import logging
+import os
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -20,12 +21,14 @@ from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.models.build import build_tagger
-from nerlab.models.checkpoint import load_weights, save_checkpoint
+from nerlab.models.checkpoint import State, load_weights, save_checkpoint
 from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
+from nerlab.training.interruption import Interrupted, Interruption
 from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import Recorder, logging_to, make_console
+from nerlab.training.resume import Resumption, find_resumption
 from nerlab.training.run_directory import create_run_directory, point_latest_to
 from nerlab.training.tracking import Tracker
 from nerlab.training.trainer import Trainer
@@ -47,28 +50,53 @@ class _Parts(NamedTuple):
 
 
 def run_experiment(config: DictConfig) -> Path:
-    """Train as the configuration says; returns the run directory.
+    """Train as the configuration says, or go on with a run; returns the run directory.
 
     What can be wrong with the configuration or the data is found before the directory is made.
+
+    Raises:
+        Interrupted: a signal asked the run to stop; it is saved and can be resumed.
     """
+    resumption = find_resumption(config)
+    if resumption is not None:
+        config = resumption.config
     parts = _prepare(config)
     make_tracker = instantiate(config.tracker)
     console = make_console()
-    run = create_run_directory(config.run.dir, config.run.root, config.run.name)
+    run = (
+        create_run_directory(config.run.dir, config.run.root, config.run.name)
+        if resumption is None
+        else resumption.run
+    )
+    digest = parts.train.digest()
+    if resumption is not None:
+        _take_up(resumption, parts, digest)
     with logging_to(run / "train.log", console):
         OmegaConf.save(config, run / "config.yaml", resolve=True)
         logger.info("run %s on %s", run, parts.optimisation.device)
         for remark in parts.remarks:
             logger.info(remark)
-        facts = {"git_commit": _git_commit(), "train_sha256": parts.train.digest()}
+        facts = {"git_commit": _git_commit(), "train_sha256": digest}
         tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
         with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
-            _train(config, parts, run, recorder)
+            _train(config, parts, run, recorder, digest, resumption)
             for report in _score(config, parts, run):
                 tracker.log_report(report)
                 _show(report, console)
         logger.info("done: %s", run)
     return run
+
+
+def _take_up(resumption: Resumption, parts: _Parts, digest: str) -> None:
+    """Put the weights and the metrics of a run back to where its checkpoint stands."""
+    values = resumption.state.values
+    if values["train_sha256"] != digest:
+        raise ValueError(
+            f"{resumption.run}: the training split is not the one that the run was begun with; "
+            "put that one back, or begin a new run"
+        )
+    load_weights(parts.tagger, resumption.checkpoint)
+    os.truncate(resumption.run / "metrics.jsonl", values["metrics_bytes"])
 
 
 def _prepare(config: DictConfig) -> _Parts:
@@ -104,16 +132,28 @@ def _prepare(config: DictConfig) -> _Parts:
     return _Parts(train, dev, test, vocabulary, tagger, optimisation, remarks)
 
 
-def _train(config: DictConfig, parts: _Parts, run: Path, recorder: Recorder) -> None:
+def _train(
+    config: DictConfig,
+    parts: _Parts,
+    run: Path,
+    recorder: Recorder,
+    digest: str,
+    resumption: Resumption | None,
+) -> None:
     tagger, vocabulary = parts.tagger, parts.vocabulary
     dev = Batcher(parts.dev, vocabulary, with_tags=False)
 
-    def save(name: str) -> None:
-        save_checkpoint(run / "checkpoints" / name, tagger.state_dict(), vocabulary, config)
+    def save(name: str, state: State | None) -> None:
+        if state is not None:
+            facts = {"metrics_bytes": recorder.sync(), "train_sha256": digest}
+            state = State(state.tensors, {**state.values, **facts})
+        folder = run / "checkpoints" / name
+        save_checkpoint(folder, tagger.state_dict(), vocabulary, config, state)
         if config.run.dir is None:
             point_latest_to(run)
 
-    Trainer(
+    interruption = Interruption()
+    trainer = Trainer(
         tagger,
         parts.optimisation,
         Batcher(parts.train, vocabulary, with_tags=True),
@@ -122,7 +162,19 @@ def _train(config: DictConfig, parts: _Parts, run: Path, recorder: Recorder) -> 
         recorder,
         config.trainer,
         np.random.default_rng(config.seed),
-    ).fit()
+        interruption,
+    )
+    if resumption is not None:
+        trainer.restore(resumption.state)
+        logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
+    try:
+        with interruption.listening():
+            trainer.fit()
+    except Interrupted:
+        logger.info(
+            "stopped after step %d; go on with it: python train.py resume=%s", trainer.step, run
+        )
+        raise
 
 
 def _score(config: DictConfig, parts: _Parts, run: Path) -> list[Report]:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
+from nerlab.models.checkpoint import State
 from nerlab.training.row_adam import RowAdam
 
 _AVERAGE_EVERY = 8  # steps; the average of the weights would cost a tenth of a step otherwise
@@ -73,6 +75,39 @@ class Optimisation:
             self._average.update()
         return norm
 
+    def state(self) -> State:
+        """Everything that the next step depends on beside the weights."""
+        tensors: dict[str, Tensor] = {}
+        values: dict[str, Any] = {"scaler": self._scaler.state_dict()}
+        for number, optimizer in enumerate(self._optimizers):
+            for parameter, moments in optimizer.state_dict()["state"].items():
+                for name, value in moments.items():
+                    key = f"optimizer.{number}.{parameter}.{name}"
+                    if isinstance(value, Tensor):
+                        tensors[key] = value
+                    else:
+                        values[key] = value
+        if self._average:
+            tensors |= self._average.tensors()
+            values["average_steps"] = self._average.steps
+        return State(tensors, values)
+
+    def restore(self, state: State) -> None:
+        """Go on from a :meth:`state`; the weights are restored by whoever holds the model."""
+        self._scaler.load_state_dict(state.values["scaler"])
+        for number, optimizer in enumerate(self._optimizers):
+            moments: dict[int, dict[str, Any]] = {}
+            for key, value in {**state.tensors, **state.values}.items():
+                kind, _, rest = key.partition(".")
+                owner, _, rest = rest.partition(".")
+                if kind == "optimizer" and int(owner) == number:
+                    parameter, _, name = rest.partition(".")
+                    moments.setdefault(int(parameter), {})[name] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        if self._average:
+            self._average.restore(state.tensors, state.values["average_steps"])
+
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
         """Inside, the model has the averaged weights (its own, without ``trainer.ema``)."""
@@ -97,14 +132,30 @@ class WeightAverage:
         self._weights = [p.data for p in parameters]
         self._averages = [p.data.clone() for p in parameters]
         self._decay = decay
-        self._steps = 0
+        self.steps = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The averages, and the weights, which a checkpoint has the averages in place of."""
+        named = {"average": self._averages, "weight": self._weights}
+        return {
+            f"{name}.{i}": tensor.clone()  # they are exchanged while they wait to be written
+            for name, group in named.items()
+            for i, tensor in enumerate(group)
+        }
+
+    def restore(self, tensors: dict[str, Tensor], steps: int) -> None:
+        """Go on from :meth:`tensors`."""
+        self.steps = steps
+        for i, (weight, average) in enumerate(zip(self._weights, self._averages, strict=True)):
+            weight.copy_(tensors[f"weight.{i}"])
+            average.copy_(tensors[f"average.{i}"])
 
     def update(self) -> None:
         """Count a step."""
-        self._steps += 1
-        interval = 1 if self._steps < _AVERAGE_EVERY else _AVERAGE_EVERY
-        if self._steps % interval == 0:
-            decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self.steps += 1
+        interval = 1 if self.steps < _AVERAGE_EVERY else _AVERAGE_EVERY
+        if self.steps % interval == 0:
+            decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
             torch._foreach_lerp_(self._averages, self._weights, 1 - decay**interval)
 
     def swap(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ class Recorder:
         self._file.write(json.dumps({"step": step, "epoch": epoch, **metrics}) + "\n")
         self._file.flush()
         self._tracker.log({"epoch": epoch, **metrics}, step)
+
+    def sync(self) -> int:
+        """Wait until all lines are on the disk; returns how many bytes they take."""
+        os.fsync(self._file.fileno())
+        return self._file.tell()
 
     def close(self) -> None:
         """Close the file and end the tracker's run."""

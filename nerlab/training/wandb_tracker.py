@@ -109,6 +109,7 @@ def _start(
             return wandb.init(
                 project=project,
                 name=name,
+                group=name,  # holds together what a run that was resumed leaves in pieces
                 dir=directory,
                 config=dict(config),
                 mode=mode,  # type: ignore[arg-type]

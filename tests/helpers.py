@@ -1,9 +1,22 @@
-"""Eight sentences, and their batches."""
+"""Eight sentences, and their batches; checkpoints that are changed on purpose."""
+
+import json
+from pathlib import Path
 
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+from nerlab.files import sha256_of
+
+
+def reseal(folder: Path) -> None:
+    """Write the manifest of what is in a checkpoint folder now: a stranger would do that too."""
+    manifest = folder / "manifest.json"
+    data = json.loads(manifest.read_text())
+    data["sha256"] = {name: sha256_of(folder / name) for name in data["sha256"]}
+    manifest.write_text(json.dumps(data))
+
 
 TAGGED = (  # IOB2
     "Angela/B-PER Merkel/I-PER flew/O from/O Berlin/B-LOC to/O Paris/B-LOC ./O",

@@ -1,5 +1,6 @@
 """What a person can type, and what can be wrong with it."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from safetensors.torch import load_file, save_file
 
 from nerlab.command_line import quote_free_text
 
@@ -168,14 +168,14 @@ def test_an_error_in_the_data_names_file_line_and_remedy(
 
 
 def other_version(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    save_file(load_file(weights), weights, metadata={"nerlab_format": "0"})
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": 99}))
 
 
 @pytest.mark.parametrize(
     ("breaking", "expected"),
     [
-        (other_version, "model.safetensors: checkpoint format 0, expected 1"),
+        (other_version, "manifest.json: checkpoint format 99, expected at most 2"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"short"), "model.safetensors"),
         (lambda folder: (folder / "config.yaml").write_text("a: ["), "config.yaml"),
         (lambda folder: (folder / "vocab.json").write_text("{"), "vocab.json"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
+from helpers import reseal
 from safetensors.torch import load_file
 
 TEXTS = [
@@ -215,6 +216,7 @@ def test_a_file_of_the_name_of_a_split_does_not_pass_for_it(copy: Path, tmp_path
 def test_the_data_may_have_moved(copy: Path, corpus: Path, tmp_path: Path) -> None:
     config = copy / "checkpoints" / "best" / "config.yaml"
     config.write_text(config.read_text().replace(str(corpus), str(tmp_path / "gone")))
+    reseal(config.parent)
     missing = run_script("evaluate", f"checkpoint={copy}")
     assert missing.status == 1
     assert f"{tmp_path / 'gone'}/dev.conll: no such file" in missing.err

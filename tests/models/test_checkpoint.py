@@ -5,8 +5,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from helpers import reseal
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -23,6 +25,7 @@ from nerlab.models.checkpoint import (
 
 CPU = torch.device("cpu")
 FILES = ["config.yaml", "model.safetensors", "vocab.json"]
+SEALED = sorted([*FILES, "manifest.json"])
 
 
 @pytest.fixture
@@ -49,10 +52,11 @@ def test_what_is_saved_comes_back(run: Path, tmp_path: Path) -> None:
     assert emissions(first).std() > 0
 
 
-def test_a_checkpoint_holds_what_prediction_needs_and_nothing_else(run: Path) -> None:
-    for name in ("best", "last"):
+def test_the_best_checkpoint_is_for_prediction_and_the_last_one_for_going_on_too(run: Path) -> None:
+    training = ["training.json", "training.safetensors"]
+    for name, more in (("best", []), ("last", training)):
         found = sorted(path.name for path in (run / "checkpoints" / name).iterdir())
-        assert found == FILES
+        assert found == sorted([*SEALED, *more])
 
 
 def test_a_loaded_tagger_is_in_evaluation_mode(run: Path) -> None:
@@ -79,13 +83,13 @@ def test_a_run_without_a_best_checkpoint_gives_its_last(run: Path, tmp_path: Pat
 def test_saving_over_a_checkpoint_replaces_it_and_leaves_nothing_else(folder: Path) -> None:
     checkpoint = load_checkpoint(folder, CPU)
     (folder / "stray").touch()
-    for leftover in ("checkpoint.part", "checkpoint.old"):  # of a run that was killed
+    for leftover in ("checkpoint.part", "checkpoint.old"):  # of a process that was killed
         (folder.parent / leftover).mkdir()
         (folder.parent / leftover / "half").touch()
     weights = {name: value + 1 for name, value in checkpoint.tagger.state_dict().items()}
     save_checkpoint(folder, weights, checkpoint.vocabulary, checkpoint.config)
     assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
-    assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert sorted(path.name for path in folder.iterdir()) == SEALED
     saved = load_file(folder / "model.safetensors")
     assert all(torch.equal(saved[name], weight) for name, weight in weights.items())
 
@@ -141,16 +145,67 @@ def test_a_vocabulary_that_lacks_something_is_refused(folder: Path, key: str) ->
     data = json.loads(path.read_text(encoding="utf-8"))
     del data[key]
     path.write_text(json.dumps(data))
+    reseal(folder)
     assert key in fails(folder, "vocab.json")
 
 
+@pytest.mark.parametrize("version", [0, 3, 99, "2", None])
+def test_a_checkpoint_of_another_version_is_refused(folder: Path, version: object) -> None:
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
+    assert f"checkpoint format {version}, expected at most 2" in fails(folder, "manifest.json")
+
+
 @pytest.mark.parametrize("metadata", [None, {"nerlab_format": "99"}, {"format": "pt"}])
-def test_a_checkpoint_of_another_version_is_refused(
+def test_a_checkpoint_without_a_manifest_must_be_of_the_first_version(
     folder: Path, metadata: dict[str, str] | None
 ) -> None:
     path = folder / "model.safetensors"
     save_file(load_file(path), path, metadata=metadata)
+    (folder / "manifest.json").unlink()
     assert "version" in fails(folder, "model.safetensors")
+
+
+def test_a_checkpoint_of_the_first_version_is_read(run: Path, folder: Path) -> None:
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata={"nerlab_format": "1"})
+    (folder / "manifest.json").unlink()
+    first = load_checkpoint(folder, CPU)
+    assert torch.equal(emissions(first), emissions(load_checkpoint(run, CPU)))
+    save_checkpoint(folder, first.tagger.state_dict(), first.vocabulary, first.config)
+    assert sorted(file.name for file in folder.iterdir()) == SEALED
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 2}', '{"sha256": {}}'])
+def test_a_broken_manifest_is_named(folder: Path, content: str) -> None:
+    (folder / "manifest.json").write_text(content)
+    fails(folder, "manifest.json")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_bit_is_reported_with_the_name_of_the_file(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 20).tolist():
+        spoiled = bytearray(whole)
+        spoiled[place // 8] ^= 1 << place % 8
+        (folder / name).write_bytes(bytes(spoiled))
+        assert "checksum" in fails(folder, name)
+
+
+def test_a_checkpoint_that_waits_for_its_successor_is_found_and_put_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    checkpoint = load_checkpoint(folder, CPU)
+    folder.rename(folder.with_name("checkpoint.old"))  # a process died between two renames
+    assert torch.equal(emissions(load_checkpoint(folder, CPU)), emissions(checkpoint))
+    monkeypatch.setattr("nerlab.models.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="No space left on device; no checkpoint was written"):
+        save_checkpoint(folder, {}, checkpoint.vocabulary, checkpoint.config)
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+    assert torch.equal(emissions(load_checkpoint(folder, CPU)), emissions(checkpoint))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +222,8 @@ def test_weights_that_do_not_fit_are_refused(
     path = folder / "model.safetensors"
     weights = load_file(path)
     change(weights)
-    save_file(weights, path, metadata={"nerlab_format": "1"})
+    save_file(weights, path)
+    reseal(folder)
     assert "do not fit" in fails(folder, "model.safetensors")
 
 
@@ -175,6 +231,7 @@ def test_weights_of_another_vocabulary_are_refused(folder: Path) -> None:
     data = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
     data["words"].append("one more")
     (folder / "vocab.json").write_text(json.dumps(data))
+    reseal(folder)
     assert "do not fit" in fails(folder, "model.safetensors")
 
 
@@ -183,6 +240,7 @@ def edit(folder: Path, change: Callable[[DictConfig], None]) -> None:
     assert isinstance(config, DictConfig)
     change(config)
     OmegaConf.save(config, folder / "config.yaml")
+    reseal(folder)
 
 
 @pytest.mark.parametrize("model", [None, {}, {"embedder": None}, "bilstm", []])

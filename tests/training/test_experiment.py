@@ -30,13 +30,14 @@ def lines(run: Path) -> list[dict[str, float]]:
 
 def test_a_run_directory_is_laid_out_as_the_contract_says(run: Path) -> None:
     found = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    checkpoint = ("model.safetensors", "config.yaml", "vocab.json")
+    checkpoint = ("model.safetensors", "config.yaml", "vocab.json", "manifest.json")
     evaluation = ("metrics.json", "predictions.conll", "confusion.png")
     assert found == {
         "config.yaml",
         "metrics.jsonl",
         "train.log",
         *(f"checkpoints/{name}/{file}" for name in ("best", "last") for file in checkpoint),
+        *(f"checkpoints/last/training.{kind}" for kind in ("json", "safetensors")),
         *(f"evaluation/dev/{file}" for file in evaluation),
     }
 

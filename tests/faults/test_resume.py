@@ -1,0 +1,134 @@
+"""A run that is killed, any number of times, ends as one that was not: bit for bit."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Result, run_script
+from processes import VARIANTS, arguments, content, metrics, start, wait_for_step
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
+    variant: str, corpus: Path, tmp_path: Path
+) -> None:
+    more = VARIANTS[variant]
+    expected, run = tmp_path / "expected", tmp_path / "run"
+    assert run_script("train", *arguments(corpus, expected, *more)).status == 0
+    process = start(corpus, run, *more)
+    wait_for_step(run, 12, process)
+    time.sleep(float(np.random.default_rng().uniform(0, 0.05)))  # at any point of a step
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (run / "evaluation").exists()
+    result = run_script("train", *arguments(corpus, run, *more))
+    assert result.status == 0, result.err
+    assert "resumed after step" in result.out
+    assert content(run) == content(expected)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_step_and_saves_it(corpus: Path, tmp_path: Path, number: int) -> None:
+    run = tmp_path / "run"
+    process = start(corpus, run, "trainer.epochs=300", "trainer.save_every_steps=null")
+    wait_for_step(run, 1, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert err == f"stopped by {signal.Signals(number).name}, saved\n"
+    saved = json.loads((run / "checkpoints" / "last" / "training.json").read_text())
+    assert f"stopped after step {saved['trainer']['step']}; go on with it: python train.py" in out
+
+
+def test_a_second_signal_ends_at_once(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(corpus, run, "trainer.epochs=300")
+    wait_for_step(run, 1, process)
+    os.kill(process.pid, signal.SIGSTOP)  # so that both arrive within one step
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    os.kill(process.pid, signal.SIGCONT)
+    assert process.wait(timeout=60) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+    assert "saved" not in (process.communicate()[1])
+
+
+@pytest.fixture
+def stopped(corpus: Path, tmp_path: Path) -> Path:
+    """A run that has a checkpoint in the middle of an epoch."""
+    run = tmp_path / "run"
+    process = start(corpus, run, "trainer.epochs=300")
+    wait_for_step(run, 7, process)
+    process.terminate()
+    process.communicate(timeout=60)
+    return run
+
+
+def resume(run: Path, *more: str) -> Result:
+    return run_script("train", f"resume={run}", *more)
+
+
+def test_a_run_that_is_named_takes_no_other_keys(stopped: Path) -> None:
+    before = (stopped / "metrics.jsonl").read_bytes()
+    result = resume(stopped, "trainer.epochs=3")
+    assert result.status == 1
+    assert result.err.startswith("error: trainer.epochs: a run that is resumed goes on as it began")
+    assert (stopped / "metrics.jsonl").read_bytes() == before
+
+
+def test_resume_auto_wants_the_configuration_that_the_run_was_begun_with(
+    stopped: Path, corpus: Path
+) -> None:
+    result = run_script("train", *arguments(corpus, stopped, "seed=9", "trainer.epochs=300"))
+    assert result.status == 1
+    assert result.err == (
+        f"error: seed=9: the run in {stopped} was begun with 1; give the same, or another run.dir\n"
+    )
+
+
+def test_a_run_whose_training_split_has_changed_is_refused(
+    stopped: Path, corpus: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "corpus"
+    corpus.rename(moved)
+    try:
+        corpus.mkdir()
+        for name in ("train.conll", "dev.conll"):
+            (corpus / name).write_bytes((moved / name).read_bytes())
+        with (corpus / "train.conll").open("a") as file:
+            file.write("\none O\nmore O\n")
+        result = resume(stopped)
+    finally:
+        for name in ("train.conll", "dev.conll"):
+            (corpus / name).unlink()
+        corpus.rmdir()
+        moved.rename(corpus)
+    assert result.status == 1
+    assert "the training split is not the one that the run was begun with" in result.err
+
+
+def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: Path) -> None:
+    missing = resume(tmp_path / "nowhere")
+    assert "no checkpoint to go on from; expected checkpoints/last in it" in missing.err
+    assert "set run.dir=FOLDER" in run_script("train", "resume=auto").err
+    path = stopped / "checkpoints" / "last" / "training.safetensors"
+    spoiled = bytearray(path.read_bytes())
+    spoiled[len(spoiled) // 2] ^= 1
+    path.write_bytes(bytes(spoiled))
+    result = resume(stopped)
+    assert f"{path}: broken file, its checksum is not the one in manifest.json" in result.err
+    for found in (missing, result):
+        assert (found.status, found.err.count("\n")) == (1, 1)
+
+
+def test_a_run_that_was_finished_goes_on_with_nothing(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    for _ in range(2):
+        assert run_script("train", *arguments(corpus, run)).status == 0
+    assert [line["step"] for line in metrics(run)] == sorted(line["step"] for line in metrics(run))
+    first = content(run)
+    assert resume(run).status == 0
+    assert content(run) == first

@@ -41,7 +41,8 @@ def find_resumption(config: DictConfig) -> Resumption | None:
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    return _open(Path(config.resume))
+    run = Path(config.resume)
+    return _open(run.resolve() if run.is_symlink() else run)  # runs/latest is about to be moved
 
 
 def _automatic(config: DictConfig) -> Resumption | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Result, run_script
+from conftest import SMALL_MODEL, Result, run_script
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step
 
 
@@ -122,6 +122,17 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: 
     assert f"{path}: broken file, its checksum is not the one in manifest.json" in result.err
     for found in (missing, result):
         assert (found.status, found.err.count("\n")) == (1, 1)
+
+
+def test_the_latest_run_is_resumed_by_that_name(corpus: Path, tmp_path: Path) -> None:
+    base = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", f"run.root={tmp_path}")
+    assert run_script("train", *base).status == 0
+    latest = tmp_path / "latest"
+    run = latest.resolve()
+    result = resume(latest)
+    assert result.status == 0, result.err
+    assert latest.resolve() == run
+    assert f"done: {run}" in result.out
 
 
 def test_a_run_that_was_finished_goes_on_with_nothing(corpus: Path, tmp_path: Path) -> None:

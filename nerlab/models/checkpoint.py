@@ -15,8 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from yaml import YAMLError
 
+from nerlab.config import read_run_config
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
@@ -62,7 +62,7 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
         ValueError: there is none, a file of it is broken, or it is of another version.
     """
     directory = find_checkpoint(Path(path).absolute())
-    config = _load_config(directory / _CONFIG)
+    config = read_run_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
         tagger = build_tagger(config.model, vocabulary)
@@ -71,19 +71,6 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
     load_weights(tagger, directory)
     run = directory.parent.parent if directory.parent.name == "checkpoints" else directory
     return Checkpoint(tagger.to(device).eval(), vocabulary, config, run)
-
-
-def _load_config(path: Path) -> DictConfig:
-    try:
-        config = OmegaConf.load(path)
-    except (YAMLError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: broken file ({' '.join(str(error).split())})") from None
-    sections = ("model", "data", "trainer")
-    if not isinstance(config, DictConfig) or not all(
-        isinstance(config.get(name), DictConfig) for name in sections
-    ):
-        raise ValueError(f"{path}: expected the configuration of a run")
-    return config
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -52,7 +52,7 @@ def run_experiment(config: DictConfig) -> Path:
     What can be wrong with the configuration or the data is found before the directory is made.
     """
     parts = _prepare(config)
-    make_tracker = instantiate(config.tracker)
+    make_tracker = instantiate(config.tracker, "nerlab.training")
     console = make_console()
     run = create_run_directory(config.run.dir, config.run.root, config.run.name)
     with logging_to(run / "train.log", console):

@@ -8,6 +8,8 @@ import math
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -204,6 +206,35 @@ def escape_references(text: str) -> str:
     return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
 
 
+@dataclass
+class _RunDirectory:
+    root: str = MISSING
+    name: str = MISSING
+    dir: str | None = MISSING
+
+
+@dataclass
+class _RunConfig:
+    """The keys of ``conf/train.yaml`` that belong to no group."""
+
+    device: str = MISSING
+    seed: int = MISSING
+    test: bool = MISSING
+    run: _RunDirectory = MISSING
+
+
+def check_run(config: DictConfig) -> None:
+    """Raise ``ValueError`` at the first key of a run itself that has a wrong type or value."""
+    keys = list(_RunConfig.__dataclass_fields__)
+    try:
+        run = OmegaConf.merge(OmegaConf.structured(_RunConfig), OmegaConf.masked_copy(config, keys))
+        OmegaConf.to_container(run, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    if not 0 <= run.seed < 2**63:
+        raise ValueError(f"seed={run.seed}: expected at least 0 and less than 2 to the 63")
+
+
 def instantiate(node: DictConfig, *packages: str) -> Any:
     """Make the object that a configuration node names with ``_target_``.
 
@@ -223,10 +254,13 @@ def instantiate(node: DictConfig, *packages: str) -> Any:
         raise ValueError(" ".join(str(error).split())) from None
     _check(plain, packages)
     try:
-        return _hydra_instantiate(plain, _convert_="all")
+        made = _hydra_instantiate(plain, _convert_="all")
+        if isinstance(made, partial):  # called later, with more arguments; these may be wrong now
+            signature(made.func).bind_partial(*made.args, **made.keywords)
     except Exception as error:
         cause = error.__cause__ or error
         raise ValueError(f"{node.get('_target_')}: {' '.join(str(cause).split())}") from error
+    return made
 
 
 def _check(node: Any, packages: tuple[str, ...]) -> None:
@@ -243,7 +277,7 @@ def _check(node: Any, packages: tuple[str, ...]) -> None:
         raise ValueError(f"{node!r}: a reference, or text with ${{ in it, is not possible here")
 
 
-def _check_target(target: str, partial: bool, packages: tuple[str, ...]) -> None:
+def _check_target(target: str, handed_on: bool, packages: tuple[str, ...]) -> None:
     refusal = f"_target_ {target!r}: only what {' and '.join(packages)} define may be named"
     inside = tuple(f"{package}." for package in packages)
     if not target.startswith(inside):
@@ -258,7 +292,7 @@ def _check_target(target: str, partial: bool, packages: tuple[str, ...]) -> None
     if not own:
         raise ValueError(refusal)
     # And a function may be handed on, but not be called.
-    if not (isinstance(found, type) or partial):
+    if not (isinstance(found, type) or handed_on):
         raise ValueError(f"_target_ {target!r}: a function needs _partial_: true beside it")
 
 

@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_trainer, instantiate, to_plain
+from nerlab.config import check_run, check_trainer, instantiate, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -72,6 +72,7 @@ def run_experiment(config: DictConfig) -> Path:
 
 
 def _prepare(config: DictConfig) -> _Parts:
+    check_run(config)
     check_trainer(config.trainer)
     device = choose_device(config.device)
     test = load_split(config.data, "test") if config.test else None

@@ -19,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import register_schemas
+from nerlab.config import escape_references, register_schemas
 
 # Their values are a person's words or a file's name, never Hydra's syntax.
 _FREE_TEXT = ("text", "input", "output", "path", "checkpoint", "data.dir", "data.vectors")
@@ -93,8 +93,7 @@ def quote_free_text(argument: str) -> str:
                 return argument
     # A backslash counts only before a quote and at the end; ${ would be a reference.
     value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    value = re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", value)
-    return f"{key}='{value}'"
+    return f"{key}='{escape_references(value)}'"
 
 
 def explain(error: Exception, conf: str, config_name: str) -> str:

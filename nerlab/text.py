@@ -126,22 +126,22 @@ def sentences(text: str) -> Iterator[list[Token]]:
     or the mark is the full stop of an initial or a title (``J. Smith``, ``Dr. Smith``).
     """
     sentence: list[Token] = []
+    last = 0  # the last token that closes no quote or bracket
     for token in tokenize(text):
-        if sentence and _is_boundary(text, sentence, token):
+        if sentence and _is_boundary(text, sentence, last, token):
             yield sentence
-            sentence = []
+            sentence, last = [], 0
+        if not _CLOSING.fullmatch(token.text):
+            last = len(sentence)
         sentence.append(token)
     if sentence:
         yield sentence
 
 
-def _is_boundary(text: str, sentence: list[Token], token: Token) -> bool:
+def _is_boundary(text: str, sentence: list[Token], last: int, token: Token) -> bool:
     gap = text[sentence[-1].end : token.start]
     if len(sentence) == MAX_SENTENCE_TOKENS or "\n" in gap or "\r" in gap:
         return True
-    last = len(sentence) - 1
-    while last > 0 and _CLOSING.fullmatch(sentence[last].text):
-        last -= 1
     final = sentence[last].text
     closes = not gap and (_CLOSING.fullmatch(token.text) or _TERMINAL.fullmatch(token.text))
     if closes or not _TERMINAL.fullmatch(final):

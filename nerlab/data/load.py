@@ -1,5 +1,6 @@
 """The splits of a data set, as the configuration describes it."""
 
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -85,7 +86,13 @@ def load_file(data: DataConfig, path: Path) -> Corpus:
 
 
 def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
-    read: partial[Iterator[Sentence]] = instantiate(data.reader)  # type: ignore[arg-type]
+    try:
+        read = instantiate(data.reader, "nerlab.data.readers")  # type: ignore[arg-type]
+        if not isinstance(read, partial):
+            raise ValueError("expected _partial_: true beside _target_")
+        inspect.signature(read.func).bind(Path(), *read.args, **read.keywords)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"data.reader: {error}") from None
     return read
 
 

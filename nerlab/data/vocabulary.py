@@ -109,7 +109,7 @@ class Vocabulary:
         """Read what :meth:`to_json` gave; ``ValueError`` says what of it is missing or broken."""
         try:
             data = json.loads(path.read_text(encoding="utf-8", errors="surrogatepass"))
-            return cls(
+            vocabulary = cls(
                 words=tuple(data["words"]),
                 characters=tuple(data["characters"]),
                 labels=tuple(data["labels"]),
@@ -119,7 +119,11 @@ class Vocabulary:
                 turkic_i=bool(data.get("turkic_i", False)),  # earlier checkpoints have no such key
                 max_word_length=int(data["max_word_length"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+            for key, most in (("singletons", vocabulary.num_words), ("max_word_length", 2**31 - 1)):
+                if not 0 <= getattr(vocabulary, key) <= most:
+                    raise ValueError(f"{key}={data[key]}: expected 0 to {most}")
+            return vocabulary
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             problem = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise ValueError(f"{path}: no vocabulary of nerlab: {problem}") from None
 

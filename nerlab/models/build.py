@@ -11,6 +11,8 @@ from nerlab.data.vocabulary import Vocabulary
 from nerlab.models.tagger import Tagger
 from nerlab.tags import iobes_constraints
 
+_PACKAGES = ("nerlab.models", "nerlab.modules")
+
 
 def build_tagger(model: DictConfig, vocabulary: Vocabulary) -> Tagger:
     """Build the parts that the ``model`` section names and put them together.
@@ -19,15 +21,15 @@ def build_tagger(model: DictConfig, vocabulary: Vocabulary) -> Tagger:
     """
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
-    if not 0 <= model.dropout < 1:
+    if not isinstance(model.dropout, int | float) or not 0 <= model.dropout < 1:
         raise ValueError(f"model.dropout={model.dropout}: expected 0 <= dropout < 1")
     with _blaming("model.embedder"):
-        embedder = instantiate(model.embedder)(vocabulary=vocabulary)
+        embedder = instantiate(model.embedder, *_PACKAGES)(vocabulary=vocabulary)
     with _blaming("model.encoder"):
-        encoder = instantiate(model.encoder)(input_dim=embedder.output_dim)
+        encoder = instantiate(model.encoder, *_PACKAGES)(input_dim=embedder.output_dim)
     with _blaming("model.decoder"):
         constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
-        decoder = instantiate(model.decoder)(*constraints)
+        decoder = instantiate(model.decoder, *_PACKAGES)(*constraints)
     return Tagger(embedder, encoder, decoder, len(vocabulary.tags), model.dropout)
 
 

@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from yaml import YAMLError
 
+from nerlab.config import read_run_config
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import sha256_of, sync
 from nerlab.models.build import build_tagger
@@ -175,7 +175,7 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
     """
     directory = find_checkpoint(Path(path).absolute())
     _verify(directory)
-    config = _load_config(directory / _CONFIG)
+    config = read_run_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
         tagger = build_tagger(config.model, vocabulary)
@@ -184,19 +184,6 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
     load_weights(tagger, directory)
     run = directory.parent.parent if directory.parent.name == "checkpoints" else directory
     return Checkpoint(tagger.to(device).eval(), vocabulary, config, run)
-
-
-def _load_config(path: Path) -> DictConfig:
-    try:
-        config = OmegaConf.load(path)
-    except (YAMLError, OSError, ValueError) as error:
-        raise ValueError(f"{path}: broken file ({' '.join(str(error).split())})") from None
-    sections = ("model", "data", "trainer")
-    if not isinstance(config, DictConfig) or not all(
-        isinstance(config.get(name), DictConfig) for name in sections
-    ):
-        raise ValueError(f"{path}: expected the configuration of a run")
-    return config
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -228,7 +215,7 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
     with safe_open(directory / _TENSORS, framework="pt") as file:
         # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
         tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
-    return _load_config(directory / _CONFIG), State(tensors, values)
+    return read_run_config(directory / _CONFIG), State(tensors, values)
 
 
 def find_last(run: Path) -> Path | None:

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_trainer, instantiate, to_plain
+from nerlab.config import check_run, check_trainer, instantiate, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -61,7 +61,7 @@ def run_experiment(config: DictConfig) -> Path:
     if resumption is not None:
         config = resumption.config
     parts = _prepare(config)
-    make_tracker = instantiate(config.tracker)
+    make_tracker = instantiate(config.tracker, "nerlab.training")
     console = make_console()
     run = (
         create_run_directory(config.run.dir, config.run.root, config.run.name)
@@ -100,6 +100,7 @@ def _take_up(resumption: Resumption, parts: _Parts, digest: str) -> None:
 
 
 def _prepare(config: DictConfig) -> _Parts:
+    check_run(config)
     check_trainer(config.trainer)
     device = choose_device(config.device)
     test = load_split(config.data, "test") if config.test else None

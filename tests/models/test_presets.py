@@ -73,13 +73,13 @@ def test_every_model_goes_with_all_data_trackers_and_trainers(model: str, data: 
 @pytest.mark.parametrize("data", DATA)
 def test_every_reader_is_found(data: str) -> None:
     config = compose("train", overrides=[f"data={data}"])
-    assert callable(instantiate(config.data.reader))
+    assert callable(instantiate(config.data.reader, "nerlab.data.readers"))
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_every_tracker_is_found(tracker: str) -> None:
     config = compose("train", overrides=[f"tracker={tracker}"])
-    assert callable(instantiate(config.tracker))
+    assert callable(instantiate(config.tracker, "nerlab.training"))
 
 
 @pytest.mark.parametrize("script", ["evaluate", "predict"])

@@ -1,0 +1,123 @@
+"""What may be typed behind train.py: it composes, or ends in one line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import SMALL_MODEL, run_script
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+keys = st.sampled_from(
+    [
+        "model",
+        "model/encoder",
+        "data",
+        "data.dir",
+        "data.reader",
+        "data.scheme",
+        "trainer.epochs",
+        "trainer",
+        "tracker",
+        "run",
+        "run.name",
+        "seed",
+        "model.dropout",
+        "hydra",
+        "hydra.run.dir",
+        "data@x",
+        "a.b",
+        "debug",
+        "_target_",
+        "defaults",
+        "model.0",
+        "hydra/job_logging",
+    ]
+)
+values = st.text(st.characters(exclude_characters="\0"), max_size=8) | st.sampled_from(
+    [
+        "null",
+        "???",
+        "1,2",
+        "${x}",
+        "${oc.env:NONE}",
+        "${",
+        "[",
+        "{a:1}",
+        "choice(1,2)",
+        "range(3)",
+        "glob(*)",
+        "'",
+        '"',
+        "\\",
+        "1e999",
+        "nan",
+        "crf",
+        "../train",
+        "none",
+    ]
+)
+overrides = st.builds(
+    "{}{}{}{}".format, st.sampled_from(["", "+", "++", "~", "@"]), keys, st.just("="), values
+) | st.builds("{}{}".format, st.sampled_from(["~", "+", "", "="]), keys)
+
+
+@settings(max_examples=40)
+@given(st.lists(overrides, min_size=1, max_size=2))
+@example(["seed=${oc.env:NONE}"])
+@example(["model=../data/demo"])
+@example(["="])
+@example(["~model"])
+@example(["hydra=null"])
+def test_any_override_composes_or_is_refused_in_one_line(arguments: list[str]) -> None:
+    result = run_script("train", "--cfg=job", *arguments)
+    if result.status == 0:
+        assert result.err == ""
+    else:
+        assert result.status == 1
+        assert result.err.startswith("error: ")
+        assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("override", "place"),
+    [
+        ("seed=abc", "seed"),
+        ("seed=-1", "seed"),
+        ("seed=null", "seed"),
+        ("seed=1e99", "seed"),
+        ("seed=99999999999999999999999", "seed"),
+        ("test=abc", "test"),
+        ("device=null", "device"),
+        ("device=[cpu]", "device"),
+        ("run=null", "run"),
+        ("run.dir=[1]", "run.dir"),
+        ("run.root=null", "run.root"),
+        ("~run.root", "run.root"),
+        ("+tracker.surprise=1", "surprise"),
+        ("+data.reader.surprise=1", "data.reader: .*surprise"),
+        ("~data.reader._target_", "data.reader: .*_target_"),
+        ("~data.reader.token_column", "data.reader: .*token_column"),
+        ("data.reader._partial_=false", "data.reader: .*_partial_"),
+        ("model.dropout=abc", "model.dropout"),
+        ("model.encoder=null", "_target_"),
+        ("model.encoder=3", "_target_"),
+        ("~model.decoder", "model.decoder"),
+        ("model.encoder.hidden_dim=abc", "model.encoder"),
+        ("model.embedder.parts.words=3", "model.embedder"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused_before_anything_is_made(
+    corpus: Path, tmp_path: Path, override: str, place: str
+) -> None:
+    made = tmp_path / "run"
+    arguments = [f"run.dir={made}"] if "run" not in override.split("=")[0] else []
+    arguments = [*SMALL_MODEL, f"data.dir={corpus}", *arguments, override]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        result = run_script("train", *arguments)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert re.search(place, result.err), result.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,286 @@
+"""A checkpoint from a stranger: nothing in it is executed, looked up or written."""
+
+import io
+import os
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from conftest import run_script
+from helpers import reseal
+
+import nerlab
+from nerlab.models.checkpoint import load_checkpoint
+
+CPU = torch.device("cpu")
+FILES = ("config.yaml", "model.safetensors", "vocab.json")
+
+
+@pytest.fixture
+def folder(run: Path, tmp_path: Path) -> Path:
+    """A checkpoint folder of one's own."""
+    return Path(shutil.copytree(run / "checkpoints" / "best", tmp_path / "checkpoint"))
+
+
+@pytest.fixture
+def marker(tmp_path: Path) -> Path:
+    """The file that a stranger's code would make."""
+    return tmp_path / "marker"
+
+
+class Bomb:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+def as_pickle(bomb: object) -> bytes:
+    return pickle.dumps(bomb)
+
+
+def as_torch(bomb: object) -> bytes:
+    file = io.BytesIO()
+    torch.save(bomb, file)
+    return file.getvalue()
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "config.yaml"
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    change(config)
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    reseal(folder)
+
+
+def refusal(folder: Path) -> str:
+    """Loading is refused in one line; returns it."""
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the line is looked at here
+        load_checkpoint(folder, CPU)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("spell", [as_pickle, as_torch])
+def test_the_bomb_goes_off_where_a_pickle_is_loaded(
+    spell: Callable[[object], bytes], marker: Path
+) -> None:
+    file = io.BytesIO(spell(Bomb(marker)))
+    torch.load(file, weights_only=False) if spell is as_torch else pickle.load(file)
+    assert marker.exists()
+
+
+@pytest.mark.parametrize("spell", [as_pickle, as_torch])
+@pytest.mark.parametrize("name", FILES)
+def test_a_pickle_in_place_of_a_file_is_not_unpickled(
+    folder: Path, marker: Path, name: str, spell: Callable[[object], bytes]
+) -> None:
+    (folder / name).write_bytes(spell(Bomb(marker)))
+    reseal(folder)
+    assert str(folder) in refusal(folder)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.bin", "vocab.pt", "training.pt", "config.pkl"])
+def test_a_pickle_beside_the_files_is_not_read(folder: Path, marker: Path, name: str) -> None:
+    (folder / name).write_bytes(as_torch(Bomb(marker)))
+    reseal(folder)
+    load_checkpoint(folder, CPU)
+    assert not marker.exists()
+
+
+def test_a_pickle_is_not_taken_for_the_weights_that_lack(folder: Path, marker: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.pt").write_bytes(as_torch(Bomb(marker)))
+    assert "model.safetensors" in refusal(folder)
+    assert not marker.exists()
+
+
+FOREIGN = [
+    "os.mkdir",
+    "builtins.eval",
+    "subprocess.run",
+    "torch.nn.Identity",  # a class, but not ours
+    "nerlab.data.load.sys.exit",
+    "nerlab.models.checkpoint.os.mkdir",
+    "nerlab.models.checkpoint.shutil.rmtree",
+    "nerlab.training.recorder.Recorder",  # ours, but no part of a model: it opens a file to write
+    "nerlab.training.run_directory.create_run_directory",
+    "nerlab.data.load.load_split",
+]
+
+
+def put(node: dict[str, Any], place: str) -> Callable[[dict[str, Any]], object]:
+    def change(config: dict[str, Any]) -> None:
+        *way, last = place.split(".")
+        for key in way:
+            config = config[key]
+        config[last] = node
+
+    return change
+
+
+@pytest.mark.parametrize("partial", [True, False, "yes"])
+@pytest.mark.parametrize("convert", [None, "none", "object"])
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_foreign_target_is_refused_by_its_name(
+    folder: Path, marker: Path, target: str, partial: object, convert: str | None
+) -> None:
+    node = {"_target_": target, "_partial_": partial, "_args_": [str(marker)]}
+    if convert is not None:
+        node |= {"_convert_": convert, "_recursive_": False}
+    edit(folder, put(node, "model.encoder"))
+    assert f"_target_ '{target}'" in refusal(folder)
+    assert not marker.exists()
+
+
+PLACES = [
+    "model.embedder",
+    "model.decoder",
+    "model.embedder.parts.words",
+    "model.embedder._args_",
+    "model.encoder._convert_",
+    "model.encoder._recursive_",
+    "model.encoder.hidden_dim",
+]
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_foreign_target_is_refused_in_every_place(
+    folder: Path, marker: Path, place: str, nested: bool
+) -> None:
+    node: dict[str, Any] = {"_target_": "os.mkdir", "_args_": [str(marker)]}
+    edit(folder, put({"deep": [[{"er": node}]]} if nested else node, place))
+    message = refusal(folder)
+    assert "_target_ 'os.mkdir'" in message or "its _target_" in message
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_a_foreign_reader_is_refused_by_its_name(
+    folder: Path, corpus: Path, marker: Path, target: str
+) -> None:
+    node = {"_target_": target, "_partial_": True, "_args_": [str(marker)]}
+    edit(folder, put(node, "data.reader"))
+    result = run_script("evaluate", f"checkpoint={folder}", f"data.dir={corpus}")
+    assert result.status == 1
+    assert f"_target_ '{target}'" in result.err
+    assert result.err.count("\n") == 1
+    assert not marker.exists()
+
+
+def test_a_foreign_tracker_of_a_checkpoint_is_never_made(folder: Path, marker: Path) -> None:
+    edit(folder, put({"_target_": "os.mkdir", "_args_": [str(marker)]}, "tracker"))
+    nerlab.load(folder).predict(["Eve"])
+    assert not marker.exists()
+
+
+TAGS = [
+    '!!python/object/apply:os.mkdir ["{marker}"]',
+    '!!python/object/new:os.mkdir ["{marker}"]',
+    "!!python/name:os.mkdir",
+    "!!python/module:os",
+    '!!python/object/apply:pathlib.Path ["{marker}"]',
+    "!!python/object/apply:pathlib.PosixPath [1]",
+    "!!python/object/apply:pathlib.WindowsPath [a]",
+    "!!binary aGVsbG8=",
+    "2020-01-01",  # YAML makes a date of it
+    "!!set {a, b}",
+]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_nothing_but_plain_values_stands_in_a_configuration(
+    folder: Path, marker: Path, tag: str
+) -> None:
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"\nextra: {tag}\n".replace("{marker}", str(marker)))
+    assert str(folder / "config.yaml") in refusal(folder)
+    assert not marker.exists()
+
+
+def test_aliases_that_stand_for_more_than_memory_holds_are_refused(folder: Path) -> None:
+    lines = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]
+    with (folder / "config.yaml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", *lines]))
+    assert "alias" in refusal(folder)
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_a_configuration_that_is_nested_without_end_is_refused(folder: Path, opening: str) -> None:
+    (folder / "config.yaml").write_text(opening * 1_500)
+    reseal(folder)
+    assert str(folder / "config.yaml") in refusal(folder)
+
+
+REFERENCES = [
+    "${oc.env:SECRET}",
+    "\\${oc.env:SECRET}",
+    "\\\\\\${oc.env:SECRET}",
+    "${oc.decode:${oc.env:SECRET}}",
+    "${oc.create:{_target_: os.mkdir, _args_: ['{marker}']}}",
+    "\\${oc.create:{_target_: os.mkdir, _args_: ['{marker}']}}",
+    "\\\\\\${oc.create:{_target_: os.mkdir, _args_: ['{marker}']}}",
+    "\\${oc.create:{_target_: builtins.print, _args_: [executed]}}",
+    "${data}",
+    "${",
+]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("place", ["model.encoder", "model.encoder.dropout", "model.dropout"])
+def test_a_reference_is_not_looked_up_in_a_model(
+    folder: Path,
+    marker: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    reference: str,
+    place: str,
+) -> None:
+    monkeypatch.setenv("SECRET", "the secret")
+    value: Any = reference.replace("{marker}", str(marker))
+    edit(folder, put(value, place))
+    message = refusal(folder)
+    assert "the secret" not in message
+    assert "${" in message
+    assert not marker.exists()
+    assert "executed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reference", [*REFERENCES, "???"])
+def test_a_reference_is_not_looked_up_in_the_data_section(
+    folder: Path,
+    corpus: Path,
+    marker: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reference: str,
+) -> None:
+    monkeypatch.setenv("SECRET", "the secret")
+    value: Any = reference.replace("{marker}", str(marker))
+    for place in ("data.dev", "data.reader.encoding"):
+        edit(folder, put(value, place))
+        result = run_script("evaluate", f"checkpoint={folder}", f"data.dir={corpus}")
+        assert result.status == 1
+        assert result.err.count("\n") == 1
+        assert "the secret" not in result.err
+        assert not marker.exists()
+
+
+def test_a_folder_may_have_the_look_of_a_reference(
+    corpus: Path, run: Path, folder: Path, tmp_path: Path
+) -> None:
+    odd = Path(shutil.copytree(corpus, tmp_path / "${data} \\${x}"))
+    edit(folder, put(str(odd), "data.dir"))  # type: ignore[arg-type]
+    for override in ((), (f"data.dir={odd}",)):
+        result = run_script("evaluate", f"checkpoint={folder}", *override)
+        assert (result.status, result.err) == (0, "")
+        assert "26 sentences" in result.out

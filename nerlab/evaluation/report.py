@@ -1,7 +1,6 @@
 """What is shown and written of a scored split."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from nerlab.evaluation.spans import (
     count_spans,
     count_strict_spans,
 )
+from nerlab.files import write_file
 from nerlab.tags import spans_of, tags_of
 
 
@@ -97,12 +97,12 @@ def table(report: Report) -> Table:
 def write_report(report: Report, directory: Path) -> None:
     """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png``."""
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
+    write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
     lines = []
     for tokens, gold, predicted in zip(report.tokens, report.gold, report.predicted, strict=True):
         columns = (tokens, _iob2(gold), _iob2(predicted))
         lines += [f"{' '.join(row)}\n" for row in zip(*columns, strict=True)] + ["\n"]
-    _replace(directory / "predictions.conll", "".join(lines))
+    write_file(directory / "predictions.conll", "".join(lines))
     _draw_confusions(report, directory / "confusion.png")
 
 
@@ -117,13 +117,6 @@ def marked(tokens: Sequence[str], tags: Sequence[str]) -> str:
 
 def _iob2(tags: Sequence[str]) -> list[str]:
     return tags_of(spans_of(tags), len(tags), "iob2")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that no reader ever sees a part of it."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", errors="surrogatepass")
-    os.replace(part, path)
 
 
 def _draw_confusions(report: Report, path: Path) -> None:

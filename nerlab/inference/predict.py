@@ -1,6 +1,5 @@
 """The work of predict.py: texts in, tagged texts out."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,6 +8,7 @@ from typing import TextIO
 
 from omegaconf import DictConfig
 
+from nerlab.files import new_files
 from nerlab.inference.output import FORMATS
 from nerlab.inference.predictor import load
 
@@ -55,10 +55,5 @@ def _writer(path: str | None) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()
         return
-    part = Path(path + ".part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_files([Path(path)]) as (part,), part.open("w", encoding="utf-8") as file:
+        yield file

@@ -16,9 +16,9 @@ from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.duplicates import Duplicates
 from nerlab.data.tools.facts import Facts, facts_of, unseen_in
 from nerlab.data.tools.faults import SplitFaults
-from nerlab.data.tools.files import write_file
 from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
+from nerlab.files import write_file
 
 FORMATS = ("text", "json")
 

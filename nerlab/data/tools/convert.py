@@ -12,8 +12,8 @@ from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
-from nerlab.data.tools.files import new_files
 from nerlab.data.tools.writers import WRITERS
+from nerlab.files import new_files
 from nerlab.tags import SCHEMES, tags_of
 
 

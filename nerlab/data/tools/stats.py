@@ -13,9 +13,9 @@ from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.entities import entities_of
-from nerlab.data.tools.files import new_files
 from nerlab.data.tools.page import page
 from nerlab.data.tools.statistics import Statistics, statistics_of
+from nerlab.files import new_files
 
 
 def run_stats(config: DictConfig, console: Console) -> None:

@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nerlab.config import escape_references, register_schemas
+from nerlab.memory import is_out_of_memory
 
 # Their values are a person's words or a file's name, never Hydra's syntax.
 _FREE_TEXT = ("text", "input", "output", "path", "checkpoint", "data.dir", "data.vectors")
@@ -46,7 +47,9 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         def job(config: DictConfig) -> None:
             try:
                 main(config)
-            except (ValueError, OSError, OmegaConfBaseException) as error:
+            except Exception as error:
+                if not _is_users(error):
+                    raise
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
                     raise  # Hydra goes on with the next job and fails at the end
                 fail(error)
@@ -60,12 +63,20 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
                 sys.exit(_INTERRUPTED)
-            except (ValueError, OSError, HydraException, OmegaConfBaseException) as error:
+            except Exception as error:
+                if not _is_users(error):
+                    raise
                 fail(error)
 
         return run
 
     return decorate
+
+
+def _is_users(error: Exception) -> bool:
+    """Whether an error is one that the user can mend."""
+    kinds = (ValueError, OSError, HydraException, OmegaConfBaseException)
+    return isinstance(error, kinds) or is_out_of_memory(error)
 
 
 def _outside_packages(script: Path) -> Path:
@@ -100,6 +111,8 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     """One line that says where, what was expected, what was found."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if is_out_of_memory(error):
+        return f"memory does not suffice ({str(error).splitlines()[0]}); choose smaller batches"
     if isinstance(error, OverrideParseException):
         advice = "a value with signs in it needs quotes: 'key=\"value\"'"
         return f"{error.override!r}: expected key=value; {advice}"

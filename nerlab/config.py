@@ -119,7 +119,11 @@ class TrainerConfig:
     patience: int | None = MISSING
     log_every: int = MISSING
     decode_tokens: int = MISSING
-    save_every_steps: int | None = None  # early checkpoints do not know it
+    # A key with a default here is one that early checkpoints do not know.
+    save_every_steps: int | None = None
+    keep_last: int = 1
+    max_skipped_steps: int = 20
+    deterministic: bool = False
 
 
 _RANGES = {
@@ -135,6 +139,8 @@ _RANGES = {
     "ema": (0, 1),
     "log_every": (1, math.inf),
     "decode_tokens": (1, math.inf),
+    "keep_last": (1, math.inf),
+    "max_skipped_steps": (1, math.inf),
 }
 
 

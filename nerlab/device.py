@@ -1,4 +1,8 @@
-"""Where tensors are computed."""
+"""Where tensors are computed, and whether always to the same bits."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -18,3 +22,34 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={name}: not to be had here ({reason}); set device=auto") from None
     return device
+
+
+@contextmanager
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Within the block, if that is wanted, equal input gives equal bits on a GPU too.
+
+    cuBLAS reads its setting when it is first used, so this has to come before anything is computed
+    on the GPU.
+
+    Raises:
+        ValueError: an operation within the block has no such algorithm.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled()
+    cudnn = torch.backends.cudnn
+    cudnn_before = (cudnn.deterministic, cudnn.benchmark)
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    except RuntimeError as error:
+        if "deterministic" not in str(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"trainer.deterministic=true: not possible here: {reason}") from error
+    finally:
+        torch.use_deterministic_algorithms(before)
+        cudnn.deterministic, cudnn.benchmark = cudnn_before

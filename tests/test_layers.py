@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, run_process
 
 LAYERS = (
-    ("version", "tags", "text", "config", "device", "files"),
+    ("version", "tags", "text", "config", "device", "files", "memory"),
     ("data", "modules", "evaluation"),
     ("models",),
     ("training", "inference"),

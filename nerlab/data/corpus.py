@@ -78,6 +78,13 @@ class Corpus:
         start, end = self.offsets[sentence : sentence + 2]
         return [self.tag_names[i] for i in self.tags[start:end].tolist()]
 
+    def describe(self, sentence: int) -> str:
+        """Which sentence it is, for messages: its number, from 1, its length, its beginning."""
+        start, end = self.offsets[sentence : sentence + 2]
+        words = " ".join(self.lexicon[i] for i in self.tokens[start : min(end, start + 20)])
+        beginning = words if end - start <= 20 and len(words) <= 40 else f"{words[:40]}..."
+        return f"sentence {sentence + 1} ({end - start} tokens, {beginning!r})"
+
     def digest(self) -> str:
         """SHA-256 of tokens, tags and borders: equal for equal data, whatever the file format."""
         state = hashlib.sha256(json.dumps(self.labels).encode())

@@ -218,10 +218,11 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
     return read_run_config(directory / _CONFIG), State(tensors, values)
 
 
-def find_last(run: Path) -> Path | None:
-    """The checkpoint that the training of a run goes on from; None if there is none."""
-    last = run / "checkpoints" / "last"
-    return next((place for place in (last, _beside(last)[1]) if (place / _MANIFEST).exists()), None)
+def find_last(path: Path) -> Path | None:
+    """The checkpoint from which training goes on in a run, or ``path`` itself; None without one."""
+    last = path / "checkpoints" / "last"
+    places = (path, last, _beside(last)[1])
+    return next((place for place in places if (place / _MANIFEST).exists()), None)
 
 
 def load_weights(tagger: Tagger, directory: Path) -> None:

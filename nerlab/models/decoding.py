@@ -9,6 +9,7 @@ batches, which shares out the small operations.
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nerlab.data.batch import Batcher
+from nerlab.memory import if_it_fits
 from nerlab.models.tagger import Tagger
 
 Result = TypeVar("Result")
@@ -53,12 +55,17 @@ def run(
 ) -> Iterator[tuple[np.ndarray, Result]]:
     """The sentences of each batch ``(B,)`` with what ``decode_batch`` makes of their emissions.
 
+    A batch that does not fit into memory is split in two.
+
     Args:
         tagger: is put into evaluation mode while this runs.
         batcher: the corpus, taken from its shortest sentence to its longest.
         batch_tokens: tokens of a batch, padding counted.
         decode_batch: gets ``emissions (B, T, K)`` and ``lengths (B,)`` on the tagger's device, on
             a CPU in several threads.
+
+    Raises:
+        ValueError: a single sentence does not fit into memory.
     """
     device = next(tagger.parameters()).device
     was_training = tagger.training
@@ -67,12 +74,22 @@ def run(
         encode = _encoder_of(tagger, batcher, batch_tokens, device)
 
     @torch.inference_mode()
-    def work(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
+    def decode_all(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
         lengths = torch.from_numpy(batcher.corpus.lengths[sentences]).to(device)
         emissions = tagger.linear(encode(sentences, lengths))
         return sentences, decode_batch(emissions, lengths)
 
-    yield from _map(work, batcher.sorted_groups(batch_tokens), device)
+    def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
+        done = if_it_fits(lambda: decode_all(sentences))
+        if done is not None:
+            return [done]
+        if len(sentences) == 1:
+            which = batcher.corpus.describe(sentences[0])
+            raise ValueError(f"{which} does not fit into memory; cut it into shorter ones")
+        middle = len(sentences) // 2
+        return [*work(sentences[:middle]), *work(sentences[middle:])]
+
+    yield from chain.from_iterable(_map(work, batcher.sorted_groups(batch_tokens), device))
     tagger.train(was_training)
 
 

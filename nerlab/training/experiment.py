@@ -18,7 +18,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
-from nerlab.device import choose_device
+from nerlab.device import choose_device, deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.models.build import build_tagger
 from nerlab.models.checkpoint import State, load_weights, save_checkpoint
@@ -26,10 +26,11 @@ from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
 from nerlab.training.interruption import Interrupted, Interruption
+from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import Recorder, logging_to, make_console
 from nerlab.training.resume import Resumption, find_resumption
-from nerlab.training.run_directory import create_run_directory, point_latest_to
+from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
 from nerlab.training.tracking import Tracker
 from nerlab.training.trainer import Trainer
 
@@ -56,10 +57,18 @@ def run_experiment(config: DictConfig) -> Path:
 
     Raises:
         Interrupted: a signal asked the run to stop; it is saved and can be resumed.
+        ValueError: something is wrong with the configuration, the data or the numbers.
     """
     resumption = find_resumption(config)
     if resumption is not None:
         config = resumption.config
+    check_run(config)
+    check_trainer(config.trainer)
+    with deterministic_algorithms(config.trainer.deterministic):
+        return _run(config, resumption)
+
+
+def _run(config: DictConfig, resumption: Resumption | None) -> Path:
     parts = _prepare(config)
     make_tracker = instantiate(config.tracker, "nerlab.training")
     console = make_console()
@@ -100,8 +109,6 @@ def _take_up(resumption: Resumption, parts: _Parts, digest: str) -> None:
 
 
 def _prepare(config: DictConfig) -> _Parts:
-    check_run(config)
-    check_trainer(config.trainer)
     device = choose_device(config.device)
     test = load_split(config.data, "test") if config.test else None
     train, dev = load_split(config.data, "train"), load_split(config.data, "dev")
@@ -150,14 +157,17 @@ def _train(
             state = State(state.tensors, {**state.values, **facts})
         folder = run / "checkpoints" / name
         save_checkpoint(folder, tagger.state_dict(), vocabulary, config, state)
+        if name == "last" and state is not None and config.trainer.keep_last > 1:
+            keep_step(folder, state.values["trainer"]["step"], config.trainer.keep_last)
         if config.run.dir is None:
             point_latest_to(run)
 
     interruption = Interruption()
+    train = Batcher(parts.train, vocabulary, with_tags=True)
     trainer = Trainer(
         tagger,
         parts.optimisation,
-        Batcher(parts.train, vocabulary, with_tags=True),
+        train,
         lambda: score(tagger, vocabulary, dev, "dev", config.trainer.decode_tokens),
         save,
         recorder,
@@ -176,6 +186,8 @@ def _train(
             "stopped after step %d; go on with it: python train.py resume=%s", trainer.step, run
         )
         raise
+    except NotFinite as found:
+        raise explain(found, run, tagger, train) from None
 
 
 def _score(config: DictConfig, parts: _Parts, run: Path) -> list[Report]:

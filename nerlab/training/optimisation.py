@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,21 @@ from nerlab.models.checkpoint import State
 from nerlab.training.row_adam import RowAdam
 
 _AVERAGE_EVERY = 8  # steps; the average of the weights would cost a tenth of a step otherwise
+
+
+class Step(NamedTuple):
+    """What a step was, on the device.
+
+    Attributes:
+        loss: the sum of its losses.
+        norm: that of the gradient before clipping.
+        skipped: 1.0 if weights and moments stayed as they were, because the loss or the gradient
+            was not finite; else 0.0.
+    """
+
+    loss: Tensor
+    norm: Tensor
+    skipped: Tensor
 
 
 class Optimisation:
@@ -38,6 +53,7 @@ class Optimisation:
         )
         self._average = WeightAverage(self._parameters, config.ema) if config.ema else None
         self.learning_rate = config.learning_rate
+        self._loss = torch.zeros((), device=device)
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -48,16 +64,20 @@ class Optimisation:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of one of the ``accumulate`` losses of a step."""
+        self._loss = self._loss + loss.detach()
         self._scaler.scale(loss).backward()
 
-    def step(self, progress: float) -> Tensor:
-        """Change the weights and clear the gradients.
+    def clear_gradients(self) -> None:
+        """Begin the step anew."""
+        self._loss = torch.zeros_like(self._loss)
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+
+    def step(self, progress: float) -> Step:
+        """Change the weights, unless loss or gradient is not finite, and clear the gradients.
 
         Args:
             progress: the share of training that is done, 0 to 1.
-
-        Returns:
-            The norm of the gradient before clipping, on the device.
         """
         self.learning_rate = self.config.learning_rate * schedule(
             progress, self.config.schedule, self.config.warmup
@@ -65,15 +85,19 @@ class Optimisation:
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
         norm = clip_gradients(self._parameters, self.config.clip_norm)
+        skipped = (~(torch.isfinite(norm) & torch.isfinite(self._loss))).float()
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate
-            self._scaler.step(optimizer)
-            optimizer.zero_grad(set_to_none=True)
+            # At 1 a fused optimiser changes nothing, and nobody has to wait for the device.
+            optimizer.found_inf = skipped  # type: ignore[attr-defined]
+            optimizer.step()
         self._scaler.update()
         if self._average:
             self._average.update()
-        return norm
+        step = Step(self._loss, norm, skipped)
+        self.clear_gradients()
+        return step
 
     def state(self) -> State:
         """Everything that the next step depends on beside the weights."""
@@ -247,9 +271,12 @@ def _build_optimizers(
     if lazy and rows:
         optimizers.append(RowAdam(rows, lr=config.learning_rate))
     if config.optimizer is Optimizer.sgd:
-        optimizers.append(
-            torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
-        )
+        sgd = torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
+        if config.momentum:
+            # torch would begin with memory as it finds it, should the first step be skipped.
+            for weight in decayed + spared:
+                sgd.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        optimizers.append(sgd)
     else:
         method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW
         optimizers.append(method(groups, lr=config.learning_rate, fused=True))

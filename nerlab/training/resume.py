@@ -22,9 +22,10 @@ class Resumption(NamedTuple):
 
 
 def find_resumption(config: DictConfig) -> Resumption | None:
-    """What ``resume`` asks for: nothing (null), a run directory, or ``auto``.
+    """What ``resume`` asks for: nothing (null), a run directory, a checkpoint in it, or ``auto``.
 
     A run that is named goes on with its own configuration, and no key of it may be given anew.
+    Named by one of its earlier checkpoints it goes on from there, and what came after is replaced.
     ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, which
     must have been begun with the same configuration, or begins it.
 
@@ -41,8 +42,7 @@ def find_resumption(config: DictConfig) -> Resumption | None:
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    run = Path(config.resume)
-    return _open(run.resolve() if run.is_symlink() else run)  # runs/latest is about to be moved
+    return _open(Path(config.resume))
 
 
 def _automatic(config: DictConfig) -> Resumption | None:
@@ -62,11 +62,20 @@ def _automatic(config: DictConfig) -> Resumption | None:
     return found
 
 
-def _open(run: Path) -> Resumption:
-    checkpoint = find_last(run)
+def _open(path: Path) -> Resumption:
+    checkpoint = find_last(path)
     if checkpoint is None:
         raise ValueError(
-            f"resume={run}: no checkpoint to go on from; expected checkpoints/last in it"
+            f"resume={path}: no checkpoint to go on from; expected a run directory with "
+            "checkpoints/last in it, or a checkpoint of one"
+        )
+    run = checkpoint.parent.parent
+    if run.is_symlink():
+        run = run.resolve()  # runs/latest is about to be moved
+    if not (run / "metrics.jsonl").is_file():
+        raise ValueError(
+            f"resume={path}: expected a checkpoint in the directory of its run, found no "
+            f"{run / 'metrics.jsonl'}"
         )
     config, state = load_state(checkpoint)
     return Resumption(run, checkpoint, checked_config(config), state)

@@ -25,10 +25,13 @@ class RowAdam(torch.optim.Optimizer):
         eps: float = 1e-8,
     ) -> None:
         super().__init__(tables, {"lr": lr, "betas": betas, "eps": eps})
+        self.found_inf = torch.zeros(())
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """Move the rows that have a gradient."""
+        """Move the rows that have a gradient; none if ``found_inf`` is 1, as in torch's fused."""
+        if self.found_inf:
+            return
         for group in self.param_groups:
             for table in group["params"]:
                 if table.grad is None:

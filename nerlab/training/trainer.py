@@ -1,9 +1,11 @@
 """The training loop."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,11 +15,24 @@ from nerlab.data.batch import Batcher
 from nerlab.evaluation.report import Report
 from nerlab.models.checkpoint import State
 from nerlab.models.tagger import Tagger
+from nerlab.training.gradients import Gradients
 from nerlab.training.interruption import Interrupted, Interruption
+from nerlab.training.not_finite import NOT_FINITE, NotFinite
 from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import ProgressBar, Recorder
+from nerlab.training.window import Window
 
 logger = logging.getLogger(__name__)
+
+
+class _Moment(NamedTuple):
+    """Where the loop stands, beside weights and optimiser."""
+
+    step: int
+    place: int
+    window: Window
+    chance: dict[str, Any]
+    torch_chance: dict[str, torch.Tensor]
 
 
 @dataclass
@@ -32,7 +47,8 @@ class Trainer:
         optimisation: what changes its weights.
         train: batches of the training split, with tags.
         score_dev: scores the tagger as it is on dev.
-        save: saves the tagger as it is under a name, with the state of the training or without.
+        save: saves the tagger as it is under a name, with the state of the training or without;
+            ``last`` to go on from, ``best`` on dev, ``not-finite`` before a step that cannot be.
         recorder: takes the numbers.
         config: the trainer's configuration.
         generator: the chance in batches and in the dropping of rare words.
@@ -59,7 +75,10 @@ class Trainer:
     best_epoch: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._window = _Window(self.optimisation.device)
+        self._window = Window.empty(self.optimisation.device)
+        self._gradients = Gradients(
+            self.tagger, self.optimisation, self.train, self.config, self.generator
+        )
         self._epoch_chance = self.generator.bit_generator.state
 
     def fit(self) -> None:
@@ -67,6 +86,8 @@ class Trainer:
 
         Raises:
             Interrupted: the run was asked to stop; what it needs to go on is saved.
+            NotFinite: ``config.max_skipped_steps`` in a row had no finite loss and gradient.
+            ValueError: a sentence does not fit into memory.
         """
         with self.recorder.progress(self.config.epochs) as bar:
             while self.epoch < self.config.epochs and not self._is_out_of_patience():
@@ -77,24 +98,34 @@ class Trainer:
 
     def state(self) -> State:
         """Everything that the rest of the training depends on beside the weights."""
+        return self._state_at(self._moment())
+
+    def _moment(self) -> _Moment:
+        device = self.optimisation.device
+        torch_chance = {"chance.torch": torch.get_rng_state()}
+        if device.type == "cuda":
+            torch_chance["chance.cuda"] = torch.cuda.get_rng_state(device)
+        chance = self.generator.bit_generator.state
+        return _Moment(self.step, self.place, self._window, dict(chance), torch_chance)
+
+    def _state_at(self, moment: _Moment) -> State:
+        """The state at a moment since which weights and optimiser have not changed."""
         tensors, values = self.optimisation.state()
-        tensors["chance.torch"] = torch.get_rng_state()
-        if self.optimisation.device.type == "cuda":
-            tensors["chance.cuda"] = torch.cuda.get_rng_state(self.optimisation.device)
         own = {name: getattr(self, name) for name in _PROGRESS}
-        own["chance"] = self.generator.bit_generator.state
-        own["epoch_chance"] = self._epoch_chance
-        own["window"] = self._window.state()
-        return State(tensors, {**values, "trainer": own})
+        # At place 0 the batches of the epoch are still to be drawn.
+        chance = moment.chance if moment.place else self._epoch_chance
+        own |= {"step": moment.step, "place": moment.place, "window": moment.window.state()}
+        own |= {"chance": chance, "epoch_chance": self._epoch_chance}
+        return State({**tensors, **moment.torch_chance}, {**values, "trainer": own})
 
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`, bit for bit; the tagger has the saved weights already."""
         own = state.values["trainer"]
         for name in _PROGRESS:
             setattr(self, name, own[name])
-        self._epoch_chance = own["epoch_chance"]
+        self._epoch_chance = own["epoch_chance"] if self.place else own["chance"]
         self.generator.bit_generator.state = own["chance"]
-        self._window.restore(own["window"])
+        self._window = Window.restored(own["window"], self.optimisation.device)
         self.optimisation.restore(state)
         torch.set_rng_state(state.tensors["chance.torch"])
         if self.optimisation.device.type == "cuda":
@@ -109,64 +140,79 @@ class Trainer:
 
     def _groups(self) -> list[np.ndarray]:
         """The batches of the present epoch; halfway through they are drawn as at its beginning."""
-        generator = self.generator
-        if self.place:
-            generator = np.random.default_rng()
-            generator.bit_generator.state = self._epoch_chance
-        else:
-            self._epoch_chance = generator.bit_generator.state
-        return self.train.shuffled_groups(self.config.batch_tokens, generator)
+        generator = np.random.default_rng()
+        generator.bit_generator.state = self._epoch_chance
+        groups = self.train.shuffled_groups(self.config.batch_tokens, generator)
+        if not self.place:
+            self.generator.bit_generator.state = generator.bit_generator.state
+        return groups
 
     def _run_epoch(self, bar: ProgressBar) -> None:
         """One pass over the training split, or what is left of it."""
         config = self.config
         groups = self._groups()
         if not self.place:
-            self._window = _Window(self.optimisation.device)
+            self._window = self._window.next()
         self.tagger.train()
         for first in range(self.place, len(groups), config.accumulate):
-            accumulated = groups[first : first + config.accumulate]
-            for sentences in accumulated:
-                loss = self._backward(sentences, 1 / len(accumulated))
-                self._window.add(loss, int(self.train.corpus.lengths[sentences].sum()))
+            before = self._moment()
+            batches = groups[first : first + config.accumulate]
+            self._gradients.make(batches)
             progress = (self.epoch + first / len(groups)) / config.epochs
-            norm = self.optimisation.step(progress)
+            step = self.optimisation.step(progress)
             self.step += 1
-            self.place = first + len(accumulated)
+            self.place = first + len(batches)
+            sentences = np.concatenate(batches)
+            tokens = int(self.train.corpus.lengths[sentences].sum())
+            self._window = self._window.add(step, len(batches), tokens)
             bar.update(progress, self.epoch + 1)
             if self.step % config.log_every == 0 or self.place == len(groups):
-                metrics = self._window.close()
-                bar.show(metrics["train/loss"], metrics["train/tokens_per_second"])
-                metrics |= {"lr": self.optimisation.learning_rate, "grad_norm": norm.item()}
-                self.recorder.log(metrics, self.step, self.epoch + 1)
+                self._stop_if_not_finite(before, sentences)
+                self._record(step.norm, bar)
             self._save_on_the_way()
+
+    def _record(self, norm: torch.Tensor, bar: ProgressBar) -> None:
+        """Write a line of metrics; what is not finite has no place in it."""
+        metrics = self._window.metrics()
+        self._window = self._window.next()
+        bar.show(metrics["train/loss"], metrics["train/tokens_per_second"])
+        metrics |= {"lr": self.optimisation.learning_rate, "grad_norm": norm.item()}
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        self.recorder.log(finite, self.step, self.epoch + 1)
+        if skipped := metrics["train/skipped_steps"]:
+            logger.warning(
+                "step %d: %d steps skipped since the last line of metrics, the loss or its "
+                "gradient was not finite",
+                self.step,
+                skipped,
+            )
+
+    def _stop_if_not_finite(self, before: _Moment, sentences: np.ndarray) -> None:
+        """Save how it was before the present step, if it is one skipped step too many.
+
+        It is looked at where a line of metrics waits for the device anyway. All these steps were
+        skipped, so weights and moments are still those that the present one began with.
+        """
+        if self._window.in_a_row.item() < self.config.max_skipped_steps:
+            return
+        self._save(NOT_FINITE, self._state_at(before))
+        raise NotFinite(self.step, sentences)
 
     def _save_on_the_way(self) -> None:
         """Save if it is time, or if the run was asked to stop."""
         every = self.config.save_every_steps
         is_time = every is not None and self.step % every == 0
         if is_time or self.interruption.requested is not None:
-            self._save_last()
+            self._save("last", self.state())
             self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self.interruption.requested is not None:
             raise Interrupted(self.interruption.requested)
 
-    def _save_last(self) -> None:
-        state = self.state()
+    def _save(self, name: str, state: State) -> None:
         with self.optimisation.averaged_weights():
-            self.save("last", state)
-
-    def _backward(self, sentences: np.ndarray, weight: float) -> torch.Tensor:
-        """The gradients of one batch; returns its loss, on the device."""
-        batch = self.train.training_batch(
-            sentences, self.config.rare_word_dropout, self.generator
-        ).to(self.optimisation.device)
-        with self.optimisation.autocast():
-            loss = self.tagger.loss(batch)
-        self.optimisation.backward(loss * weight)
-        return loss.detach()
+            self.save(name, state)
 
     def _score_and_save(self) -> None:
         """Score dev, and finish the epoch: what was recorded is then in the checkpoint too."""
@@ -183,43 +229,11 @@ class Trainer:
         mark = "  best so far" if self.best_epoch == epoch else ""
         logger.info("epoch %d  dev F1 %.2f%s", epoch, 100 * f1, mark)
         self.epoch, self.place = epoch, 0
-        self._save_last()
+        self._epoch_chance = self.generator.bit_generator.state
+        self._save("last", self.state())
 
 
 _PROGRESS = ("step", "epoch", "place", "best_f1", "best_epoch")
-
-
-class _Window:
-    """Loss and speed since the last line of metrics; the loss stays on the device until then."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), device=device)
-        self._batches = self._tokens = 0
-        self._start = time.perf_counter()
-
-    def add(self, loss: torch.Tensor, tokens: int) -> None:
-        self._loss += loss
-        self._batches += 1
-        self._tokens += tokens
-
-    def close(self) -> dict[str, float]:
-        """The metrics of the window; begins the next one."""
-        loss = self._loss.item() / self._batches
-        now = time.perf_counter()
-        speed = self._tokens / (now - self._start)
-        self._loss.zero_()
-        self._batches = self._tokens = 0
-        self._start = now
-        return {"train/loss": loss, "train/tokens_per_second": speed}
-
-    def state(self) -> dict[str, float]:
-        """What has been added since the last line."""
-        return {"loss": self._loss.item(), "batches": self._batches, "tokens": self._tokens}
-
-    def restore(self, state: dict[str, float]) -> None:
-        """Go on from a :meth:`state`; the speed counts from now."""
-        self._loss.fill_(state["loss"])
-        self._batches, self._tokens = int(state["batches"]), int(state["tokens"])
 
 
 def dev_metrics(report: Report) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from conftest import SMALL_MODEL, Result, run_script
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step
+
+from nerlab.models.checkpoint import load_state
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -112,7 +115,7 @@ def test_a_run_whose_training_split_has_changed_is_refused(
 
 def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: Path) -> None:
     missing = resume(tmp_path / "nowhere")
-    assert "no checkpoint to go on from; expected checkpoints/last in it" in missing.err
+    assert "no checkpoint to go on from; expected a run directory" in missing.err
     assert "set run.dir=FOLDER" in run_script("train", "resume=auto").err
     path = stopped / "checkpoints" / "last" / "training.safetensors"
     spoiled = bytearray(path.read_bytes())
@@ -143,3 +146,47 @@ def test_a_run_that_was_finished_goes_on_with_nothing(corpus: Path, tmp_path: Pa
     first = content(run)
     assert resume(run).status == 0
     assert content(run) == first
+
+
+def steps_kept(run: Path) -> list[int]:
+    """The steps of the checkpoints that are kept beside the last, each whole."""
+    folders = (run / "checkpoints").glob("step-*")
+    steps = sorted(int(folder.name.removeprefix("step-")) for folder in folders)
+    for step in steps:
+        _, state = load_state(run / "checkpoints" / f"step-{step}")
+        assert state.values["trainer"]["step"] == step
+    return steps
+
+
+def test_a_run_goes_on_from_any_checkpoint_that_is_kept(corpus: Path, tmp_path: Path) -> None:
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    assert run_script("train", *arguments(corpus, plain)).status == 0
+    assert run_script("train", *arguments(corpus, run, "trainer.keep_last=4")).status == 0
+    kept = steps_kept(run)
+    assert len(kept) == 4
+    assert content(run) == content(plain)
+    for step in kept:
+        folder = tmp_path / f"from-{step}"
+        shutil.copytree(run, folder)
+        result = resume(folder / "checkpoints" / f"step-{step}")
+        assert f"resumed after step {step}," in result.out
+        assert result.status == 0
+        assert content(folder) == content(plain)
+        assert steps_kept(folder) == kept
+
+
+def test_what_is_kept_takes_no_room_of_its_own(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    more = ("trainer.keep_last=2", "trainer.epochs=1")
+    assert run_script("train", *arguments(corpus, run, *more)).status == 0
+    last = run / "checkpoints" / "last"
+    newest = run / "checkpoints" / f"step-{steps_kept(run)[-1]}"
+    for path in last.iterdir():
+        assert path.samefile(newest / path.name)
+
+
+def test_a_checkpoint_outside_its_run_cannot_be_gone_on_from(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run / "checkpoints" / "last", tmp_path / "alone")
+    result = resume(tmp_path / "alone")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "expected a checkpoint in the directory of its run" in result.err

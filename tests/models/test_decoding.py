@@ -74,3 +74,33 @@ def test_decoding_is_the_same_in_any_number_of_threads() -> None:
         found.append(decode(tagger, BATCHER, 8))
     torch.set_num_threads(before)
     assert all(np.array_equal(found[0], other) for other in found)
+
+
+@pytest.mark.usefixtures("threads")
+@pytest.mark.parametrize("fitting", [2, 1])
+def test_batches_that_do_not_fit_into_memory_are_split(fitting: int) -> None:
+    tagger = make_tagger(lstm, True)
+    expected = decode(tagger, BATCHER, 1000)
+
+    def decode_few(emissions: Tensor, lengths: Tensor) -> Tensor:
+        if len(lengths) > fitting:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return tagger.decoder.decode(emissions, lengths)
+
+    tags = np.zeros_like(expected)
+    for sentences, predicted in run(tagger, BATCHER, 1000, decode_few):
+        assert len(sentences) <= fitting
+        positions, mask = BATCHER.positions(sentences)
+        tags[positions[mask]] = predicted.numpy()[mask]
+    np.testing.assert_array_equal(tags, expected)
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_sentence_that_does_not_fit_into_memory_is_named() -> None:
+    def decode_short(emissions: Tensor, lengths: Tensor) -> Tensor:
+        if lengths.max() > 9:
+            raise MemoryError
+        return lengths
+
+    with pytest.raises(ValueError, match=r"^sentence 7 \(10 tokens, .* into memory; cut"):
+        list(run(make_tagger(lstm, True), BATCHER, 1000, decode_short))

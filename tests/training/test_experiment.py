@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL_MODEL, Result, run_script
+from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
+from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.spans import count_spans
 from nerlab.training.recorder import Recorder
 
@@ -64,7 +65,8 @@ def test_metrics_are_a_line_a_window_and_a_line_an_epoch(run: Path) -> None:
     assert len(steps) + len(devs) == len(found)
     for line in steps:
         assert line.keys() == {
-            *("step", "epoch", "lr", "grad_norm", "train/loss", "train/tokens_per_second")
+            *("step", "epoch", "lr", "grad_norm", "train/loss", "train/tokens_per_second"),
+            "train/skipped_steps",
         }
         assert min(line.values()) >= 0
     for line in devs:
@@ -109,6 +111,43 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
+
+
+def test_the_same_seed_gives_the_same_weights_in_another_process_with_two_threads(
+    corpus: Path, tmp_path: Path
+) -> None:
+    found = []
+    for name in "ab":
+        run = tmp_path / name
+        arguments = (*SMALL_MODEL, "trainer.epochs=2", f"data.dir={corpus}", f"run.dir={run}")
+        done = run_process(["train.py", *arguments], ROOT, OMP_NUM_THREADS="2")
+        assert done.status == 0, done.err
+        found.append((run / "checkpoints" / "last" / "model.safetensors").read_bytes())
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("model", ["bilstm_crf", "transformer_crf", "transformer"])
+def test_deterministic_algorithms_are_there_for_the_models(
+    model: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    arguments = (f"model={model}", "data=conll", f"data.dir={corpus}", "tracker=none")
+    short = ("trainer.epochs=1", "trainer.batch_tokens=400", "trainer.deterministic=true")
+    result = run_script("train", *arguments, *short, f"run.dir={tmp_path / 'run'}")
+    assert result.status == 0, result.err
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_an_operation_without_a_deterministic_algorithm_is_one_line() -> None:
+    def work() -> None:
+        with deterministic_algorithms(True):
+            assert torch.are_deterministic_algorithms_enabled()
+            raise RuntimeError("foo does not have a deterministic implementation, but\nyou set")
+
+    with pytest.raises(ValueError, match=r"^trainer\.deterministic=true: not possible") as refusal:
+        work()
+    assert "\n" not in str(refusal.value)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_patience_stops_a_run_that_gets_no_better(corpus: Path, tmp_path: Path) -> None:

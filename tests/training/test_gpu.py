@@ -1,6 +1,7 @@
 """What only a GPU can show."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import build_vocabulary
+from nerlab.device import deterministic_algorithms
+from nerlab.memory import if_it_fits
 from nerlab.models.build import build_tagger
+from nerlab.training.gradients import Gradients
 from nerlab.training.optimisation import Optimisation
 
 CONF = str(Path(__file__).resolve().parents[2] / "conf")
@@ -47,14 +51,61 @@ def test_a_training_step_never_waits_for_the_device(model: str, precision: str) 
     optimisation = Optimisation(tagger, config.trainer, device)
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
-    for step, group in enumerate(batcher.shuffled_groups(32, generator)):
-        if step == 3:  # libraries have set themselves up
+    for number, group in enumerate(batcher.shuffled_groups(32, generator)):
+        if number == 3:  # libraries have set themselves up
             torch.cuda.set_sync_debug_mode("error")
         batch = batcher.training_batch(group, 0.5, generator).to(device)
         with optimisation.autocast():
             loss = tagger.loss(batch)
         optimisation.backward(loss)
-        norm = optimisation.step(0.0)
+        step = optimisation.step(0.0)
     torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(loss)
-    assert torch.isfinite(norm)
+    assert torch.isfinite(step.norm)
+
+
+def weights_after_training(model: str) -> dict[str, torch.Tensor]:
+    register_schemas()
+    with initialize_config_dir(CONF, version_base="1.3"):
+        config = compose("train", [f"model={model}"])
+    device = torch.device("cuda")
+    data = corpus()
+    vocabulary = build_vocabulary(data.token_counts(), data.labels, True, True, False, 1, 64)
+    torch.manual_seed(1)
+    tagger = build_tagger(config.model, vocabulary).to(device)
+    optimisation = Optimisation(tagger, config.trainer, device)
+    batcher = Batcher(data, vocabulary, with_tags=True)
+    generator = np.random.default_rng(0)
+    gradients = Gradients(tagger, optimisation, batcher, config.trainer, generator)
+    for group in batcher.shuffled_groups(32, generator):
+        gradients.make([group])
+        optimisation.step(0.0)
+    return {name: weight.cpu() for name, weight in tagger.state_dict().items()}
+
+
+@pytest.mark.parametrize("model", ["bilstm_crf", "transformer_crf"])
+def test_with_deterministic_algorithms_the_same_seed_gives_the_same_bits(model: str) -> None:
+    with deterministic_algorithms(True):
+        first, second = (weights_after_training(model) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_batch_that_does_not_fit_on_the_device_is_split() -> None:
+    device = torch.device("cuda")
+    _, total = torch.cuda.mem_get_info(device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, 2**28 / total), device)
+    try:
+        size = 2**26
+        tried = []
+
+        def work(count: int) -> int:
+            tried.append(count)
+            torch.empty(count * size, dtype=torch.uint8, device=device)
+            return count
+
+        count = 8
+        while if_it_fits(partial(work, count)) is None:
+            count //= 2
+        assert len(tried) > 1
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)

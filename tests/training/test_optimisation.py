@@ -164,7 +164,7 @@ def test_steps_are_those_of_torch_when_every_row_is_used(
     ids = [*range(ROWS), 3, 3]
     for step in range(5):
         optimisation.backward(loss_of(ours, ids))
-        norm = optimisation.step(step / 5)
+        norm = optimisation.step(step / 5).norm
         method.param_groups[0]["lr"] = 0.1 * (1 - step / 5)
         method.zero_grad()
         loss_of(twin, ids).backward()
@@ -229,6 +229,42 @@ def test_two_half_batches_make_the_step_of_one_whole(optimizer: Optimizer) -> No
             optimisation.step(0.0)
     for expected, found in zip(whole.parameters(), halves.parameters(), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+@pytest.mark.parametrize("spoiled", ["loss", "gradient"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_step_that_is_not_finite_is_as_if_it_had_not_been(
+    optimizer: Optimizer, spoiled: str, value: float
+) -> None:
+    models = network(), network()
+    config = trainer(optimizer=optimizer, momentum=0.9, weight_decay=0.1)
+    ours, twin = (Optimisation(model, config, CPU) for model in models)
+    skipped = []
+    for step in range(6):
+        optimisations = [ours] if step in (0, 2, 3) else [ours, twin]
+        for optimisation, model in zip(optimisations, models, strict=False):
+            loss = loss_of(model, [1, step, 5])
+            if len(optimisations) == 2:
+                optimisation.backward(loss)
+            elif spoiled == "loss":
+                optimisation.backward(loss + value)  # its gradient is what it would be
+            else:
+                optimisation.backward(loss)
+                gradient = model.get_parameter("1.bias").grad
+                assert gradient is not None
+                gradient[1] = value
+        results = [optimisation.step(0.0) for optimisation in optimisations]
+        skipped.append(results[0].skipped.item())
+        if len(results) == 2:
+            assert torch.equal(*(result.norm for result in results))
+            assert results[1].skipped == 0
+    assert skipped == [1, 0, 1, 1, 0, 0]
+    for mine, other in zip(*(model.parameters() for model in models), strict=True):
+        assert torch.equal(mine, other)
+    mine, other = (optimisation.state().tensors for optimisation in (ours, twin))
+    assert mine.keys() == other.keys()
+    assert all(torch.equal(mine[name], other[name]) for name in mine)
 
 
 def test_frozen_weights_stay_as_they_are() -> None:

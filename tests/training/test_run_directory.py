@@ -1,6 +1,7 @@
 """The directory of a run is made for it alone."""
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime as real_datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from conftest import run_process
 
 from nerlab.training import run_directory
-from nerlab.training.run_directory import create_run_directory, point_latest_to
+from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
 
 NOON = real_datetime(2026, 11, 20, 12, 0, 0)
 
@@ -112,3 +113,35 @@ def test_a_link_that_cannot_be_made_is_a_warning(
     point_latest_to(tmp_path / "run")
     assert "no links here" in caplog.text
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_the_newest_steps_are_kept_and_none_from_the_future(tmp_path: Path) -> None:
+    last = tmp_path / "last"
+    for step in (3, 6, 9, 12, 5):
+        shutil.rmtree(last, ignore_errors=True)
+        last.mkdir()
+        (last / "file").write_text(str(step))
+        keep_step(last, step, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last", "step-5"]
+    for step in (9, 12, 15, 18):
+        (last / "file").unlink()
+        (last / "file").write_text(str(step))
+        keep_step(last, step, 3)
+    assert {path.name: (path / "file").read_text() for path in tmp_path.glob("step-*")} == {
+        f"step-{step}": str(step) for step in (12, 15, 18)
+    }
+
+
+def test_steps_are_kept_without_hard_links_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "last").mkdir()
+    (tmp_path / "last" / "file").write_text("content")
+    keep_step(tmp_path / "last", 7, 2)
+    kept = tmp_path / "step-7" / "file"
+    assert kept.read_text() == "content"
+    assert not kept.samefile(tmp_path / "last" / "file")

@@ -1,0 +1,68 @@
+"""Batches and sentences that do not fit into the memory that the process may have."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT, SMALL_MODEL, run_script
+from processes import metrics
+
+# Beyond what the libraries take, the process may have so many MiB.
+_LIMITED = """
+import re, resource, runpy, sys
+from pathlib import Path
+import matplotlib.figure, matplotlib.backends.backend_agg, torch._dynamo, nerlab.training.experiment
+taken = re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())
+limit = int(taken[1]) * 1024 + int(sys.argv.pop(1)) * 2**20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.argv[0] = sys.argv.pop(1)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def limited(size: int, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script with so many MiB for its data."""
+    command = [sys.executable, "-c", _LIMITED, str(size), f"{script}.py", *arguments]
+    environment = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment
+    )
+
+
+def corpus_with(folder: Path, lengths: list[int]) -> Path:
+    folder.mkdir()
+    sentences = (
+        "\n".join(f"w{i % 97} {'B-PER' if i % 97 == 5 else 'O'}" for i in range(length))
+        for length in lengths
+    )
+    (folder / "train.conll").write_text("\n\n".join(sentences) + "\n")
+    (folder / "dev.conll").write_text("w4 O\nw5 B-PER\nw6 O\n")
+    return folder
+
+
+def arguments(data: Path, run: Path) -> list[str]:
+    wide = ("model.encoder.hidden_dim=256", "trainer.batch_tokens=40000", "trainer.epochs=1")
+    return [*SMALL_MODEL, *wide, "data.test=null", f"data.dir={data}", f"run.dir={run}"]
+
+
+def test_a_batch_that_does_not_fit_is_split_and_the_run_ends_well(tmp_path: Path) -> None:
+    data = corpus_with(tmp_path / "data", [20] * 800)
+    run = tmp_path / "run"
+    done = limited(150, "train", *arguments(data, run))
+    assert done.returncode == 0, done.stderr
+    assert "does not fit into memory and is split" in done.stdout
+    lines = [line for line in metrics(run) if "train/loss" in line]
+    free = tmp_path / "free"
+    assert run_script("train", *arguments(data, free), "model.dropout=0").status == 0
+    assert lines[0]["step"] == 1
+    expected = metrics(free)[0]["train/loss"]
+    assert abs(lines[0]["train/loss"] - expected) < 0.05 * expected  # but for dropout
+    assert lines[0]["train/skipped_steps"] == 0
+
+
+def test_a_sentence_that_does_not_fit_is_named_in_one_line(tmp_path: Path) -> None:
+    data = corpus_with(tmp_path / "data", [20, 20, 30_000, 20])
+    done = limited(150, "train", *arguments(data, tmp_path / "run"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert "error: sentence 3 (30000 tokens, 'w0 w1 w2 w3 w4" in done.stderr
+    assert "of train does not fit into memory" in done.stderr

@@ -1,5 +1,6 @@
 """Files that are what they should be: checksums, bytes on the disk, whole or not there."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,42 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
+def naming(*paths: Path) -> Iterator[None]:
+    """Let an ``OSError`` within the block that names no file, a full disk's, name ``paths``."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        names = ", ".join(map(str, paths))
+        raise OSError(error.errno, os.strerror(error.errno), names) from error
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same out of a folder, until the block is left.
+
+    A process that dies keeps nobody out, and neither does a file system without locks.
+
+    Raises:
+        ValueError: another process is in it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{folder}: another process is at work in it; wait until it ends, or stop it"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def new_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """Names beside ``paths`` to write to; all take their place at the end of the block, together.
 
@@ -35,7 +72,8 @@ def new_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
     """
     parts = [path.with_name(path.name + ".part") for path in paths]
     try:
-        yield parts
+        with naming(*paths):
+            yield parts
         for part, path in zip(parts, paths, strict=True):
             os.replace(part, path)
     finally:

@@ -20,8 +20,9 @@ from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device, deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
+from nerlab.files import alone_in, new_files
 from nerlab.models.build import build_tagger
-from nerlab.models.checkpoint import State, load_weights, save_checkpoint
+from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint
 from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
@@ -77,35 +78,42 @@ def _run(config: DictConfig, resumption: Resumption | None) -> Path:
         if resumption is None
         else resumption.run
     )
-    digest = parts.train.digest()
-    if resumption is not None:
-        _take_up(resumption, parts, digest)
-    with logging_to(run / "train.log", console):
-        OmegaConf.save(config, run / "config.yaml", resolve=True)
-        logger.info("run %s on %s", run, parts.optimisation.device)
-        for remark in parts.remarks:
-            logger.info(remark)
-        facts = {"git_commit": _git_commit(), "train_sha256": digest}
-        tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
-        with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
-            _train(config, parts, run, recorder, digest, resumption)
-            for report in _score(config, parts, run):
-                tracker.log_report(report)
-                _show(report, console)
-        logger.info("done: %s", run)
+    with alone_in(run):
+        # The first file of a run: from now on it can be resumed.
+        with new_files([run / "config.yaml"]) as (file,):
+            OmegaConf.save(config, file, resolve=True)
+        digest = parts.train.digest()
+        state = _take_up(run, resumption and resumption.checkpoint, parts, digest)
+        with logging_to(run / "train.log", console):
+            logger.info("run %s on %s", run, parts.optimisation.device)
+            for remark in parts.remarks:
+                logger.info(remark)
+            facts = {"git_commit": _git_commit(), "train_sha256": digest}
+            tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
+            with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
+                _train(config, parts, run, recorder, digest, state)
+                for report in _score(config, parts, run):
+                    tracker.log_report(report)
+                    _show(report, console)
+            logger.info("done: %s", run)
     return run
 
 
-def _take_up(resumption: Resumption, parts: _Parts, digest: str) -> None:
+def _take_up(run: Path, checkpoint: Path | None, parts: _Parts, digest: str) -> State | None:
     """Put the weights and the metrics of a run back to where its checkpoint stands."""
-    values = resumption.state.values
-    if values["train_sha256"] != digest:
+    metrics = run / "metrics.jsonl"
+    if checkpoint is None:
+        metrics.write_bytes(b"")
+        return None
+    _, state = load_state(checkpoint)
+    if state.values["train_sha256"] != digest:
         raise ValueError(
-            f"{resumption.run}: the training split is not the one that the run was begun with; "
+            f"{run}: the training split is not the one that the run was begun with; "
             "put that one back, or begin a new run"
         )
-    load_weights(parts.tagger, resumption.checkpoint)
-    os.truncate(resumption.run / "metrics.jsonl", values["metrics_bytes"])
+    load_weights(parts.tagger, checkpoint)
+    os.truncate(metrics, state.values["metrics_bytes"])
+    return state
 
 
 def _prepare(config: DictConfig) -> _Parts:
@@ -146,19 +154,19 @@ def _train(
     run: Path,
     recorder: Recorder,
     digest: str,
-    resumption: Resumption | None,
+    state: State | None,
 ) -> None:
     tagger, vocabulary = parts.tagger, parts.vocabulary
     dev = Batcher(parts.dev, vocabulary, with_tags=False)
 
-    def save(name: str, state: State | None) -> None:
-        if state is not None:
+    def save(name: str, now: State | None) -> None:
+        if now is not None:
             facts = {"metrics_bytes": recorder.sync(), "train_sha256": digest}
-            state = State(state.tensors, {**state.values, **facts})
+            now = State(now.tensors, {**now.values, **facts})
         folder = run / "checkpoints" / name
-        save_checkpoint(folder, tagger.state_dict(), vocabulary, config, state)
-        if name == "last" and state is not None and config.trainer.keep_last > 1:
-            keep_step(folder, state.values["trainer"]["step"], config.trainer.keep_last)
+        save_checkpoint(folder, tagger.state_dict(), vocabulary, config, now)
+        if name == "last" and config.trainer.keep_last > 1:
+            keep_step(folder, trainer.step, config.trainer.keep_last)
         if config.run.dir is None:
             point_latest_to(run)
 
@@ -175,8 +183,8 @@ def _train(
         np.random.default_rng(config.seed),
         interruption,
     )
-    if resumption is not None:
-        trainer.restore(resumption.state)
+    if state is not None:
+        trainer.restore(state)
         logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
     try:
         with interruption.listening():

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nerlab.files import naming
 from nerlab.training.tracking import Tracker
 
 logger = logging.getLogger("nerlab")
@@ -26,14 +27,16 @@ class Recorder:
     """
 
     def __init__(self, path: Path, tracker: Tracker, console: Console) -> None:
+        self._path = path
         self._file = path.open("a", encoding="utf-8")
         self._tracker = tracker
         self._console = console
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
         """Record numbers that belong to a step."""
-        self._file.write(json.dumps({"step": step, "epoch": epoch, **metrics}) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({"step": step, "epoch": epoch, **metrics}) + "\n")
+            self._file.flush()
         self._tracker.log({"epoch": epoch, **metrics}, step)
 
     def sync(self) -> int:
@@ -43,8 +46,11 @@ class Recorder:
 
     def close(self) -> None:
         """Close the file and end the tracker's run."""
-        self._file.close()
-        self._tracker.finish()
+        try:
+            with naming(self._path):
+                self._file.close()
+        finally:
+            self._tracker.finish()
 
     @contextmanager
     def progress(self, epochs: int) -> Iterator["ProgressBar"]:
@@ -80,7 +86,7 @@ class ProgressBar:
 @contextmanager
 def logging_to(path: Path, console: Console) -> Iterator[None]:
     """Send what nerlab logs to a file and to the terminal."""
-    file_handler = logging.FileHandler(path, encoding="utf-8")
+    file_handler = _FileHandler(path, encoding="utf-8")
     file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = [file_handler, _ConsoleHandler(console)]
     level = logger.level
@@ -94,6 +100,17 @@ def logging_to(path: Path, console: Console) -> Iterator[None]:
         for handler in handlers:
             logger.removeHandler(handler)
             handler.close()
+
+
+class _FileHandler(logging.FileHandler):
+    """Raises what logging would print among the lines of the terminal: the disk is full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with naming(Path(self.baseFilename)):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        raise
 
 
 class _ConsoleHandler(logging.Handler):

@@ -6,19 +6,21 @@ from typing import NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.config import checked_config
-from nerlab.models.checkpoint import State, find_last, load_state
+from nerlab.config import checked_config, read_run_config
+from nerlab.models.checkpoint import find_last, load_state
 
 _FREE = ("resume", "debug")
 
 
 class Resumption(NamedTuple):
-    """A run directory, the checkpoint to go on from, and what is in it."""
+    """A run directory, its configuration, and the checkpoint to go on from.
+
+    ``checkpoint`` is None where the run was stopped before its first one: it begins anew.
+    """
 
     run: Path
-    checkpoint: Path
     config: DictConfig
-    state: State
+    checkpoint: Path | None
 
 
 def find_resumption(config: DictConfig) -> Resumption | None:
@@ -42,43 +44,49 @@ def find_resumption(config: DictConfig) -> Resumption | None:
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    return _open(Path(config.resume))
+    found = _find(Path(config.resume))
+    if found is None:
+        raise ValueError(
+            f"resume={config.resume}: found no run to go on with; expected a run directory, or "
+            "a checkpoint in one"
+        )
+    return found
 
 
 def _automatic(config: DictConfig) -> Resumption | None:
     if config.run.dir is None:
         raise ValueError("resume=auto: expected the directory of the run too; set run.dir=FOLDER")
-    run = Path(config.run.dir)
-    if find_last(run) is None:
+    found = _find(Path(config.run.dir))
+    if found is None:
         return None
-    found = _open(run)
     wanted, saved = (_flat(part) for part in (config, found.config))
     for key in sorted(wanted.keys() | saved.keys()):
         if key not in _FREE and wanted.get(key) != saved.get(key):
             raise ValueError(
-                f"{key}={wanted.get(key)}: the run in {run} was begun with {saved.get(key)}; "
-                "give the same, or another run.dir"
+                f"{key}={wanted.get(key)}: the run in {found.run} was begun with "
+                f"{saved.get(key)}; give the same, or another run.dir"
             )
     return found
 
 
-def _open(path: Path) -> Resumption:
+def _find(path: Path) -> Resumption | None:
+    """The run in a directory, or of a checkpoint; None if none was begun there."""
+    if path.is_symlink() or path.parent.parent.is_symlink():
+        path = path.resolve()  # runs/latest is about to be moved
     checkpoint = find_last(path)
     if checkpoint is None:
-        raise ValueError(
-            f"resume={path}: no checkpoint to go on from; expected a run directory with "
-            "checkpoints/last in it, or a checkpoint of one"
-        )
+        saved = path / "config.yaml"
+        if not saved.is_file():
+            return None
+        return Resumption(path, checked_config(read_run_config(saved)), None)
     run = checkpoint.parent.parent
-    if run.is_symlink():
-        run = run.resolve()  # runs/latest is about to be moved
     if not (run / "metrics.jsonl").is_file():
         raise ValueError(
-            f"resume={path}: expected a checkpoint in the directory of its run, found no "
+            f"{path}: expected a checkpoint in the directory of its run, found no "
             f"{run / 'metrics.jsonl'}"
         )
-    config, state = load_state(checkpoint)
-    return Resumption(run, checkpoint, checked_config(config), state)
+    config, _ = load_state(checkpoint)
+    return Resumption(run, checked_config(config), checkpoint)
 
 
 def _overrides() -> list[str]:

@@ -20,7 +20,7 @@ def create_run_directory(directory: str | None, root: str, name: str) -> Path:
     """
     if directory is not None:
         path = Path(directory)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not _is_empty(path):
             raise ValueError(
                 f"run.dir={directory}: expected a directory that is new or empty; "
                 "choose another name, or remove what is there"
@@ -37,6 +37,11 @@ def create_run_directory(directory: str | None, root: str, name: str) -> Path:
             continue
         return path
     raise ValueError(f"{root}/{stem}: all of {_MAX_ATTEMPTS} names are taken; set run.name")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether it is a folder in which no whole file is."""
+    return path.is_dir() and all(file.suffix == ".part" for file in path.iterdir())
 
 
 def point_latest_to(run: Path) -> None:

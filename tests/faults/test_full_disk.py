@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import ROOT, run_script
-from processes import arguments, start, wait_for_step
+from processes import arguments, content, start, wait_for_step
 
 from nerlab.models.checkpoint import load_checkpoint
 
@@ -22,8 +24,8 @@ runpy.run_path("train.py", run_name="__main__")
 _LONG = "trainer.epochs=300"
 
 
-def limited(size: int, corpus: Path, run: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", _LIMITED, str(size), *arguments(corpus, run, _LONG)]
+def limited(size: int, corpus: Path, run: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", _LIMITED, str(size), *arguments(corpus, run, _LONG, *more)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
@@ -58,3 +60,46 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_half_checkpoint(
     assert list((run / "checkpoints").iterdir()) == []
     message = run_script("evaluate", f"checkpoint={run}").err
     assert "no whole checkpoint in it" in message
+
+
+@pytest.mark.parametrize(("size", "name"), [(100, "config.yaml"), (3000, "metrics.jsonl")])
+def test_every_file_that_does_not_fit_is_named(
+    size: int, name: str, corpus: Path, tmp_path: Path
+) -> None:
+    many_lines = ("trainer.log_every=1", "trainer.batch_tokens=10", "trainer.save_every_steps=null")
+    done = limited(size, corpus, tmp_path / "run", *many_lines)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path / 'run' / name}: File too large\n"
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 600 kB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a small disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_run_whose_disk_was_full_goes_on_when_there_is_room(
+    corpus: Path, tmp_path: Path, disk: Path
+) -> None:
+    expected, run = tmp_path / "expected", disk / "run"
+    assert run_script("train", *arguments(corpus, expected)).status == 0
+    process = start(corpus, run)
+    wait_for_step(run, 5, process)
+    rest = disk / "rest"
+    with rest.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        file.writelines(bytes(1000) for _ in range(1000))
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err.count("\n")) == (1, 1), (out, err)
+    assert err.startswith(f"error: {run}")
+    assert "No space left on device" in err
+    rest.unlink()
+    result = run_script("train", *arguments(corpus, run))
+    assert result.status == 0, result.err
+    assert "resumed after step" in result.out
+    assert content(run) == content(expected)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL_MODEL, Result, run_script
-from processes import VARIANTS, arguments, content, metrics, start, wait_for_step
+from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
 from nerlab.models.checkpoint import load_state
 
@@ -115,7 +115,7 @@ def test_a_run_whose_training_split_has_changed_is_refused(
 
 def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: Path) -> None:
     missing = resume(tmp_path / "nowhere")
-    assert "no checkpoint to go on from; expected a run directory" in missing.err
+    assert "found no run to go on with; expected a run directory" in missing.err
     assert "set run.dir=FOLDER" in run_script("train", "resume=auto").err
     path = stopped / "checkpoints" / "last" / "training.safetensors"
     spoiled = bytearray(path.read_bytes())
@@ -190,3 +190,40 @@ def test_a_checkpoint_outside_its_run_cannot_be_gone_on_from(run: Path, tmp_path
     result = resume(tmp_path / "alone")
     assert (result.status, result.err.count("\n")) == (1, 1)
     assert "expected a checkpoint in the directory of its run" in result.err
+
+
+@pytest.mark.parametrize("first", ["config.yaml", "metrics.jsonl", "checkpoints"])
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(
+    first: str, corpus: Path, tmp_path: Path
+) -> None:
+    run, expected = tmp_path / "run", tmp_path / "expected"
+    more = ("trainer.save_every_steps=null", "trainer.epochs=2")
+    assert run_script("train", *arguments(corpus, expected, *more)).status == 0
+    process = start(corpus, run, *more)
+    wait_until(process, (run / first).exists)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (run / "checkpoints" / "last").exists()
+    again = [f"resume={run}"] if first == "metrics.jsonl" else arguments(corpus, run, *more)
+    result = run_script("train", *again)
+    assert result.status == 0, result.err
+    assert content(run) == content(expected)
+
+
+def test_two_processes_never_work_on_one_run(corpus: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = start(corpus, run, "trainer.epochs=300")
+    wait_for_step(run, 3, process)
+    before = (run / "config.yaml").stat().st_mtime_ns
+    for result in (
+        run_script("train", *arguments(corpus, run, "trainer.epochs=300")),
+        resume(run),
+    ):
+        assert (result.status, result.err) == (
+            1,
+            f"error: {run}: another process is at work in it; wait until it ends, or stop it\n",
+        )
+    assert (run / "config.yaml").stat().st_mtime_ns == before
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert "saved" in process.communicate()[1]

@@ -145,3 +145,8 @@ def test_steps_are_kept_without_hard_links_too(
     kept = tmp_path / "step-7" / "file"
     assert kept.read_text() == "content"
     assert not kept.samefile(tmp_path / "last" / "file")
+
+
+def test_a_directory_with_half_a_file_is_still_new(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml.part").write_text("half")
+    assert create_run_directory(str(tmp_path), "unused", "unused") == tmp_path

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from nerlab.config import DataConfig, instantiate
+from nerlab.config import DataConfig
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
 from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS
 from nerlab.data.sentence import Sentence
+from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
 

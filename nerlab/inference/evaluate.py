@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nerlab.config import DataConfig, data_config
+from nerlab.config import DataConfig
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
@@ -14,6 +14,7 @@ from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
+from nerlab.saved_config import data_config
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
-from nerlab.config import instantiate
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Tagger
 from nerlab.tags import iobes_constraints
 

@@ -20,11 +20,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nerlab.config import read_run_config
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import sha256_of, sync
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
+from nerlab.saved_config import read_run_config
 
 # 1 had no manifest, and its version in the metadata of the weights; it is read as it is.
 FORMAT = 2

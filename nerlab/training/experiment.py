@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_run, check_trainer, instantiate, to_plain
+from nerlab.config import check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -20,6 +20,7 @@ from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, marked, table, write_report
+from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.checkpoint import State, load_weights, save_checkpoint
 from nerlab.models.embedders import Words

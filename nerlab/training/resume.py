@@ -6,8 +6,8 @@ from typing import NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.config import checked_config
 from nerlab.models.checkpoint import State, find_last, load_state
+from nerlab.saved_config import checked_config
 
 _FREE = ("resume", "debug")
 

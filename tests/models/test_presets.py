@@ -13,7 +13,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from nerlab.config import instantiate, register_schemas
+from nerlab.config import register_schemas
+from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger

@@ -5,6 +5,7 @@ wrong type or an unknown key fails when the configuration is composed, before an
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -114,7 +115,7 @@ class TrainerConfig:
     save_every_steps: int | None = None  # early checkpoints do not know it
 
 
-_RANGES = {
+_TRAINER_RANGES = {
     "epochs": (1, math.inf),
     "batch_tokens": (1, math.inf),
     "accumulate": (1, math.inf),
@@ -130,13 +131,31 @@ _RANGES = {
 }
 
 
+_DATA_RANGES = {
+    "split_seed": (0, math.inf),
+    "min_count": (1, math.inf),
+    "max_word_length": (1, 2**31 - 1),
+}
+
+
 def check_trainer(config: TrainerConfig) -> None:
     """Raise ``ValueError`` at the first number that makes no sense."""
-    for name, (low, high) in _RANGES.items():
+    _check_ranges("trainer", config, _TRAINER_RANGES)
+
+
+def check_data(config: DataConfig) -> None:
+    """Raise ``ValueError`` at the first number that makes no sense."""
+    _check_ranges("data", config, _DATA_RANGES)
+
+
+def _check_ranges(
+    section: str, config: DataConfig | TrainerConfig, ranges: Mapping[str, tuple[float, float]]
+) -> None:
+    for name, (low, high) in ranges.items():
         value = getattr(config, name)
         if not low <= value <= high:
             limit = f"at least {low}" if high == math.inf else f"{low} to {high}"
-            raise ValueError(f"trainer.{name}={value}: expected {limit}")
+            raise ValueError(f"{section}.{name}={value}: expected {limit}")
 
 
 def register_schemas() -> None:

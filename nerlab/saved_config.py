@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from nerlab.config import DataConfig, TrainerConfig
@@ -36,7 +37,19 @@ def read_run_config(path: Path) -> DictConfig:
     tokens = config.trainer.get("decode_tokens")
     if type(tokens) is not int or tokens < 1:
         raise ValueError(f"{path}: trainer.decode_tokens={tokens}: expected a number, at least 1")
-    return config
+    return without_trust(config)
+
+
+def without_trust(config: DictConfig) -> DictConfig:
+    """The configuration as a run keeps it: ``trust`` is said anew whenever it is used.
+
+    It is dropped when a configuration is saved and when one is read, so that nobody can give it
+    but the person who runs.
+    """
+    kept = deepcopy(config)
+    with open_dict(kept):
+        kept.pop("trust", None)
+    return kept
 
 
 def _literal(node: Any) -> Any:

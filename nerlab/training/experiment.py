@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_run, check_trainer, to_plain
+from nerlab.config import check_data, check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -20,12 +20,13 @@ from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, marked, table, write_report
-from nerlab.instantiation import instantiate
+from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.models.build import build_tagger
 from nerlab.models.checkpoint import State, load_weights, save_checkpoint
 from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
+from nerlab.saved_config import without_trust
 from nerlab.training.interruption import Interrupted, Interruption
 from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import Recorder, logging_to, make_console
@@ -58,11 +59,11 @@ def run_experiment(config: DictConfig) -> Path:
     Raises:
         Interrupted: a signal asked the run to stop; it is saved and can be resumed.
     """
+    trusted = trusted_packages(config.trust)
     resumption = find_resumption(config)
-    if resumption is not None:
-        config = resumption.config
-    parts = _prepare(config)
-    make_tracker = instantiate(config.tracker, "nerlab.training")
+    config = without_trust(config) if resumption is None else resumption.config
+    parts = _prepare(config, trusted)
+    make_tracker = instantiate(config.tracker, "nerlab.training", *trusted)
     console = make_console()
     run = (
         create_run_directory(config.run.dir, config.run.root, config.run.name)
@@ -100,12 +101,13 @@ def _take_up(resumption: Resumption, parts: _Parts, digest: str) -> None:
     os.truncate(resumption.run / "metrics.jsonl", values["metrics_bytes"])
 
 
-def _prepare(config: DictConfig) -> _Parts:
+def _prepare(config: DictConfig, trusted: tuple[str, ...]) -> _Parts:
     check_run(config)
     check_trainer(config.trainer)
+    check_data(config.data)
     device = choose_device(config.device)
-    test = load_split(config.data, "test") if config.test else None
-    train, dev = load_split(config.data, "train"), load_split(config.data, "dev")
+    test = load_split(config.data, "test", trusted) if config.test else None
+    train, dev = (load_split(config.data, split, trusted) for split in ("train", "dev"))
     vocabulary = build_vocabulary(
         train.token_counts(),
         train.labels,
@@ -116,7 +118,7 @@ def _prepare(config: DictConfig) -> _Parts:
         config.data.max_word_length,
     )
     torch.manual_seed(config.seed)
-    tagger = build_tagger(config.model, vocabulary)
+    tagger = build_tagger(config.model, vocabulary, trusted)
     remarks = [
         f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
         for name, corpus in (("train", train), ("dev", dev))

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from nerlab.models.checkpoint import State, find_last, load_state
 from nerlab.saved_config import checked_config
 
-_FREE = ("resume", "debug")
+_FREE = ("resume", "debug", "trust")
 
 
 class Resumption(NamedTuple):
@@ -24,7 +24,8 @@ class Resumption(NamedTuple):
 def find_resumption(config: DictConfig) -> Resumption | None:
     """What ``resume`` asks for: nothing (null), a run directory, or ``auto``.
 
-    A run that is named goes on with its own configuration, and no key of it may be given anew.
+    A run that is named goes on with its own configuration, and no key of it may be given anew;
+    ``trust`` is none of it, and is always given anew.
     ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, which
     must have been begun with the same configuration, or begins it.
 

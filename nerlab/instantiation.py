@@ -25,11 +25,11 @@ def trusted_packages(trust: str | Sequence[str] | None) -> tuple[str, ...]:
         ValueError: a name is none, is of nerlab or of Python itself, or cannot be imported.
     """
     if trust is not None and not isinstance(trust, Sequence):
-        raise ValueError(f"trust={trust}: expected the name of a package, or a list of names")
+        raise ValueError(f"trust={trust!r}: expected the name of a package, or a list of names")
     names = () if trust is None else (trust,) if isinstance(trust, str) else tuple(trust)
     for name in names:
         if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
-            raise ValueError(f"trust={name}: expected the name of a package, or a list of names")
+            raise ValueError(f"trust={name!r}: expected the name of a package, or a list of names")
         if _is_ours_or_pythons(name):
             raise ValueError(
                 f"trust={name}: expected a package of your own; what of nerlab and of Python may "
@@ -123,7 +123,8 @@ def _find(target: str, packages: tuple[str, ...]) -> object:
 
 
 def _advice(target: str) -> str:
+    """What somebody can do whose own package was refused; nothing where that would be no advice."""
     package = target.partition(".")[0]
     if _is_ours_or_pythons(package) or not package.isidentifier():
         return ""
-    return f"; trust={package} admits it, if you trust its author"
+    return f"; trust={package} admits it, if you trust its author and that of this configuration"

@@ -1,7 +1,12 @@
 """A researcher's own package, as it would lie beside hers, and one that only sounds like it."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
+
+import pytest
 
 FILES = {
     "mylab/__init__.py": "",
@@ -92,3 +97,16 @@ def write_package(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text).lstrip(), encoding="utf-8")
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Within it the packages are found; afterwards nothing is left of them in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        try:
+            yield
+        finally:
+            roots = {Path(name).parts[0].removesuffix(".py") for name in FILES}
+            for name in [name for name in sys.modules if name.partition(".")[0] in roots]:
+                del sys.modules[name]

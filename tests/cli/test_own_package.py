@@ -3,19 +3,25 @@
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
 from helpers import reseal
-from own_package import write_package
+from hypothesis import example, given
+from hypothesis import strategies as st
+from own_package import importable, write_package
 
 import nerlab
 from nerlab.instantiation import trusted_packages
 
 TEXT = "Anna Smith flew to Berlin ."
-ADVICE = "may be named; trust=mylab admits it, if you trust its author"
+ADVICE = (
+    "may be named; trust=mylab admits it, if you trust its author and that of this configuration"
+)
 ENCODER = "_target_ 'mylab.encoders.GRU'"
 
 
@@ -28,9 +34,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def importable(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package is found in this process; without it being said, it is not trusted."""
-    monkeypatch.syspath_prepend(lab)
+def in_process(lab: Path) -> Iterator[None]:
+    """The package is found in this process, but not trusted unless that is said."""
+    with importable(lab):
+        yield
 
 
 def script(lab: Path, name: str, *arguments: str) -> Result:
@@ -79,7 +86,7 @@ def test_nothing_that_a_run_saves_says_whom_to_trust(own_run: Path) -> None:
     assert [path for path in files if "trust" in path.read_text(encoding="utf-8")] == []
 
 
-@pytest.mark.usefixtures("importable")
+@pytest.mark.usefixtures("in_process")
 def test_training_is_refused_where_nobody_trusts_the_package(
     lab: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -131,7 +138,7 @@ def test_a_checkpoint_needs_it_said_anew(
         assert json.loads(line)["text"] == TEXT
 
 
-@pytest.mark.usefixtures("importable")
+@pytest.mark.usefixtures("in_process")
 def test_the_reader_of_a_checkpoint_needs_it_too(
     own_run: Path, run: Path, corpus: Path, tmp_path: Path
 ) -> None:
@@ -154,7 +161,7 @@ def test_the_reader_of_a_checkpoint_needs_it_too(
         assert "26 sentences" in result.out
 
 
-@pytest.mark.usefixtures("importable")
+@pytest.mark.usefixtures("in_process")
 def test_from_python_it_is_an_argument(own_run: Path) -> None:
     with pytest.raises(ValueError, match="trust=mylab admits it") as caught:
         nerlab.load(own_run)
@@ -169,7 +176,7 @@ def test_from_python_it_is_an_argument(own_run: Path) -> None:
         nerlab.load(own_run, trust="mylab.readers")
 
 
-@pytest.mark.usefixtures("importable")
+@pytest.mark.usefixtures("in_process")
 def test_a_run_is_resumed_with_trust_said_anew(own_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(own_run, tmp_path / "run"))
     before = contents(run)
@@ -181,7 +188,7 @@ def test_a_run_is_resumed_with_trust_said_anew(own_run: Path, tmp_path: Path) ->
     assert "resumed after step" in result.out
 
 
-@pytest.mark.usefixtures("importable")
+@pytest.mark.usefixtures("in_process")
 def test_resume_auto_needs_it_in_each_start(lab: Path, corpus: Path, tmp_path: Path) -> None:
     keys = [*train_arguments(lab, corpus, tmp_path / "run"), "resume=auto"]
     for start in ("", "resumed after step"):
@@ -225,7 +232,26 @@ def test_a_script_does_not_look_into_the_folder_that_it_is_called_in(lab: Path) 
     )
 
 
-@pytest.mark.usefixtures("importable")
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
+        max_leaves=4,
+    )
+)
+@example("ｏｓ")  # Python reads it as os, if it stands in a program
+@example("mylab\n")
+@example(["json", None])
+@example(b"json")
+def test_what_names_no_package_is_refused_in_one_line(value: Any) -> None:
+    if value is None or value == []:
+        assert trusted_packages(value) == ()
+        return
+    with pytest.raises(ValueError, match=r"\Atrust=.*\Z"):  # a dot matches within one line
+        trusted_packages(value)
+
+
+@pytest.mark.usefixtures("in_process")
 def test_whatever_a_package_raises_is_one_line() -> None:
     with pytest.raises(ValueError, match=r"trust=spoiled: cannot be imported \(two lines\)"):
         trusted_packages("spoiled")

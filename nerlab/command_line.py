@@ -19,8 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import escape_references, register_schemas
+from nerlab.config import register_schemas
 from nerlab.memory import is_out_of_memory
+from nerlab.saved_config import escape_references
 
 # Their values are a person's words or a file's name, never Hydra's syntax.
 _FREE_TEXT = ("text", "input", "output", "path", "checkpoint", "data.dir", "data.vectors")

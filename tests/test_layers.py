@@ -9,7 +9,10 @@ import pytest
 from conftest import ROOT, run_process
 
 LAYERS = (
-    ("version", "tags", "text", "config", "device", "files", "memory"),
+    (
+        *("version", "tags", "text", "config", "instantiation", "saved_config"),
+        *("device", "files", "memory"),
+    ),
     ("data", "modules", "evaluation"),
     ("models",),
     ("training", "inference"),
@@ -82,8 +85,8 @@ def test_one_file_imports_wandb() -> None:
 
 
 def test_one_file_imports_instantiate_and_calls_it_in_one_place() -> None:
-    assert files_with("hydra.utils.instantiate") == ["nerlab/config.py"]
-    tree = ast.parse((PACKAGE / "config.py").read_text(encoding="utf-8"))
+    assert files_with("hydra.utils.instantiate") == ["nerlab/instantiation.py"]
+    tree = ast.parse((PACKAGE / "instantiation.py").read_text(encoding="utf-8"))
     names = {"instantiate", "_hydra_instantiate"}
     calls = [
         node

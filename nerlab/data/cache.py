@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,10 +35,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerlab"
 
 
-def cache_key(sources: list[Path], options: dict[str, Any]) -> str:
-    """The key of what the sources become, read with these options by the code as it is now."""
+def cache_key(sources: list[Path], options: dict[str, Any], package: str) -> str:
+    """The key of what the sources become, read with these options by the code as it is now.
+
+    Args:
+        sources: the files.
+        options: how they are read.
+        package: the imported package whose code the reader is.
+    """
     state = hashlib.sha256(json.dumps([options, ARRAYS], sort_keys=True).encode())
-    for path in [*_code(), *sources]:
+    for path in [*_code(package), *sources]:
         state.update(json.dumps(path.name).encode())
         state.update(sha256_of(path).encode())
     return state.hexdigest()
@@ -113,7 +120,14 @@ def _remove_abandoned(folder: Path) -> None:
             continue  # finished just now
 
 
-def _code() -> Iterator[Path]:
+def _code(package: str) -> Iterator[Path]:
     """What turns files into arrays; a reader that was edited reads other things."""
     yield from sorted((_PACKAGE / "data").rglob("*.py"))
     yield from (_PACKAGE / "tags.py", _PACKAGE / "text.py")
+    if package == _PACKAGE.name:
+        return
+    module = sys.modules[package]
+    if file := getattr(module, "__file__", None):  # a package without __init__.py has none
+        yield Path(file)
+    for folder in getattr(module, "__path__", ()):  # and a single module is in no folder
+        yield from sorted(Path(folder).rglob("*.py"))

@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from nerlab.config import DataConfig, instantiate
+from nerlab.config import DataConfig
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
 from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS
 from nerlab.data.sentence import Sentence
+from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
 
@@ -58,19 +60,25 @@ def split_path(data: DataConfig, split: str) -> Path:
     )
 
 
-def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
-    """The file that a split stands in, and the sentences of the split as that file has them."""
+def read_split(
+    data: DataConfig, split: str, trusted: tuple[str, ...] = ()
+) -> tuple[Path, Iterator[Sentence]]:
+    """The file that a split stands in, and the sentences of the split as that file has them.
+
+    The reader is one of nerlab, or of the packages that are trusted.
+    """
     if data.split is None:
         path = split_path(data, split)
-        return path, _reader(data)(path)
+        return path, _reader(data, trusted)(path)
     path = split_path(data, "train")
-    return path, cut(_reader(data)(path), data.split.value, data.split_seed, split)
+    sentences = _reader(data, trusted)(path)
+    return path, cut(sentences, data.split.value, data.split_seed, split)
 
 
-def load_split(data: DataConfig, split: str) -> Corpus:
+def load_split(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) -> Corpus:
     """Index one split, or open it where that was done before."""
-    path, _ = read_split(data, split)
-    return _load(data, path, lambda: read_split(data, split)[1], split)
+    path, _ = read_split(data, split, trusted)
+    return _load(data, path, lambda: read_split(data, split, trusted)[1], split, trusted)
 
 
 def splits_of(data: DataConfig) -> list[str]:
@@ -78,16 +86,17 @@ def splits_of(data: DataConfig) -> list[str]:
     return [name for name in SPLITS if data.split is not None or getattr(data, name) is not None]
 
 
-def load_file(data: DataConfig, path: Path) -> Corpus:
+def load_file(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Corpus:
     """The same for any file in the format of the data set."""
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
-    return _load(data, path, lambda: _reader(data)(path), None)
+    return _load(data, path, lambda: _reader(data, trusted)(path), None, trusted)
 
 
-def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
+def _reader(data: DataConfig, trusted: tuple[str, ...]) -> partial[Iterator[Sentence]]:
     try:
-        read = instantiate(data.reader, "nerlab.data.readers")  # type: ignore[arg-type]
+        node = cast(DictConfig, data.reader)
+        read = instantiate(node, "nerlab.data.readers", *trusted, functions=True)
         if not isinstance(read, partial):
             raise ValueError("expected _partial_: true beside _target_")
         inspect.signature(read.func).bind(Path(), *read.args, **read.keywords)
@@ -97,9 +106,13 @@ def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
 
 
 def _load(
-    data: DataConfig, path: Path, read: Callable[[], Iterator[Sentence]], split: str | None
+    data: DataConfig,
+    path: Path,
+    read: Callable[[], Iterator[Sentence]],
+    split: str | None,
+    trusted: tuple[str, ...],
 ) -> Corpus:
-    sources = source_files(data, path)
+    sources = source_files(data, path, trusted)
     before = _states(sources)
 
     def build(folder: Path | None) -> Corpus:
@@ -117,8 +130,9 @@ def _load(
         "repair": data.repair,
         "split": data.split and [data.split.value, data.split_seed, split],
     }
+    package = _reader(data, trusted).func.__module__.partition(".")[0]
     try:
-        return cached(cache_key(sources, options), build)
+        return cached(cache_key(sources, options, package), build)
     except OSError as error:
         corpus = build(None)  # if it is the source that cannot be read, this says so
         remark = f"{cache_folder()}: {error.strerror or error}: the corpus is held in memory; set "
@@ -131,8 +145,8 @@ def _states(files: list[Path]) -> list[tuple[int, int]]:
     return [(stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files)]
 
 
-def source_files(data: DataConfig, path: Path) -> list[Path]:
+def source_files(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> list[Path]:
     """The files that the reader of the data set reads for a path."""
-    read = _reader(data)
+    read = _reader(data, trusted)
     sources = getattr(sys.modules[read.func.__module__], "sources", None)
     return [path] if sources is None else sources(path, **read.keywords)

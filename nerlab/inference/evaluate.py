@@ -6,14 +6,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nerlab.config import DataConfig, data_config
+from nerlab.config import DataConfig
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
+from nerlab.instantiation import trusted_packages
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
+from nerlab.saved_config import data_config
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +32,11 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     """
     if config.split not in (*SPLITS, "all"):
         raise ValueError(f"split={config.split}: expected one of {', '.join(SPLITS)}, all")
-    checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device))
+    trusted = trusted_packages(config.trust)
+    checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device), trusted)
     data = data_config(checkpoint.config.data, config.data)
     results = []
-    for name, corpus in _corpora(data, config.split, config.path):
+    for name, corpus in _corpora(data, config.split, config.path, trusted):
         for remark in corpus.remarks:
             logger.warning(remark)
         batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
@@ -45,10 +48,12 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     return results
 
 
-def _corpora(data: DataConfig, split: str, path: str | None) -> Iterator[tuple[str, Corpus]]:
+def _corpora(
+    data: DataConfig, split: str, path: str | None, trusted: tuple[str, ...]
+) -> Iterator[tuple[str, Corpus]]:
     if path is not None:
         stem = Path(path).stem
-        yield f"file-{stem}" if stem in SPLITS else stem, load_file(data, Path(path))
+        yield f"file-{stem}" if stem in SPLITS else stem, load_file(data, Path(path), trusted)
         return
     for name in splits_of(data) if split == "all" else [split]:
-        yield name, load_split(data, name)
+        yield name, load_split(data, name, trusted)

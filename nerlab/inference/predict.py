@@ -25,7 +25,7 @@ def run_prediction(config: DictConfig) -> None:
         raise ValueError("expected text=... or input=FILE (input=- reads standard input)")
     if config.input not in (None, "-") and not Path(config.input).is_file():
         raise ValueError(f"input={config.input}: no such file")
-    predictor = load(config.checkpoint, config.device)
+    predictor = load(config.checkpoint, config.device, config.trust)
     texts = iter([config.text]) if config.text is not None else _lines(config.input)
     with _writer(config.output) as file:
         for line in FORMATS[config.format](predictor.stream(texts)):

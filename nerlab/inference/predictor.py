@@ -1,7 +1,7 @@
 """Raw text to entities."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
+from nerlab.instantiation import trusted_packages
 from nerlab.models.checkpoint import Checkpoint, load_checkpoint
 from nerlab.models.decoding import run
 from nerlab.tags import OUTSIDE, spans_of
@@ -121,11 +122,22 @@ def _entities(
     return entities
 
 
-def load(path: str | Path, device: str = "auto") -> Predictor:
+def load(
+    path: str | Path, device: str = "auto", trust: str | Sequence[str] | None = None
+) -> Predictor:
     """Load a tagger from a run directory or a checkpoint folder.
+
+    Args:
+        path: the folder.
+        device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes a GPU if there is one.
+        trust: a package of your own, or several, whose classes the checkpoint may name. Whoever
+            wrote the checkpoint chooses which of them are made, and with what arguments.
+
+    Raises:
+        ValueError: there is no checkpoint, it is broken, or names what is not trusted.
 
     >>> tagger = load("runs/latest")                            # doctest: +SKIP
     >>> tagger.predict(["Angela Merkel flew to Paris ."])       # doctest: +SKIP
     [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
     """
-    return Predictor(load_checkpoint(path, choose_device(device)))
+    return Predictor(load_checkpoint(path, choose_device(device), trusted_packages(trust)))

@@ -6,30 +6,34 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
-from nerlab.config import instantiate
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Tagger
 from nerlab.tags import iobes_constraints
 
 _PACKAGES = ("nerlab.models", "nerlab.modules")
 
 
-def build_tagger(model: DictConfig, vocabulary: Vocabulary) -> Tagger:
+def build_tagger(
+    model: DictConfig, vocabulary: Vocabulary, trusted: tuple[str, ...] = ()
+) -> Tagger:
     """Build the parts that the ``model`` section names and put them together.
 
-    Sizes are passed from part to part; none stands in the configuration.
+    Sizes are passed from part to part; none stands in the configuration. The parts are classes of
+    nerlab, or of the packages that are trusted.
     """
+    packages = (*_PACKAGES, *trusted)
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
     if not isinstance(model.dropout, int | float) or not 0 <= model.dropout < 1:
         raise ValueError(f"model.dropout={model.dropout}: expected 0 <= dropout < 1")
     with _blaming("model.embedder"):
-        embedder = instantiate(model.embedder, *_PACKAGES)(vocabulary=vocabulary)
+        embedder = instantiate(model.embedder, *packages)(vocabulary=vocabulary)
     with _blaming("model.encoder"):
-        encoder = instantiate(model.encoder, *_PACKAGES)(input_dim=embedder.output_dim)
+        encoder = instantiate(model.encoder, *packages)(input_dim=embedder.output_dim)
     with _blaming("model.decoder"):
         constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
-        decoder = instantiate(model.decoder, *_PACKAGES)(*constraints)
+        decoder = instantiate(model.decoder, *packages)(*constraints)
     return Tagger(embedder, encoder, decoder, len(vocabulary.tags), model.dropout)
 
 

@@ -3,7 +3,8 @@
 ``model.safetensors`` holds the weights, ``vocab.json`` the vocabulary, ``config.yaml`` the whole
 configuration of the run; ``training.safetensors`` and ``training.json`` the state of the training,
 where it can go on from here. ``manifest.json`` holds the version and the checksums of the others.
-Nothing in a checkpoint is ever executed.
+Nothing in a checkpoint is ever executed, and what it names is of nerlab or of a package that the
+person who loads it trusts.
 """
 
 import json
@@ -20,11 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nerlab.config import read_run_config
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import sha256_of, sync
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
+from nerlab.saved_config import read_run_config
 
 # 1 had no manifest, and its version in the metadata of the weights; it is read as it is.
 FORMAT = 2
@@ -167,8 +168,15 @@ def _unknown_version(path: Path, version: object) -> ValueError:
     )
 
 
-def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
+def load_checkpoint(
+    path: str | Path, device: torch.device, trusted: tuple[str, ...] = ()
+) -> Checkpoint:
     """Rebuild the tagger of a checkpoint folder, or of the best checkpoint of a run directory.
+
+    Args:
+        path: the folder.
+        device: where the tagger computes.
+        trusted: packages whose classes its configuration may name, beside those of nerlab.
 
     Raises:
         ValueError: there is none, a file of it is broken, or it is of another version.
@@ -178,7 +186,7 @@ def load_checkpoint(path: str | Path, device: torch.device) -> Checkpoint:
     config = read_run_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
-        tagger = build_tagger(config.model, vocabulary)
+        tagger = build_tagger(config.model, vocabulary, trusted)
     except ValueError as error:
         raise ValueError(f"{directory / _CONFIG}: {error}") from None
     load_weights(tagger, directory)

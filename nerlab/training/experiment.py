@@ -5,30 +5,23 @@ import os
 import subprocess
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_run, check_trainer, instantiate, to_plain
+from nerlab.config import check_data, check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus
-from nerlab.data.load import load_split
-from nerlab.data.vectors import read_vectors
-from nerlab.data.vocabulary import Vocabulary, build_vocabulary
-from nerlab.device import choose_device, deterministic_algorithms
+from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, new_files
-from nerlab.models.build import build_tagger
+from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint
-from nerlab.models.embedders import Words
 from nerlab.models.scoring import score
-from nerlab.models.tagger import Tagger
+from nerlab.saved_config import without_trust
 from nerlab.training.interruption import Interrupted, Interruption
 from nerlab.training.not_finite import NotFinite, explain
-from nerlab.training.optimisation import Optimisation
+from nerlab.training.preparation import Parts, prepare
 from nerlab.training.recorder import Recorder, logging_to, make_console
 from nerlab.training.resume import Resumption, find_resumption
 from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
@@ -37,18 +30,6 @@ from nerlab.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
-
-
-class _Parts(NamedTuple):
-    """What a run is made of before it begins; ``remarks`` are for its log."""
-
-    train: Corpus
-    dev: Corpus
-    test: Corpus | None
-    vocabulary: Vocabulary
-    tagger: Tagger
-    optimisation: Optimisation
-    remarks: list[str]
 
 
 def run_experiment(config: DictConfig) -> Path:
@@ -60,18 +41,19 @@ def run_experiment(config: DictConfig) -> Path:
         Interrupted: a signal asked the run to stop; it is saved and can be resumed.
         ValueError: something is wrong with the configuration, the data or the numbers.
     """
+    trusted = trusted_packages(config.trust)
     resumption = find_resumption(config)
-    if resumption is not None:
-        config = resumption.config
+    config = without_trust(config) if resumption is None else resumption.config
     check_run(config)
     check_trainer(config.trainer)
+    check_data(config.data)
     with deterministic_algorithms(config.trainer.deterministic):
-        return _run(config, resumption)
+        return _run(config, resumption, trusted)
 
 
-def _run(config: DictConfig, resumption: Resumption | None) -> Path:
-    parts = _prepare(config)
-    make_tracker = instantiate(config.tracker, "nerlab.training")
+def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, ...]) -> Path:
+    parts = prepare(config, trusted)
+    make_tracker = instantiate(config.tracker, "nerlab.training", *trusted)
     console = make_console()
     run = (
         create_run_directory(config.run.dir, config.run.root, config.run.name)
@@ -82,16 +64,15 @@ def _run(config: DictConfig, resumption: Resumption | None) -> Path:
         # The first file of a run: from now on it can be resumed.
         with new_files([run / "config.yaml"]) as (file,):
             OmegaConf.save(config, file, resolve=True)
-        digest = parts.train.digest()
-        state = _take_up(run, resumption and resumption.checkpoint, parts, digest)
+        state = _take_up(run, resumption and resumption.checkpoint, parts)
         with logging_to(run / "train.log", console):
             logger.info("run %s on %s", run, parts.optimisation.device)
             for remark in parts.remarks:
                 logger.info(remark)
-            facts = {"git_commit": _git_commit(), "train_sha256": digest}
+            facts = {"git_commit": _git_commit(), "train_sha256": parts.train_sha256}
             tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
             with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
-                _train(config, parts, run, recorder, digest, state)
+                _train(config, parts, run, recorder, state)
                 for report in _score(config, parts, run):
                     tracker.log_report(report)
                     _show(report, console)
@@ -99,14 +80,14 @@ def _run(config: DictConfig, resumption: Resumption | None) -> Path:
     return run
 
 
-def _take_up(run: Path, checkpoint: Path | None, parts: _Parts, digest: str) -> State | None:
+def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
     """Put the weights and the metrics of a run back to where its checkpoint stands."""
     metrics = run / "metrics.jsonl"
     if checkpoint is None:
         metrics.write_bytes(b"")
         return None
     _, state = load_state(checkpoint)
-    if state.values["train_sha256"] != digest:
+    if state.values["train_sha256"] != parts.train_sha256:
         raise ValueError(
             f"{run}: the training split is not the one that the run was begun with; "
             "put that one back, or begin a new run"
@@ -116,44 +97,11 @@ def _take_up(run: Path, checkpoint: Path | None, parts: _Parts, digest: str) -> 
     return state
 
 
-def _prepare(config: DictConfig) -> _Parts:
-    device = choose_device(config.device)
-    test = load_split(config.data, "test") if config.test else None
-    train, dev = load_split(config.data, "train"), load_split(config.data, "dev")
-    vocabulary = build_vocabulary(
-        train.token_counts(),
-        train.labels,
-        config.data.lowercase,
-        config.data.fold_digits,
-        config.data.turkic_i,
-        config.data.min_count,
-        config.data.max_word_length,
-    )
-    torch.manual_seed(config.seed)
-    tagger = build_tagger(config.model, vocabulary)
-    remarks = [
-        f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
-        for name, corpus in (("train", train), ("dev", dev))
-    ]
-    corpora = [train, dev, *([] if test is None else [test])]
-    # Splits of one file have the same remarks.
-    remarks += dict.fromkeys(remark for corpus in corpora for remark in corpus.remarks)
-    remarks.append(f"labels: {' '.join(vocabulary.labels)}")
-    if missing := set(dev.labels) - set(train.labels):
-        remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
-    if config.data.vectors is not None:
-        remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
-    remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
-    optimisation = Optimisation(tagger.to(device), config.trainer, device)
-    return _Parts(train, dev, test, vocabulary, tagger, optimisation, remarks)
-
-
 def _train(
     config: DictConfig,
-    parts: _Parts,
+    parts: Parts,
     run: Path,
     recorder: Recorder,
-    digest: str,
     state: State | None,
 ) -> None:
     tagger, vocabulary = parts.tagger, parts.vocabulary
@@ -161,7 +109,7 @@ def _train(
 
     def save(name: str, now: State | None) -> None:
         if now is not None:
-            facts = {"metrics_bytes": recorder.sync(), "train_sha256": digest}
+            facts = {"metrics_bytes": recorder.sync(), "train_sha256": parts.train_sha256}
             now = State(now.tensors, {**now.values, **facts})
         folder = run / "checkpoints" / name
         save_checkpoint(folder, tagger.state_dict(), vocabulary, config, now)
@@ -198,7 +146,7 @@ def _train(
         raise explain(found, run, tagger, train) from None
 
 
-def _score(config: DictConfig, parts: _Parts, run: Path) -> list[Report]:
+def _score(config: DictConfig, parts: Parts, run: Path) -> list[Report]:
     """The best checkpoint on dev, and once on test if that was asked for."""
     tagger, vocabulary = parts.tagger, parts.vocabulary
     load_weights(tagger, run / "checkpoints" / "best")
@@ -223,20 +171,6 @@ def _show(report: Report, console: Console) -> None:
     console.print(f"some sentences of {report.split}, as tagged:")
     for sentence in found[:: max(1, len(found) // _EXAMPLES)][:_EXAMPLES]:
         console.print("  " + sentence, markup=False, highlight=False, soft_wrap=True)
-
-
-def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str) -> str:
-    """Put word vectors from a file into the word table; returns what to say about it."""
-    words = next((m for m in tagger.modules() if isinstance(m, Words)), None)
-    if words is None:
-        raise ValueError("data.vectors: the model has no word embedder to put them in")
-    vectors = read_vectors(path, vocabulary, words.output_dim)
-    words.table.weight.data[torch.from_numpy(vectors.ids)] = torch.from_numpy(vectors.values)
-    share = len(vectors.ids) / max(len(vocabulary.words), 1)
-    return (
-        f"vectors: {len(vectors.ids)} of {len(vocabulary.words)} words of train found "
-        f"({share:.1%}), {vectors.exact} in their exact form"
-    )
 
 
 def _git_commit() -> str | None:

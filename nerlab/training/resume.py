@@ -6,10 +6,10 @@ from typing import NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.config import checked_config, read_run_config
 from nerlab.models.checkpoint import find_last, load_state
+from nerlab.saved_config import checked_config, read_run_config
 
-_FREE = ("resume", "debug")
+_FREE = ("resume", "debug", "trust")
 
 
 class Resumption(NamedTuple):
@@ -26,8 +26,9 @@ class Resumption(NamedTuple):
 def find_resumption(config: DictConfig) -> Resumption | None:
     """What ``resume`` asks for: nothing (null), a run directory, a checkpoint in it, or ``auto``.
 
-    A run that is named goes on with its own configuration, and no key of it may be given anew.
-    Named by one of its earlier checkpoints it goes on from there, and what came after is replaced.
+    A run that is named goes on with its own configuration, and no key of it may be given anew;
+    ``trust`` is none of it, and is always given anew. Named by one of its earlier checkpoints it
+    goes on from there, and what came after is replaced.
     ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, which
     must have been begun with the same configuration, or begins it.
 

@@ -5,6 +5,7 @@ import netrc
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,10 @@ class WandbTracker:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         logger.warning("wandb failed (%s); the run goes on without it", reason)
         self._run = None
+        # Else it is looked for at exit, and its absence complained about at length.
+        thread = threading.Thread(target=_end_service, daemon=True)
+        thread.start()
+        thread.join(_PATIENCE)
 
 
 def _start(
@@ -124,6 +129,13 @@ def _start(
 
 def _finish(run: Any) -> None:
     run.finish()
+
+
+def _end_service() -> None:
+    with suppress(Exception):
+        import wandb
+
+        wandb.teardown()
 
 
 def _log_report(run: Any, report: Report) -> None:

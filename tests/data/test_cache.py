@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -153,15 +154,51 @@ def test_an_edit_of_the_code_that_reads_makes_a_new_entry(
     tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = tmp_path / "reader.py"
-    monkeypatch.setattr(cache, "_code", lambda: iter([code]))
+    monkeypatch.setattr(cache, "_code", lambda package: iter([code]))
     for version in ("one", "two", "two"):
         code.write_text(version)
         load_split(data(tmp_path), "train")
     assert len(builds) == 2
 
 
+@pytest.mark.parametrize("changed", ["__init__.py", "reader.py", "inner/words.py"])
+def test_an_edit_in_the_package_of_a_trusted_reader_indexes_anew(
+    tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    name = f"lab_{tmp_path.name}"
+    (tmp_path / name / "inner").mkdir(parents=True)
+    for part in ("__init__.py", "reader.py", "inner/words.py"):
+        (tmp_path / name / part).write_text("from nerlab.data.readers.conll import read as columns")
+    text = "def read(path, **options):\n    yield from columns(path, **options)\n"
+    with (tmp_path / name / "reader.py").open("a") as file:
+        file.write("\n" + text)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = data(tmp_path)
+    config.reader._target_ = f"{name}.reader.read"
+    for _ in range(2):
+        load_split(config, "train", (name,))
+    assert len(builds) == 1
+    with (tmp_path / name / changed).open("a") as file:
+        file.write("\n# edited\n")
+    load_split(config, "train", (name,))
+    assert len(builds) == 2
+
+
+@pytest.mark.parametrize("kind", ["one file", "no __init__.py"])
+def test_the_code_of_a_package_is_found_whatever_it_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    name = f"lab_{tmp_path.name}"
+    path = tmp_path / (f"{name}.py" if kind == "one file" else f"{name}/reader.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module(name)
+    assert path in set(cache._code(name)) - set(cache._code("nerlab"))
+
+
 def test_the_code_of_the_key_is_that_of_readers_and_schemes() -> None:
-    names = {path.name for path in cache._code()}
+    names = {path.name for path in cache._code("nerlab")}
     assert {"conll.py", "table.py", "parts.py", "corpus.py", "tags.py", "text.py"} <= names
 
 

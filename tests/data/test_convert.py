@@ -148,7 +148,7 @@ def test_every_chain_of_schemes_leads_back(
 def convert(output: Path, *data: str, **options: object) -> str:
     """Convert as the configuration says; returns what is printed."""
     keys = {"split": "all", "format": "conll", "to": "iob2", "overwrite": False} | options
-    config = OmegaConf.create({"output": str(output), **keys})
+    config = OmegaConf.create({"output": str(output), "trust": None, **keys})
     config.data = compose_data(*data)
     console = Console(file=io.StringIO(), width=200)
     run_convert(config, console)

@@ -11,9 +11,10 @@ from file_server import Answer, Server, files, serving, sha256
 from omegaconf import DictConfig, OmegaConf
 from test_real_corpora import compose_data, real
 
-from nerlab.config import DataConfig, Published, data_config
+from nerlab.config import DataConfig, Published
 from nerlab.data.load import load_split
 from nerlab.data.published import PUBLICATIONS, PinnedFile, Publication
+from nerlab.saved_config import data_config
 
 SENTENCES = b"Ada\tB-person\nflew\tO\n\nto\tO\nRome\tB-location\n\n"
 TRAIN = "wnut17train.conll"

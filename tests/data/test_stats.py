@@ -174,7 +174,7 @@ def numbers_of(plain: Any) -> set[float]:
 
 def written(output: Path, *data: str) -> tuple[str, Any]:
     """The page and the numbers that stats writes."""
-    config = OmegaConf.create({"output": str(output)})
+    config = OmegaConf.create({"output": str(output), "trust": None})
     config.data = compose_data(*data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no glyph is missing

@@ -4,7 +4,7 @@ import io
 import os
 import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 import yaml
 from conftest import run_script
 from helpers import reseal
+from own_package import importable, write_package
 
 import nerlab
 from nerlab.models.checkpoint import load_checkpoint
@@ -61,10 +62,10 @@ def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     reseal(folder)
 
 
-def refusal(folder: Path) -> str:
+def refusal(folder: Path, *trusted: str) -> str:
     """Loading is refused in one line; returns it."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the line is looked at here
-        load_checkpoint(folder, CPU)
+        load_checkpoint(folder, CPU, trusted)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -284,3 +285,135 @@ def test_a_folder_may_have_the_look_of_a_reference(
         result = run_script("evaluate", f"checkpoint={folder}", *override)
         assert (result.status, result.err) == (0, "")
         assert "26 sentences" in result.out
+
+
+@pytest.fixture
+def evil(tmp_path: Path) -> Iterator[Path]:
+    """What importing the package ``mylab_evil`` makes, which lies beside the trusted ``mylab``."""
+    write_package(tmp_path)
+    with importable(tmp_path):
+        yield tmp_path / "mylab_evil" / "imported"
+
+
+GRU = {"_target_": "mylab.encoders.GRU", "_partial_": True, "hidden_dim": 32}
+EVIL = {**GRU, "_target_": "mylab_evil.encoders.Evil"}
+
+
+def test_the_evil_package_runs_where_it_is_trusted(folder: Path, evil: Path) -> None:
+    edit(folder, put(EVIL, "model.encoder"))
+    assert "weights do not fit" in refusal(folder, "mylab_evil")  # it was built
+    assert evil.exists()
+
+
+BESIDE_TRUST = [
+    "mylab_evil.encoders.Evil",
+    "mylab_evil",
+    "mylab",
+    "mylab.",
+    "mylab..encoders.GRU",
+    ".mylab.encoders.GRU",
+    "MYLAB.encoders.GRU",
+    "mylab.encoders",
+    "mylab.encoders.os.mkdir",
+    "mylab.encoders.os.system",
+    "mylab.encoders.Identity",  # what a trusted module imports is not its own
+    "mylab.encoders.nn.Identity",
+    "mylab.encoders.nn.modules.rnn.os.mkdir",
+    "mylab.encoders.GRU.forward.__globals__",
+    "mylab.encoders.__builtins__.get",
+    "mylab.readers.Sentence",  # ours, but no part of a model
+    "nerlab.mylab.encoders.GRU",
+    "nerlab.models.mylab.encoders.GRU",
+    *FOREIGN,
+]
+
+
+@pytest.mark.parametrize("partial", [True, False])
+@pytest.mark.parametrize("target", BESIDE_TRUST)
+def test_trust_in_one_package_admits_nothing_else(
+    folder: Path, marker: Path, evil: Path, target: str, partial: bool
+) -> None:
+    node = {"_target_": target, "_partial_": partial, "_args_": [str(marker)]}
+    edit(folder, put(node, "model.encoder"))
+    assert f"_target_ '{target}'" in refusal(folder, "mylab")
+    assert not marker.exists()
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize("target", BESIDE_TRUST)
+def test_trust_in_one_package_admits_no_other_reader(
+    folder: Path, corpus: Path, marker: Path, evil: Path, target: str
+) -> None:
+    edit(
+        folder, put({"_target_": target, "_partial_": True, "_args_": [str(marker)]}, "data.reader")
+    )
+    result = run_script("evaluate", f"checkpoint={folder}", f"data.dir={corpus}", "trust=mylab")
+    assert result.status == 1
+    assert f"_target_ '{target}'" in result.err
+    assert result.err.count("\n") == 1
+    assert not marker.exists()
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "mylab.encoders.make",
+        "mylab.encoders.GRU.forward",
+        "nerlab.models.checkpoint.save_checkpoint",
+        "nerlab.models.build.build_tagger",
+    ],
+)
+@pytest.mark.parametrize("partial", [True, False])
+@pytest.mark.parametrize("place", ["encoder", "embedder", "decoder", "embedder.parts.words"])
+@pytest.mark.usefixtures("evil")
+def test_a_part_of_a_model_is_a_class(folder: Path, target: str, partial: bool, place: str) -> None:
+    edit(folder, put({"_target_": target, "_partial_": partial}, f"model.{place}"))
+    assert f"_target_ '{target}': expected a class" in refusal(folder, "mylab")
+
+
+@pytest.mark.parametrize("trust", ["mylab_evil", ["mylab_evil"], "os", {"mylab_evil": True}])
+@pytest.mark.parametrize(
+    "place", ["trust", "data.trust", "model.trust", "model.encoder.trust", "trainer.trust"]
+)
+def test_a_checkpoint_cannot_say_whom_to_trust(
+    folder: Path, corpus: Path, evil: Path, trust: object, place: str
+) -> None:
+    edit(folder, put(EVIL, "model.encoder"))
+    edit(folder, put(EVIL, "data.reader"))
+    edit(folder, put(trust, place))  # type: ignore[arg-type]
+    advice = "trust=mylab_evil admits it, if you trust its author"
+    assert advice in refusal(folder)
+    assert advice in refusal(folder, "mylab")
+    for script, key in (("evaluate", f"data.dir={corpus}"), ("predict", "text=Eve")):
+        result = run_script(script, f"checkpoint={folder}", key)
+        assert (result.status, result.err.count("\n")) == (1, 1)
+        assert advice in result.err
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize("place", ["trust", "data.trust"])
+def test_nor_can_it_for_the_reader_alone(
+    folder: Path, corpus: Path, evil: Path, place: str
+) -> None:
+    edit(folder, put(EVIL, "data.reader"))
+    edit(folder, put("mylab_evil", place))  # type: ignore[arg-type]
+    assert "trust" not in load_checkpoint(folder, CPU).config
+    result = run_script("evaluate", f"checkpoint={folder}", f"data.dir={corpus}")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "trust" in result.err
+    assert not evil.exists()
+
+
+@pytest.mark.parametrize("section", ["model.encoder", "data.reader", "tracker"])
+def test_a_run_that_is_resumed_cannot_say_whom_to_trust(
+    run: Path, tmp_path: Path, evil: Path, section: str
+) -> None:
+    begun = Path(shutil.copytree(run, tmp_path / "run"))
+    edit(begun / "checkpoints" / "last", put(EVIL, section))
+    edit(begun / "checkpoints" / "last", put("mylab_evil", "trust"))  # type: ignore[arg-type]
+    for more in ([], ["trust=mylab"]):
+        result = run_script("train", f"resume={begun}", *more)
+        assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+        assert "trust=mylab_evil admits it" in result.err
+    assert not evil.exists()

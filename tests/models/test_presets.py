@@ -13,7 +13,8 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from nerlab.config import instantiate, register_schemas
+from nerlab.config import register_schemas
+from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
@@ -73,7 +74,7 @@ def test_every_model_goes_with_all_data_trackers_and_trainers(model: str, data: 
 @pytest.mark.parametrize("data", DATA)
 def test_every_reader_is_found(data: str) -> None:
     config = compose("train", overrides=[f"data={data}"])
-    assert callable(instantiate(config.data.reader, "nerlab.data.readers"))
+    assert callable(instantiate(config.data.reader, "nerlab.data.readers", functions=True))
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)

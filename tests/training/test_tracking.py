@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,37 +13,6 @@ from conftest import ROOT, SMALL_MODEL, Result, run_process
 from nerlab.evaluation.report import Report, make_report
 from nerlab.training.tracking import NoTracker
 from nerlab.training.wandb_tracker import WandbTracker
-
-# Train with wandb in a process of its own; in the second epoch KILL ends every wandb process.
-DRIVER = """
-import os, runpy, signal, sys
-from pathlib import Path
-from nerlab.training.recorder import Recorder
-
-def children():
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = stat.read_text().partition(") ")
-        except OSError:
-            continue
-        if int(rest.split()[1]) == os.getpid():
-            yield int(stat.parent.name), name.partition("(")[2]
-
-killed = []
-log = Recorder.log
-def log_and_kill(self, metrics, step, epoch):
-    if os.environ.get("KILL") and epoch == 2 and not killed:
-        for pid, name in children():
-            assert "wandb" in name, name
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            killed.append(name)
-        assert killed
-    log(self, metrics, step, epoch)
-Recorder.log = log_and_kill
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 class Finished(NamedTuple):
@@ -67,15 +35,15 @@ class Finished(NamedTuple):
         return folder
 
 
-def train_with_wandb(folder: Path, corpus: Path, *first: str, **env: str) -> Finished:
+def train_with_wandb(folder: Path, corpus: Path, *first: str) -> Finished:
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
     # matplotlib looks for all fonts again where it finds no cache; that takes seconds.
     places = {"HOME": str(home), "MPLCONFIGDIR": matplotlib.get_cachedir()}
     arguments = [*first, *SMALL_MODEL, f"data.dir={corpus}", "tracker=wandb"]
-    command = ["-c", DRIVER, str(ROOT / "train.py"), *arguments]
-    result = run_process(command, work, **{**places, "PYTHONPATH": str(ROOT), **env})
+    command = [str(ROOT / "train.py"), *arguments]
+    result = run_process(command, work, **places, PYTHONPATH=str(ROOT))
     assert result.status == 0, result.err
     runs = [path.parent for path in sorted(work.glob("runs/2*/config.yaml"))]
     return Finished(result, home, runs)
@@ -165,21 +133,6 @@ def test_wandb_has_the_confusions_and_the_examples(finished: Finished) -> None:
     for gold, predicted, right in tables["examples"]["data"]:
         assert right == (gold == predicted)
     assert any("PER]" in gold for gold, _, _ in tables["examples"]["data"])
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_a_run_outlives_the_death_of_wandb(
-    finished: Finished, corpus: Path, tmp_path: Path
-) -> None:
-    survivor = train_with_wandb(tmp_path, corpus, KILL="1")
-    assert survivor.result.out.count("wandb failed") == 1
-    timed = ("train/tokens_per_second", "dev/seconds")
-    ours, others = (
-        [{key: value for key, value in line.items() if key not in timed} for line in of.metrics()]
-        for of in (survivor, finished)
-    )
-    assert ours == others
-    assert survivor.predictions() == finished.predictions()
 
 
 class FakeRun:

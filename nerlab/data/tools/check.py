@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig
+from nerlab.config import DataConfig, check_data
 from nerlab.data.load import MissingFileError, read_split, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
@@ -19,6 +19,7 @@ from nerlab.data.tools.faults import SplitFaults
 from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
 from nerlab.files import write_file
+from nerlab.instantiation import trusted_packages
 
 FORMATS = ("text", "json")
 
@@ -27,11 +28,12 @@ def run_check(config: DictConfig, console: Console) -> None:
     """Check the data that the configuration describes, and print the report or write it to a file.
 
     Raises:
-        ValueError: the format is unknown, or the report holds errors.
+        ValueError: the format or a number is not one that there is, or the report holds errors.
     """
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
-    report = check(config.data)
+    check_data(config.data)
+    report = check(config.data, trusted_packages(config.trust))
     text = as_json(report) if config.format == "json" else as_text(report, console.width)
     if config.output is None:
         console.out(text, end="", highlight=False)
@@ -42,7 +44,7 @@ def run_check(config: DictConfig, console: Console) -> None:
         raise ValueError(f"{found}, see {config.output or 'above'}")
 
 
-def check(data: DataConfig) -> Report:
+def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
     """Read every split once, sentence by sentence, and report."""
     findings: list[Finding] = []
     counts: dict[str, SplitCounts] = {}
@@ -51,7 +53,7 @@ def check(data: DataConfig) -> Report:
     for split in splits_of(data):
         with collected_remarks() as remarks:
             try:
-                path, sentences = read_split(data, split)
+                path, sentences = read_split(data, split, trusted)
                 faults = SplitFaults(split, path, data.scheme.value, data.repair)
                 read = SplitCounts()
                 for sentence in watched(sentences, f"{split} {path}"):

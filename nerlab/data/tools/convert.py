@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig
+from nerlab.config import DataConfig, check_data
 from nerlab.data.load import SPLITS, read_split, source_files, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
@@ -14,6 +14,7 @@ from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.writers import WRITERS
 from nerlab.files import new_files
+from nerlab.instantiation import trusted_packages
 from nerlab.tags import SCHEMES, tags_of
 
 
@@ -30,10 +31,12 @@ def run_convert(config: DictConfig, console: Console) -> None:
     for key, known in (("format", WRITERS), ("to", SCHEMES), ("split", (*SPLITS, "all"))):
         if config[key] not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
+    check_data(config.data)
+    trusted = trusted_packages(config.trust)
     splits = splits_of(config.data) if config.split == "all" else [config.split]
-    read = [read_split(config.data, split) for split in splits]
+    read = [read_split(config.data, split, trusted) for split in splits]
     targets = [Path(config.output) / f"{split}.{config.format}" for split in splits]
-    _refuse_to_overwrite(targets, config.data, config.overwrite)
+    _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
     Path(config.output).mkdir(parents=True, exist_ok=True)
     counts = []
     with collected_remarks() as remarks, new_files(targets) as parts:
@@ -61,10 +64,12 @@ def retagged(
         yield sentence._replace(tags=tags_of(spans, len(sentence.tokens), scheme))
 
 
-def _refuse_to_overwrite(targets: list[Path], data: DataConfig, overwrite: bool) -> None:
+def _refuse_to_overwrite(
+    targets: list[Path], data: DataConfig, overwrite: bool, trusted: tuple[str, ...]
+) -> None:
     names = [name for name in (data.train, data.dev, data.test) if name is not None]
     named = [path for name in names if (path := Path(data.dir) / name).exists()]
-    sources = [source for path in named for source in source_files(data, path)]
+    sources = [source for path in named for source in source_files(data, path, trusted)]
     for target in filter(Path.exists, targets):
         if any(target.samefile(source) for source in sources):
             raise ValueError(f"{target}: a file of the data itself; set output=FOLDER to another")

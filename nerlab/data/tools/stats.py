@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig
+from nerlab.config import DataConfig, check_data
 from nerlab.data.load import read_split, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
@@ -16,6 +16,7 @@ from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.page import page
 from nerlab.data.tools.statistics import Statistics, statistics_of
 from nerlab.files import new_files
+from nerlab.instantiation import trusted_packages
 
 
 def run_stats(config: DictConfig, console: Console) -> None:
@@ -28,8 +29,9 @@ def run_stats(config: DictConfig, console: Console) -> None:
         ValueError: a split cannot be read, or has a tag that is unknown or illegal.
         OSError: a file cannot be read or written.
     """
+    check_data(config.data)
     with collected_remarks() as remarks:
-        statistics = collect(config.data)
+        statistics = collect(config.data, trusted_packages(config.trust))
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     with new_files([folder / "index.html", folder / "statistics.json"]) as (html, numbers):
@@ -41,11 +43,11 @@ def run_stats(config: DictConfig, console: Console) -> None:
         console.out(f"written: {folder / name}", highlight=False)
 
 
-def collect(data: DataConfig) -> Statistics:
+def collect(data: DataConfig, trusted: tuple[str, ...] = ()) -> Statistics:
     """Read every split once, sentence by sentence, and count."""
     splits: dict[str, tuple[str, SplitCounts]] = {}
     for split in splits_of(data):
-        path, sentences = read_split(data, split)
+        path, sentences = read_split(data, split, trusted)
         counts = SplitCounts()
         for sentence in watched(sentences, f"{split} {path}"):
             spans = entities_of(sentence, data.scheme.value, data.repair, str(path))

@@ -1,0 +1,106 @@
+"""The configuration that a run has saved, which somebody else may have written."""
+
+import re
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from nerlab.config import DataConfig, TrainerConfig
+
+
+def read_run_config(path: Path) -> DictConfig:
+    """The saved configuration of a run, which somebody else may have written: plain data.
+
+    What looks like a reference (``${oc.env:HOME}``) is text, as it may be in a file name.
+
+    Raises:
+        ValueError: the file is broken, holds more than plain values, or lacks a part.
+    """
+    try:
+        content = path.read_bytes()
+        # No run writes aliases; a few of them in each other stand for more than memory holds.
+        if any(
+            isinstance(event, yaml.AliasEvent) for event in yaml.parse(content, yaml.SafeLoader)
+        ):
+            raise ValueError("found an alias, expected plain values")
+        loaded = yaml.safe_load(content)
+        config = OmegaConf.create(_literal(loaded if isinstance(loaded, dict) else {}))
+    except Exception as error:  # whatever the parser of YAML makes of it, RecursionError too
+        raise ValueError(f"{path}: broken file ({' '.join(str(error).split())})") from None
+    if not all(isinstance(config.get(name), DictConfig) for name in ("model", "data", "trainer")):
+        raise ValueError(f"{path}: expected the configuration of a run")
+    tokens = config.trainer.get("decode_tokens")
+    if type(tokens) is not int or tokens < 1:
+        raise ValueError(f"{path}: trainer.decode_tokens={tokens}: expected a number, at least 1")
+    return without_trust(config)
+
+
+def without_trust(config: DictConfig) -> DictConfig:
+    """The configuration as a run keeps it: ``trust`` is said anew whenever it is used.
+
+    It is dropped when a configuration is saved and when one is read, so that nobody can give it
+    but the person who runs.
+    """
+    kept = deepcopy(config)
+    with open_dict(kept):
+        kept.pop("trust", None)
+    return kept
+
+
+def _literal(node: Any) -> Any:
+    """A container of plain values, spelled so that OmegaConf reads every string as it is."""
+    if isinstance(node, dict):
+        return {_plain(key): _literal(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_literal(item) for item in node]
+    value = _plain(node)
+    return escape_references(value) if isinstance(value, str) else value
+
+
+def _plain(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise ValueError(f"expected plain values, found a {type(value).__name__}")
+    if value == MISSING:
+        raise ValueError(f"expected a value, found {MISSING}")
+    return value
+
+
+def escape_references(text: str) -> str:
+    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
+
+    >>> escape_references("costs ${price}")
+    'costs \\${price}'
+    """
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+
+
+def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
+    """The data section of a checkpoint, checked against the schema, with the ``overrides`` that
+    are not null."""
+    given = [key for key, value in overrides.items() if value is not None]
+    changes = OmegaConf.masked_copy(overrides, given)  # type: ignore[arg-type]
+    return cast(DataConfig, _checked("data/base", DataConfig, saved, changes))
+
+
+def checked_config(saved: DictConfig) -> DictConfig:
+    """The configuration of a run as it was composed: its stable sections typed by the schemas."""
+    config = saved.copy()
+    config.data = _checked("data/base", DataConfig, saved.data, {})
+    config.trainer = _checked("trainer/default", TrainerConfig, saved.trainer, {})
+    return config
+
+
+def _checked(
+    name: str, schema: type, saved: DictConfig, changes: Mapping[Any, Any]
+) -> DictConfig | ListConfig:
+    try:
+        return OmegaConf.merge(OmegaConf.structured(schema), saved, changes)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        section = name.partition("/")[0]
+        raise ValueError(f"{section}: {reason}; expected the keys of conf/{name}.yaml") from None

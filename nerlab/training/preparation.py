@@ -1,0 +1,92 @@
+"""What a run is made of, before it begins."""
+
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig
+
+from nerlab.data.corpus import Corpus
+from nerlab.data.load import load_split
+from nerlab.data.vectors import read_vectors
+from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+from nerlab.device import choose_device
+from nerlab.models.build import build_tagger
+from nerlab.models.embedders import Words
+from nerlab.models.tagger import Tagger
+from nerlab.training.optimisation import Optimisation
+
+
+class Parts(NamedTuple):
+    """What a run is made of before it begins.
+
+    Attributes:
+        train, dev, test: the splits; test only where it is to be scored.
+        train_sha256: :meth:`nerlab.data.corpus.Corpus.digest` of the training split.
+        vocabulary, tagger: as they begin.
+        optimisation: what changes the tagger's weights.
+        remarks: for the run's log.
+    """
+
+    train: Corpus
+    dev: Corpus
+    test: Corpus | None
+    train_sha256: str
+    vocabulary: Vocabulary
+    tagger: Tagger
+    optimisation: Optimisation
+    remarks: list[str]
+
+
+def prepare(config: DictConfig, trusted: tuple[str, ...]) -> Parts:
+    """Read the data, build the tagger and its optimisation.
+
+    Args:
+        config: the whole configuration of a run.
+        trusted: packages beside nerlab that may be named in it.
+
+    Raises:
+        ValueError: something is wrong with the configuration or the data.
+    """
+    device = choose_device(config.device)
+    test = load_split(config.data, "test", trusted) if config.test else None
+    train, dev = (load_split(config.data, split, trusted) for split in ("train", "dev"))
+    vocabulary = build_vocabulary(
+        train.token_counts(),
+        train.labels,
+        config.data.lowercase,
+        config.data.fold_digits,
+        config.data.turkic_i,
+        config.data.min_count,
+        config.data.max_word_length,
+    )
+    torch.manual_seed(config.seed)
+    tagger = build_tagger(config.model, vocabulary, trusted)
+    remarks = [
+        f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
+        for name, corpus in (("train", train), ("dev", dev))
+    ]
+    corpora = [train, dev, *([] if test is None else [test])]
+    # Splits of one file have the same remarks.
+    remarks += dict.fromkeys(remark for corpus in corpora for remark in corpus.remarks)
+    remarks.append(f"labels: {' '.join(vocabulary.labels)}")
+    if missing := set(dev.labels) - set(train.labels):
+        remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
+    if config.data.vectors is not None:
+        remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
+    remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
+    optimisation = Optimisation(tagger.to(device), config.trainer, device)
+    return Parts(train, dev, test, train.digest(), vocabulary, tagger, optimisation, remarks)
+
+
+def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str) -> str:
+    """Put word vectors from a file into the word table; returns what to say about it."""
+    words = next((m for m in tagger.modules() if isinstance(m, Words)), None)
+    if words is None:
+        raise ValueError("data.vectors: the model has no word embedder to put them in")
+    vectors = read_vectors(path, vocabulary, words.output_dim)
+    words.table.weight.data[torch.from_numpy(vectors.ids)] = torch.from_numpy(vectors.values)
+    share = len(vectors.ids) / max(len(vocabulary.words), 1)
+    return (
+        f"vectors: {len(vectors.ids)} of {len(vocabulary.words)} words of train found "
+        f"({share:.1%}), {vectors.exact} in their exact form"
+    )

@@ -84,22 +84,42 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+def fill_until_it_ends(corpus: Path, disk: Path, step: int) -> bool:
+    """Go on with the run on a disk that is full from a step on; whether that stopped it."""
+    run, rest = disk / "run", disk / "rest"
+    process = start(corpus, run)
+    wait_for_step(run, step, process)
+    with rest.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        file.writelines(bytes(1000) for _ in range(1000))
+    out, err = process.communicate(timeout=60)
+    rest.unlink()
+    if process.returncode == 0:
+        return False
+    assert (process.returncode, err.count("\n")) == (1, 1), (out, err)
+    assert err.startswith(f"error: {run}")
+    assert "No space left on device" in err
+    return True
+
+
 def test_a_run_whose_disk_was_full_goes_on_when_there_is_room(
     corpus: Path, tmp_path: Path, disk: Path
 ) -> None:
     expected, run = tmp_path / "expected", disk / "run"
     assert run_script("train", *arguments(corpus, expected)).status == 0
-    process = start(corpus, run)
-    wait_for_step(run, 5, process)
-    rest = disk / "rest"
-    with rest.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-        file.writelines(bytes(1000) for _ in range(1000))
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err.count("\n")) == (1, 1), (out, err)
-    assert err.startswith(f"error: {run}")
-    assert "No space left on device" in err
-    rest.unlink()
+    assert fill_until_it_ends(corpus, disk, 5)
     result = run_script("train", *arguments(corpus, run))
     assert result.status == 0, result.err
     assert "resumed after step" in result.out
     assert content(run) == content(expected)
+
+
+@pytest.mark.long
+def test_ten_full_disks_and_nothing_is_lost(corpus: Path, tmp_path: Path, disk: Path) -> None:
+    expected, run = tmp_path / "expected", disk / "run"
+    assert run_script("train", *arguments(corpus, expected)).status == 0
+    stopped = sum(fill_until_it_ends(corpus, disk, step) for step in range(2, 32, 3))
+    result = run_script("train", *arguments(corpus, run))
+    assert result.status == 0, result.err
+    assert content(run) == content(expected)
+    print(f"full disk: {stopped} runs stopped, 0 losses")
+    assert stopped >= 8

@@ -25,7 +25,8 @@ print(load_split(data, "train").digest())
 
 
 def _kill_until_done(corpus: Path, run: Path, kills: int, *more: str) -> int:
-    """Kill a run so many times, every other time while it writes a checkpoint; then let it end.
+    """Kill a run so many times, before its first checkpoint, then every other time while it
+    writes one; then let it end.
 
     Returns how many kills met a process that was alive.
     """
@@ -35,7 +36,10 @@ def _kill_until_done(corpus: Path, run: Path, kills: int, *more: str) -> int:
     for number in range(kills):
         step += int(rng.integers(1, 5))
         process = start(corpus, run, *more)
-        wait_for_step(run, step, process)
+        if number == 0:
+            wait_until(process, (run / "config.yaml").exists)
+        else:
+            wait_for_step(run, step, process)
         if number % 2:
             wait_until(process, part.exists)
         else:

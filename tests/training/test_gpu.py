@@ -19,6 +19,7 @@ from nerlab.memory import if_it_fits
 from nerlab.models.build import build_tagger
 from nerlab.training.gradients import Gradients
 from nerlab.training.optimisation import Optimisation
+from nerlab.training.window import Window
 
 CONF = str(Path(__file__).resolve().parents[2] / "conf")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -51,6 +52,7 @@ def test_a_training_step_never_waits_for_the_device(model: str, precision: str) 
     optimisation = Optimisation(tagger, config.trainer, device)
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
+    window = Window.empty(device)
     for number, group in enumerate(batcher.shuffled_groups(32, generator)):
         if number == 3:  # libraries have set themselves up
             torch.cuda.set_sync_debug_mode("error")
@@ -59,9 +61,11 @@ def test_a_training_step_never_waits_for_the_device(model: str, precision: str) 
             loss = tagger.loss(batch)
         optimisation.backward(loss)
         step = optimisation.step(0.0)
+        window = window.add(step, 1, 8)
     torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(loss)
     assert torch.isfinite(step.norm)
+    assert window.metrics()["train/skipped_steps"] == window.in_a_row == 0
 
 
 def weights_after_training(model: str) -> dict[str, torch.Tensor]:

@@ -2,18 +2,20 @@
 # make test    a fresh machine to passed tests
 # make test-long   many kills of real processes; some minutes
 # make lint    ruff and mypy
-# make lock    digests of all that is installed, for new lines in setup.cfg; ARGS=--upgrade for new versions
+# make lock    the lock files, after a change of setup.cfg; ARGS=--upgrade for the newest versions
 # make audit   known vulnerabilities of what is locked; asks the package index
-# make bounds  all tests with the lowest and with the highest versions that setup.cfg admits; ten minutes
+# make bounds  all tests with the lowest and with the highest versions that setup.cfg admits
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 INSTALLED = .venv/installed
+PIP = $(BIN)/python -m pip
 LOCKS = build.lock requirements.lock torch.lock
 LOCKED = --quiet --no-deps --require-hashes
 TORCH = $(shell grep --only-matching '^torch==[^ ]*' torch.lock)
 TOOLS = .venv-tools/bin
 COMPILE = $(TOOLS)/uv pip compile --quiet --no-annotate --constraint torch.lock
+FOR_ALL = --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock"
 
 .PHONY: train test test-long lint lock audit bounds bounds-lowest bounds-highest clean
 
@@ -31,29 +33,30 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Installed again only when what is to be installed has changed. A file whose digest is not in the locks
-# is refused. torch comes as a CPU or a CUDA build, whichever pip's indexes offer first: it is fetched,
-# then checked, and brings the CUDA libraries where it needs them. The rest must be there by then.
+# Installed again only when what is to be installed has changed. A file whose digest is not in the
+# locks is refused. torch is a CPU or a CUDA build, whichever pip prefers of what its indexes hold: it
+# is fetched, then checked, and brings its CUDA libraries. Nothing else may be missing by then.
 $(INSTALLED): setup.cfg pyproject.toml $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+	    || { echo "nerlab needs Python 3.10 to 3.13: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install $(LOCKED) --requirement build.lock
-	$(BIN)/python -m pip install $(LOCKED) --no-build-isolation --requirement requirements.lock
-	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest .venv/torch $(TORCH)
-	$(BIN)/python -m pip install $(LOCKED) --no-index --find-links .venv/torch --requirement torch.lock
+	$(PIP) install $(LOCKED) --requirement build.lock
+	$(PIP) install $(LOCKED) --no-build-isolation --requirement requirements.lock
+	$(PIP) download --quiet --no-deps --only-binary :all: --dest .venv/torch $(TORCH)
+	$(PIP) install $(LOCKED) --no-index --find-links .venv/torch --requirement torch.lock
 	rm -r .venv/torch
-	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --no-index --no-build-isolation --editable ".[dev]" \
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet --no-index --no-build-isolation --editable ".[dev]" \
 	    || { echo "setup.cfg asks for what the lock files do not hold: make lock"; exit 1; }
 	touch $@
 
-# For every Python and platform that setup.cfg admits. build.lock is what builds the packages that come
-# as source (seqeval, antlr4-python3-runtime).
+# For every platform and every Python that setup.cfg admits. build.lock is what builds the packages
+# that come as source (seqeval, antlr4-python3-runtime).
 lock: .venv-tools/installed
-	$(COMPILE) --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
-	    --extra dev --no-emit-package torch $(ARGS) setup.cfg --output-file requirements.lock
+	$(COMPILE) $(FOR_ALL) $(ARGS) --extra dev --no-emit-package torch setup.cfg \
+	    --output-file requirements.lock
 	printf 'setuptools\nsetuptools-scm\n' | \
-	$(COMPILE) --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock" \
-	    --constraint requirements.lock $(ARGS) - --output-file build.lock
+	$(COMPILE) $(FOR_ALL) $(ARGS) --constraint requirements.lock - --output-file build.lock
 
 # Strict: a package that could not be looked up is a failure.
 audit: .venv-tools/installed

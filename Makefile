@@ -9,7 +9,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 INSTALLED = .venv/installed
-PIP = $(BIN)/python -m pip
+PIP = $(BIN)/python -m pip --disable-pip-version-check
 LOCKS = build.lock requirements.lock torch.lock
 LOCKED = --quiet --no-deps --require-hashes
 TORCH = $(shell grep --only-matching '^torch==[^ ]*' torch.lock)

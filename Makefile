@@ -2,12 +2,22 @@
 # make test    a fresh machine to passed tests
 # make test-long   many kills of real processes; some minutes
 # make lint    ruff and mypy
+# make lock    the lock files, after a change of setup.cfg; ARGS=--upgrade for the newest versions
+# make audit   known vulnerabilities of what is locked; asks the package index
+# make bounds  all tests with the lowest and with the highest versions that setup.cfg admits
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN = .venv/bin
 INSTALLED = .venv/installed
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+LOCKS = build.lock requirements.lock torch.lock
+LOCKED = --quiet --no-deps --require-hashes
+TORCH = $(shell grep --only-matching '^torch==[^ ]*' torch.lock)
+TOOLS = .venv-tools/bin
+COMPILE = $(TOOLS)/uv pip compile --quiet --no-annotate --constraint torch.lock
+FOR_ALL = --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: train test test-long lint clean
+.PHONY: train test test-long lint lock audit bounds bounds-lowest bounds-highest clean
 
 train: $(INSTALLED)
 	$(BIN)/python train.py $(ARGS)
@@ -23,11 +33,50 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Installed again only when what is to be installed has changed.
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+# Installed again only when what is to be installed has changed. A file whose digest is not in the
+# locks is refused. torch is a CPU or a CUDA build, whichever pip prefers of what its indexes hold: it
+# is fetched, then checked, and brings its CUDA libraries. Nothing else may be missing by then.
+$(INSTALLED): setup.cfg pyproject.toml $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
+	    || { echo "nerlab needs Python 3.10 to 3.13: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable ".[dev]" --constraint constraints.txt
+	$(PIP) install $(LOCKED) --requirement build.lock
+	$(PIP) install $(LOCKED) --no-build-isolation --requirement requirements.lock
+	$(PIP) download --quiet --no-deps --only-binary :all: --dest .venv/torch $(TORCH)
+	$(PIP) install $(LOCKED) --no-index --find-links .venv/torch --requirement torch.lock
+	rm -r .venv/torch
+	$(PIP) install --quiet $(TORCH)
+	$(PIP) install --quiet --no-index --no-build-isolation --editable ".[dev]" \
+	    || { echo "setup.cfg asks for what the lock files do not hold: make lock"; exit 1; }
+	touch $@
+
+# For every platform and every Python that setup.cfg admits. build.lock is what builds the packages
+# that come as source (seqeval, antlr4-python3-runtime).
+lock: .venv-tools/installed
+	$(COMPILE) $(FOR_ALL) $(ARGS) --extra dev --no-emit-package torch setup.cfg \
+	    --output-file requirements.lock
+	printf 'setuptools\nsetuptools-scm\n' | \
+	$(COMPILE) $(FOR_ALL) $(ARGS) --constraint requirements.lock - --output-file build.lock
+
+# Strict: a package that could not be looked up is a failure.
+audit: .venv-tools/installed
+	$(TOOLS)/pip-audit --strict --disable-pip --require-hashes $(LOCKS:%=--requirement %)
+
+# torch stays as it is locked: others are gigabytes.
+bounds: bounds-lowest bounds-highest
+
+bounds-lowest bounds-highest: bounds-%: .venv-tools/installed
+	$(PYTHON) -m venv --clear .venv-$*
+	$(COMPILE) --no-header --no-deps --resolution $* --extra dev --python .venv-$*/bin/python setup.cfg \
+	    --output-file .venv-$*/versions.txt
+	cat .venv-$*/versions.txt
+	.venv-$*/bin/python -m pip install --quiet --editable ".[dev]" --constraint .venv-$*/versions.txt
+	.venv-$*/bin/python -m pytest --numprocesses auto
+
+.venv-tools/installed: Makefile
+	$(PYTHON) -m venv .venv-tools
+	$(TOOLS)/python -m pip install --quiet uv==0.13.8 pip-audit==2.10.1
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-tools .venv-lowest .venv-highest .mypy_cache .pytest_cache .ruff_cache .hypothesis

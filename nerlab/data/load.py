@@ -2,10 +2,12 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import NoneType
+from typing import get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 
@@ -15,9 +17,19 @@ from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
 from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS
+from nerlab.data.readers.messages import shown
 from nerlab.data.sentence import Sentence
 
 SPLITS = ("train", "dev", "test")
+# The types that an option of a reader may ask for, by the names of their YAML.
+_KINDS: dict[object, str] = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    NoneType: "null",
+    Sequence: "a list",
+    Mapping: "a section",
+}
 
 
 class MissingFileError(ValueError):
@@ -68,9 +80,19 @@ def read_split(data: DataConfig, split: str) -> tuple[Path, Iterator[Sentence]]:
 
 
 def load_split(data: DataConfig, split: str) -> Corpus:
-    """Index one split, or open it where that was done before."""
+    """Index one split, or open it where that was done before.
+
+    Raises:
+        ValueError: it cannot be read, or no sentence of a small file falls into it.
+    """
     path, _ = read_split(data, split)
-    return _load(data, path, lambda: read_split(data, split)[1], split)
+    corpus = _load(data, path, lambda: read_split(data, split)[1], split)
+    if not len(corpus):
+        raise ValueError(
+            f"{path}: no sentence of it falls into {split}; set data.split_seed to another number, "
+            "or data.split=null and give each split a file"
+        )
+    return corpus
 
 
 def splits_of(data: DataConfig) -> list[str]:
@@ -93,7 +115,23 @@ def _reader(data: DataConfig) -> partial[Iterator[Sentence]]:
         inspect.signature(read.func).bind(Path(), *read.args, **read.keywords)
     except (ValueError, TypeError) as error:
         raise ValueError(f"data.reader: {error}") from None
+    _check_options(read)
     return read
+
+
+def _check_options(read: partial[Iterator[Sentence]]) -> None:
+    """Raise ``ValueError`` at the first option of a reader that is not of the type it asks for."""
+    hints = get_type_hints(read.func)
+    for option, value in read.keywords.items():
+        hint = hints.get(option)
+        kinds = [get_origin(kind) or kind for kind in get_args(hint) or [hint]]
+        if not all(kind in _KINDS for kind in kinds):
+            continue  # a reader of one's own: it knows what it takes
+        # To Python, true is a number.
+        is_truth_for_number = isinstance(value, bool) and bool not in kinds
+        if is_truth_for_number or not any(isinstance(value, kind) for kind in kinds):
+            expected = " or ".join(_KINDS[kind] for kind in kinds)
+            raise ValueError(f"data.reader.{option}: expected {expected}, found {shown(value)}")
 
 
 def _load(

@@ -86,7 +86,6 @@ def test_any_override_composes_or_is_refused_in_one_line(arguments: list[str]) -
         ("device=null", "device"),
         ("device=[cpu]", "device"),
         ("run=null", "run"),
-        ("run.dir=[1]", "run.dir"),
         ("run.root=null", "run.root"),
         ("~run.root", "run.root"),
         ("+tracker.surprise=1", "surprise"),

@@ -123,7 +123,7 @@ def _check_options(read: partial[Iterator[Sentence]]) -> None:
     """Raise ``ValueError`` at the first option of a reader that is not of the type it asks for."""
     hints = get_type_hints(read.func)
     for option, value in read.keywords.items():
-        hint = hints.get(option)
+        hint = hints.get(option, object)
         kinds = [get_origin(kind) or kind for kind in get_args(hint) or [hint]]
         if not all(kind in _KINDS for kind in kinds):
             continue  # a reader of one's own: it knows what it takes

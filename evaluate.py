@@ -16,7 +16,8 @@ def main(config: DictConfig) -> None:
         console.print(table(report))
         if report.unknown_labels:
             missed = " ".join(report.unknown_labels)
-            console.print(f"labels that the model does not know, all missed: {missed}")
+            line = f"labels that the model does not know, all missed: {missed}"
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
         console.print(f"written: {directory}", soft_wrap=True, markup=False)
 
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -23,9 +24,17 @@ from nerlab.config import register_schemas
 from nerlab.memory import is_out_of_memory
 from nerlab.saved_config import escape_references
 
-# Their values are a person's words or a file's name, never Hydra's syntax.
-_FREE_TEXT = ("text", "input", "output", "path", "checkpoint", "data.dir", "data.vectors")
+# Their values are a person's words or a file's name, never Hydra's syntax ...
+_FREE_TEXT = (
+    *("text", "input", "output", "path", "checkpoint", "resume"),
+    *("data.dir", "data.train", "data.dev", "data.test", "data.vectors"),
+)
+# ... and these too, but for ${seed} and its like, which tell the runs of a sweep apart.
+_TEXT_WITH_REFERENCES = ("run.dir", "run.root", "run.name")
+_PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_TEXT_WITH_REFERENCES)
 _INTERRUPTED = 130
+# A file may have them in its name: a message is one line all the same, and moves no cursor.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
@@ -42,7 +51,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         def fail(error: Exception) -> NoReturn:
             if "debug=true" in sys.argv:
                 raise error
-            print(f"error: {explain(error, conf, config_name)}", file=sys.stderr)
+            message = _CONTROL.sub(_spelled, explain(error, conf, config_name))
+            print(f"error: {message}", file=sys.stderr)
             sys.exit(1)
 
         def job(config: DictConfig) -> None:
@@ -58,8 +68,13 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
         def run() -> None:
             register_schemas()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that we can say it shorter
-            sys.argv[1:] = [quote_free_text(argument) for argument in sys.argv[1:]]
+            # What a file is named is shown, whether or not its bytes are text.
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, TextIOWrapper):
+                    stream.reconfigure(errors="backslashreplace")
             try:
+                _refuse_odd_bytes(sys.argv[1:])
+                sys.argv[1:] = _quoted(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
@@ -85,13 +100,39 @@ def _outside_packages(script: Path) -> Path:
     return next(folder for folder in script.parents if not (folder / "__init__.py").is_file())
 
 
+def _spelled(control: "re.Match[str]") -> str:
+    """A control character as Python spells it."""
+    return repr(control[0])[1:-1]
+
+
+def _refuse_odd_bytes(arguments: list[str]) -> None:
+    """Raise ``ValueError`` where safetensors would: it opens files of UTF-8 names alone."""
+    for argument in arguments:
+        is_place = argument.partition("=")[0].lstrip("+") in _PLACES_OF_WEIGHTS
+        if is_place and re.search(r"[\ud800-\udfff]", argument):
+            raise ValueError(
+                f"{argument}: bytes that are not UTF-8 in the name, which weights cannot be saved "
+                "to or loaded from; rename the folder"
+            )
+
+
+def _quoted(arguments: list[str]) -> list[str]:
+    """Quote what is free text; in a sweep, commas stand between values of any key."""
+    is_sweep = not {"-m", "--multirun"}.isdisjoint(arguments)
+    return [
+        argument if is_sweep and "," in argument else quote_free_text(argument)
+        for argument in arguments
+    ]
+
+
 def quote_free_text(argument: str) -> str:
     """Quote the value of an override that is free text, so that any text and path parses.
 
     What the user has quoted for Hydra already is left alone.
     """
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in _FREE_TEXT or value == "null":
+    name = key.lstrip("+")
+    if not equals or name not in (*_FREE_TEXT, *_TEXT_WITH_REFERENCES) or value == "null":
         return argument
     if value[:1] in ("'", '"'):
         try:
@@ -105,7 +146,7 @@ def quote_free_text(argument: str) -> str:
                 return argument
     # A backslash counts only before a quote and at the end; ${ would be a reference.
     value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"{key}='{escape_references(value)}'"
+    return f"{key}='{escape_references(value) if name in _FREE_TEXT else value}'"
 
 
 def explain(error: Exception, conf: str, config_name: str) -> str:

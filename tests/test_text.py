@@ -1,10 +1,9 @@
 """Tokens and sentences of raw text: what holds for any text, and examples in many scripts."""
 
-import unicodedata
-
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from invariants import check_tokens
 
 from nerlab.text import MAX_SENTENCE_TOKENS, sentences, tokenize
 
@@ -27,10 +26,6 @@ texts = (
 TITLES = "Mr Mrs Ms Dr Prof St Gen Sen Gov Lt Col Capt Sgt Rev No vs J Ə"
 
 
-def is_space(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) == "Cc"
-
-
 def words(text: str) -> list[str]:
     return [token.text for token in tokenize(text)]
 
@@ -42,31 +37,15 @@ def split(text: str) -> list[str]:
 
 @settings(max_examples=300)
 @given(texts)
-def test_tokens_lie_in_order_at_their_offsets_and_leave_out_only_spaces(text: str) -> None:
-    end = 0
-    for token in tokenize(text):
-        assert token.start >= end
-        assert token.end > token.start
-        assert text[token.start : token.end] == token.text
-        assert not any(map(is_space, token.text))
-        assert all(map(is_space, text[end : token.start]))
-        end = token.end
-    assert all(map(is_space, text[end:]))
+@example("a. B! c? D\nE 中。文")
+def test_tokens_lie_in_order_at_their_offsets_and_sentences_hold_each_once(text: str) -> None:
+    check_tokens(text)
 
 
 @settings(max_examples=120)
 @given(texts, st.sampled_from(" \t\n\u00a0\u3000"), texts)
 def test_what_stands_beyond_a_space_changes_no_token(left: str, space: str, right: str) -> None:
     assert words(left + space + right) == words(left) + words(right)
-
-
-@settings(max_examples=120)
-@given(texts)
-@example("a. B! c? D\nE 中。文")
-def test_sentences_hold_every_token_once_and_in_order(text: str) -> None:
-    parts = list(sentences(text))
-    assert [token for sentence in parts for token in sentence] == list(tokenize(text))
-    assert all(parts)
 
 
 @settings(max_examples=120)

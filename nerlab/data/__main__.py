@@ -47,8 +47,8 @@ def main() -> None:
         print(__doc__, end="")
     elif name in COMMANDS:
         del sys.argv[1]
-        if isinstance(sys.stdout, TextIOWrapper):  # file names may hold bytes that are no text
-            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
         COMMANDS[name]()
     else:
         sys.exit(f"error: {name!r}: no such command; expected {', '.join(COMMANDS)}")

@@ -2,11 +2,12 @@
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from types import NoneType, UnionType
+from typing import Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -16,10 +17,20 @@ from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
 from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS
+from nerlab.data.readers.messages import shown
 from nerlab.data.sentence import Sentence
 from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
+# The types that an option of a reader may ask for, by the names of their YAML.
+_KINDS: dict[object, str] = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    NoneType: "null",
+    Sequence: "a list",
+    Mapping: "a section",
+}
 
 
 class MissingFileError(ValueError):
@@ -76,9 +87,19 @@ def read_split(
 
 
 def load_split(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) -> Corpus:
-    """Index one split, or open it where that was done before."""
+    """Index one split, or open it where that was done before.
+
+    Raises:
+        ValueError: it cannot be read, or no sentence of a small file falls into it.
+    """
     path, _ = read_split(data, split, trusted)
-    return _load(data, path, lambda: read_split(data, split, trusted)[1], split, trusted)
+    corpus = _load(data, path, lambda: read_split(data, split, trusted)[1], split, trusted)
+    if not len(corpus):
+        raise ValueError(
+            f"{path}: no sentence of it falls into {split}; set data.split_seed to another number, "
+            "or data.split=null and give each split a file"
+        )
+    return corpus
 
 
 def splits_of(data: DataConfig) -> list[str]:
@@ -102,7 +123,24 @@ def _reader(data: DataConfig, trusted: tuple[str, ...]) -> partial[Iterator[Sent
         inspect.signature(read.func).bind(Path(), *read.args, **read.keywords)
     except (ValueError, TypeError) as error:
         raise ValueError(f"data.reader: {error}") from None
+    _check_options(read)
     return read
+
+
+def _check_options(read: partial[Iterator[Sentence]]) -> None:
+    """Raise ``ValueError`` at the first option of a reader that is not of the type it asks for."""
+    hints = get_type_hints(read.func)
+    for option, value in read.keywords.items():
+        hint = hints.get(option, object)
+        choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        kinds = [get_origin(kind) or kind for kind in choices]
+        if not all(kind in _KINDS for kind in kinds):
+            continue  # a reader of one's own: it knows what it takes
+        # To Python, true is a number.
+        is_truth_for_number = isinstance(value, bool) and bool not in kinds
+        if is_truth_for_number or not any(isinstance(value, kind) for kind in kinds):
+            expected = " or ".join(_KINDS[kind] for kind in kinds)
+            raise ValueError(f"data.reader.{option}: expected {expected}, found {shown(value)}")
 
 
 def _load(

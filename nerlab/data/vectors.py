@@ -33,7 +33,7 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
 
     Raises:
         OSError: the file cannot be opened.
-        ValueError: a line has other than ``dim`` numbers, or is not UTF-8.
+        ValueError: a line has other than ``dim`` finite numbers, or is not UTF-8.
     """
     wanted = {word: i for i, word in enumerate(vocabulary.words)}
     first_id = vocabulary.num_words - len(vocabulary.words)
@@ -68,7 +68,8 @@ def _lines(file: TextIO, path: str | Path) -> Iterator[tuple[int, str]]:
 
 def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:
     try:
-        vector = np.array(numbers.split(" "), dtype=np.float32)
+        with np.errstate(over="ignore"):  # 1e99 is looked at below
+            vector = np.array(numbers.split(" "), dtype=np.float32)
     except ValueError:
         raise ValueError(f"{path}:{line}: expected a word and {dim} numbers") from None
     if len(vector) != dim:
@@ -76,4 +77,6 @@ def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:
             f"{path}:{line}: expected {dim} numbers, found {len(vector)}; set the width of the "
             f"word embedder to that of the vectors (model.embedder.parts.words.dim={len(vector)})"
         )
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{path}:{line}: expected numbers that float32 can hold; mend the line")
     return vector

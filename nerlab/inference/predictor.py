@@ -86,7 +86,7 @@ class Predictor:
         self, window: list[tuple[str, list[list[Token]]]]
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         flat = [(text, tokens) for text, split in window for tokens in split]
-        tagged = iter(self._tag(flat))
+        tagged = (sentence for piece in _pieces(flat) for sentence in self._tag(piece))
         for text, split in window:
             yield text, [next(tagged) for _ in split]
 
@@ -108,6 +108,21 @@ class Predictor:
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
         return [result for result in results if result is not None]
+
+
+def _pieces(
+    split: list[tuple[str, list[Token]]],
+) -> Iterator[list[tuple[str, list[Token]]]]:
+    """Sentences in groups of about ``_WINDOW_TOKENS`` tokens: one text may be a whole library."""
+    piece: list[tuple[str, list[Token]]] = []
+    tokens = 0
+    for sentence in split:
+        piece.append(sentence)
+        tokens += len(sentence[1])
+        if tokens >= _WINDOW_TOKENS:
+            yield piece
+            piece, tokens = [], 0
+    yield piece
 
 
 def _entities(

@@ -219,10 +219,18 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
             f"{directory}: no state of training in it; training goes on from checkpoints/last of a "
             "run that was not finished"
         )
-    values = json.loads((directory / _VALUES).read_text(encoding="utf-8"))
-    with safe_open(directory / _TENSORS, framework="pt") as file:
-        # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
-        tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
+    try:
+        values = json.loads((directory / _VALUES).read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"expected an object, found a {type(values).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{directory / _VALUES}: broken file ({error})") from None
+    try:
+        with safe_open(directory / _TENSORS, framework="pt") as file:
+            # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
+            tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{directory / _TENSORS}: broken file ({error})") from None
     return read_run_config(directory / _CONFIG), State(tensors, values)
 
 

@@ -96,6 +96,13 @@ def test_a_line_of_other_than_numbers_is_refused(scratch: Path, numbers: str) ->
         read_vectors(scratch, vocabulary_of("a"), 2)
 
 
+@pytest.mark.parametrize("number", ["nan", "-inf", "1e99", "7" * 400])
+def test_a_number_that_float32_cannot_hold_is_refused(scratch: Path, number: str) -> None:
+    scratch.write_text(f"a 1 2\nb {number} 2\n")
+    with pytest.raises(ValueError, match=r"vectors\.txt:2: expected numbers that float32 can hold"):
+        read_vectors(scratch, vocabulary_of("a", "b"), 2)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing.txt"
     with pytest.raises((OSError, ValueError)) as caught:

@@ -1,6 +1,7 @@
 """What is shown and written of a scored split."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,28 @@ def test_a_label_with_brackets_is_shown_as_it_is() -> None:
 def test_spans_are_marked_in_a_sentence() -> None:
     assert marked(TOKENS[0], GOLD[0]) == "[Anna Smith PER] saw [Rome LOC]"
     assert marked(TOKENS[0], ["O"] * 4) == "Anna Smith saw Rome"
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["$\\frac$", "人名", "\ud800", "a\nb\0", "[/red]", pytest.param("x" * 9_999, id="long")],
+)
+def test_a_name_of_any_characters_is_written_and_drawn(tmp_path: Path, label: str) -> None:
+    odd = make_report(f"$\\q$ {label[:9]}", [["a"]], [[f"S-{label}"]], [["O"]], [])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_report(odd, tmp_path)
+    assert json.loads((tmp_path / "metrics.json").read_text())["unknown_labels"] == [label]
+    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    shown(odd)
+
+
+def test_of_hundreds_of_types_the_commonest_are_drawn(tmp_path: Path) -> None:
+    labels = [f"S-{i}" for i in range(1_000)] + ["S-common"] * 5
+    many = make_report("dev", [["a"] * len(labels)], [labels], [["O"] * len(labels)], [])
+    write_report(many, tmp_path)
+    width = int.from_bytes((tmp_path / "confusion.png").read_bytes()[16:20], "big")
+    assert 1_000 < width < 5_000
 
 
 @given(st.lists(st.sampled_from(["O", "B-A", "I-A", "E-A", "S-A", "I-D"]), max_size=9))

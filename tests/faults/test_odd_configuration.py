@@ -7,6 +7,7 @@ import pytest
 from conftest import SMALL_MODEL, run_script
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from invariants import composed_or_refused, refused
 
 keys = st.sampled_from(
     [
@@ -70,13 +71,7 @@ overrides = st.builds(
 @example(["~model"])
 @example(["hydra=null"])
 def test_any_override_composes_or_is_refused_in_one_line(arguments: list[str]) -> None:
-    result = run_script("train", "--cfg=job", *arguments)
-    if result.status == 0:
-        assert result.err == ""
-    else:
-        assert result.status == 1
-        assert result.err.startswith("error: ")
-        assert result.err.count("\n") == 1
+    composed_or_refused(run_script("train", "--cfg=job", *arguments))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +86,6 @@ def test_any_override_composes_or_is_refused_in_one_line(arguments: list[str]) -
         ("device=null", "device"),
         ("device=[cpu]", "device"),
         ("run=null", "run"),
-        ("run.dir=[1]", "run.dir"),
         ("run.root=null", "run.root"),
         ("~run.root", "run.root"),
         ("data.min_count=-1", "data.min_count=-1: expected at least 1"),
@@ -140,8 +134,5 @@ def test_a_value_that_makes_no_sense_is_refused_before_anything_is_made(
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         result = run_script("train", *arguments)
-    assert (result.status, result.out) == (1, "")
-    assert result.err.startswith("error: ")
-    assert result.err.count("\n") == 1
-    assert re.search(place, result.err), result.err
+    assert re.search(place, refused(result))
     assert list(tmp_path.iterdir()) == []

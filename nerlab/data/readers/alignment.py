@@ -65,16 +65,17 @@ def align(
             misfits[number] = Misfit(mark, OFF_BORDERS, widened)
             if widened:
                 candidates.append((Span(start, end, mark.label), number))
-    spans = []
-    taken: set[int] = set()
+    spans: list[Span] = []  # disjoint, in their order
     for span, number in sorted(candidates, key=lambda pair: _rank(*pair)):
-        tokens = range(span.start, span.end)
-        if taken.isdisjoint(tokens):
-            taken.update(tokens)
-            spans.append(span)
+        place = bisect_left(spans, span)
+        is_free = (place == 0 or spans[place - 1].end <= span.start) and (
+            place == len(spans) or span.end <= spans[place].start
+        )
+        if is_free:
+            spans.insert(place, span)
         else:
             misfits[number] = Misfit(marks[number], OVERLAPPED, False)
-    return sorted(spans), [misfits[number] for number in sorted(misfits)]
+    return spans, [misfits[number] for number in sorted(misfits)]
 
 
 def _rank(span: Span, number: int) -> tuple[int, int, int]:

@@ -39,9 +39,6 @@ def read(
         ValueError: a line has too few columns, a token does not match, a byte does not decode, or
             nothing is there.
     """
-    for column in (token_column, tag_column):
-        if not isinstance(column, int | str):
-            raise ValueError(f"data.reader: expected a column number or name, found {column!r}")
     lines = numbered_lines(path, encoding)
     if isinstance(token_column, str) or isinstance(tag_column, str):
         header = next((names for _, line in lines if (names := fields(line))), [])

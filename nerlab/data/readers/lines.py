@@ -1,10 +1,9 @@
 """Text files as numbered lines, with errors that say where and what to do."""
 
-import codecs
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,9 +32,10 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
     """Open a file for reading; errors of decoding within the block are those of
     :func:`numbered_lines`."""
     try:
-        codecs.lookup(encoding)
-    except LookupError as error:
-        raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+        "".encode(encoding)
+    except (LookupError, ValueError) as error:  # base64, say, is a codec, but none of text
+        problem = " ".join(str(error).split())
+        raise ValueError(f"{path}: {problem}; set data.reader.encoding") from None
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
@@ -43,9 +43,9 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
             yield file
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}:{_undecodable_line(path, encoding)}: byte "
-            f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')}; set "
-            "data.reader.encoding to the encoding of the file (cp1252, say)"
+            f"{_undecodable_place(path, encoding)}: byte 0x{error.object[error.start]:02x} is not "
+            f"{encoding.removesuffix('-sig')}; set data.reader.encoding to "
+            "the encoding of the file (cp1252, say)"
         ) from None
     except UnicodeError as error:  # UTF-16 without its mark
         raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
@@ -57,12 +57,16 @@ def _opener(path: str | Path) -> Callable[..., Any]:
     return gzip.open if str(path).endswith(".gz") else open
 
 
-def _undecodable_line(path: str | Path, encoding: str) -> int:
-    """The decoder reads ahead in blocks: decode up to the byte and count."""
+def _undecodable_place(path: str | Path, encoding: str) -> str:
+    """The decoder reads ahead in blocks: decode up to the byte and count lines."""
     try:
         with _opener(path)(path, "rb") as file:
             file.read().decode(encoding)
     except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(encoding, "ignore")
-        return before.count("\n") + before.replace("\r\n", "\n").count("\r") + 1
-    raise AssertionError("the file changed while it was read")
+        with suppress(UnicodeError):  # some codecs can only be strict
+            before = error.object[: error.start].decode(encoding, "ignore")
+            line = before.count("\n") + before.replace("\r\n", "\n").count("\r") + 1
+            return f"{path}:{line}"
+    except UnicodeError:
+        pass
+    return str(path)

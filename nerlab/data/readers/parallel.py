@@ -11,10 +11,11 @@ from nerlab.data.sentence import Sentence
 def sources(path: str | Path, words: str, tags: str, encoding: str) -> list[Path]:
     """The files that :func:`read` with the same arguments reads: tokens and tags."""
     path = Path(path)
-    tag_path = path.with_name(path.name.replace(words, tags))
-    if words not in path.name or not tag_path.is_file():
+    name = path.name.replace(words, tags)
+    tag_path = path.parent / name
+    if words not in path.name or Path(name).name != name or not tag_path.is_file():
         raise ValueError(
-            f"{path}: expected the tags beside it in {tag_path.name}, found no such file; set "
+            f"{path}: expected the tags beside it in {name}, found no such file; set "
             "data.reader.words and data.reader.tags to what differs in the two names"
         )
     return [path, tag_path]

@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _TOKENS_AROUND = 2  # in a message, on either side of a span
 _TOKENS_SHOWN = 8
+_PIECES_SHOWN = 100  # more than a message shows: spans may be long, and many
 
 
 def read(
@@ -169,11 +170,13 @@ def _sentences(content: Text, spans: Sequence[Span]) -> Iterator[tuple[int, int]
 
 def _describe(misfit: Misfit, content: Text, unit: str) -> str:
     mark = misfit.mark
-    covered = content.pieces[max(mark.start, 0) : max(mark.end, 0)]
+    begin = max(mark.start, 0)
+    covered = content.pieces[begin : max(min(mark.end, begin + _PIECES_SHOWN), 0)]
     spelled = covered if isinstance(covered, str) else " ".join(covered)
     first, last = touched(mark, content.places)
-    around = content.tokens[max(first - _TOKENS_AROUND, 0) : last + _TOKENS_AROUND]
-    near = " ".join(map(shown, around[:_TOKENS_SHOWN])) or "no token"
+    begin = max(first - _TOKENS_AROUND, 0)
+    around = content.tokens[begin : min(last + _TOKENS_AROUND, begin + _TOKENS_SHOWN)]
+    near = " ".join(map(shown, around)) or "no token"
     return (
         f"span {shown(spelled)} ({unit} {mark.start}:{mark.end}, {shown(mark.label)}) is "
         f"{misfit.kind}, near {near}"

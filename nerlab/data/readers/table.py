@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerlab.data.readers.lines import open_text
+from nerlab.data.readers.messages import shown
 from nerlab.data.sentence import Sentence
 
 
@@ -34,6 +35,11 @@ def read(
         ValueError: a column is not there, a row is too short, has no token or cannot be parsed,
             a byte does not decode, or there is no sentence.
     """
+    if len(delimiter) != 1 or delimiter in '\0\r\n"':
+        raise ValueError(
+            "data.reader.delimiter: expected one character, no quote and no line break, found "
+            f"{shown(delimiter)}"
+        )
     named = [token_column, tag_column, *([] if sentence_column is None else [sentence_column])]
     tokens: list[str] = []
     tags: list[str] = []

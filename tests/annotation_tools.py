@@ -52,7 +52,8 @@ NAMES = [("Angela Merkel", "PER"), ("New York", "LOC"), ("Paris", "LOC")]
 
 def prodigy_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, Any]:
     tokens = list(tokenize(text))
-    starts, ends = [t.start for t in tokens], [t.end for t in tokens]
+    starts = {t.start: i for i, t in enumerate(tokens)}
+    ends = {t.end: i for i, t in enumerate(tokens)}
     return {
         "text": text,
         "_input_hash": -96976038,
@@ -65,8 +66,8 @@ def prodigy_record(text: str, named: list[tuple[int, int, str]]) -> dict[str, An
             {
                 "start": start,
                 "end": end,
-                "token_start": starts.index(start),
-                "token_end": ends.index(end),
+                "token_start": starts[start],
+                "token_end": ends[end],
                 "label": label,
             }
             for start, end, label in named

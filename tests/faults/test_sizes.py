@@ -21,12 +21,12 @@ LONG = pytest.mark.long
 
 
 def sentences_of(kind: str, size: int) -> Text:
-    """A text of about this many characters."""
+    """A token or a label of this many characters, or a tenth as many tokens."""
     if kind == "token":
         return [[("x" * size, "B-X"), ("y", "O")]]
     if kind == "label":
         return [[("x", f"B-{'y' * size}"), ("y", "O")]]
-    return [[("in", "O"), ("Oslo", "B-X")] * (size // 8)]
+    return [[("in", "O"), ("Oslo", "B-X")] * (size // 20)]
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -76,9 +76,9 @@ def test_ten_times_the_line_takes_ten_times_as_long(tmp_path: Path, name: str, k
 
 TEXTS: dict[str, Callable[[int], str]] = {
     "a token": lambda size: "x" * size,
-    "tokens": lambda size: "Anna met Eve . " * (size // 15),
-    "distinct tokens": lambda size: " ".join(map(str, range(size // 7))),
-    "marks": lambda size: ". " * (size // 2),
+    "tokens": lambda size: "Anna met Eve . " * (size // 40),
+    "distinct tokens": lambda size: " ".join(map(str, range(size // 10))),
+    "marks": lambda size: ". " * (size // 10),
     "spaces": lambda size: " " * size + "Eve",
 }
 

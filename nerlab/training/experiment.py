@@ -87,13 +87,16 @@ def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
         metrics.write_bytes(b"")
         return None
     _, state = load_state(checkpoint)
-    if state.values["train_sha256"] != parts.train_sha256:
+    size = state.values.get("metrics_bytes")
+    if not isinstance(size, int) or size < 0:
+        raise ValueError(f"{checkpoint}: no training can go on from it; begin a new run")
+    if state.values.get("train_sha256") != parts.train_sha256:
         raise ValueError(
             f"{run}: the training split is not the one that the run was begun with; "
             "put that one back, or begin a new run"
         )
     load_weights(parts.tagger, checkpoint)
-    os.truncate(metrics, state.values["metrics_bytes"])
+    os.truncate(metrics, size)
     return state
 
 
@@ -132,7 +135,13 @@ def _train(
         interruption,
     )
     if state is not None:
-        trainer.restore(state)
+        try:
+            trainer.restore(state)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ValueError(
+                f"{run}: the state of its training does not fit it ({reason}); begin a new run"
+            ) from error
         logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
     try:
         with interruption.listening():

@@ -10,6 +10,7 @@ from nerlab.models.checkpoint import find_last, load_state
 from nerlab.saved_config import checked_config, read_run_config
 
 _FREE = ("resume", "debug", "trust")
+_WHERE = "run.dir"  # a run may be moved, and a folder has many names
 
 
 class Resumption(NamedTuple):
@@ -62,7 +63,7 @@ def _automatic(config: DictConfig) -> Resumption | None:
         return None
     wanted, saved = (_flat(part) for part in (config, found.config))
     for key in sorted(wanted.keys() | saved.keys()):
-        if key not in _FREE and wanted.get(key) != saved.get(key):
+        if key not in (*_FREE, _WHERE) and wanted.get(key) != saved.get(key):
             raise ValueError(
                 f"{key}={wanted.get(key)}: the run in {found.run} was begun with "
                 f"{saved.get(key)}; give the same, or another run.dir"

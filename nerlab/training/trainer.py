@@ -119,12 +119,19 @@ class Trainer:
         return State({**tensors, **moment.torch_chance}, {**values, "trainer": own})
 
     def restore(self, state: State) -> None:
-        """Go on from a :meth:`state`, bit for bit; the tagger has the saved weights already."""
+        """Go on from a :meth:`state`, bit for bit; the tagger has the saved weights already.
+
+        What is no such state raises whatever comes of it.
+        """
         own = state.values["trainer"]
         for name in _PROGRESS:
             setattr(self, name, own[name])
+        for number in (self.step, self.epoch, self.place):
+            if type(number) is not int or number < 0:
+                raise ValueError(f"expected a number of steps, found {number!r}")
         self._epoch_chance = own["epoch_chance"] if self.place else own["chance"]
-        self.generator.bit_generator.state = own["chance"]
+        for chance in (self._epoch_chance, own["chance"]):  # the first one is only looked at
+            self.generator.bit_generator.state = chance
         self._window = Window.restored(own["window"], self.optimisation.device)
         self.optimisation.restore(state)
         torch.set_rng_state(state.tensors["chance.torch"])

@@ -15,6 +15,8 @@ from nerlab.models.checkpoint import load_checkpoint
 # Files of more than so many bytes cannot be written, as on a disk that is full.
 _LIMITED = """
 import resource, runpy, signal, sys
+
+pytest_plugins = ["finished_run"]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
@@ -102,24 +104,22 @@ def fill_until_it_ends(corpus: Path, disk: Path, step: int) -> bool:
 
 
 def test_a_run_whose_disk_was_full_goes_on_when_there_is_room(
-    corpus: Path, tmp_path: Path, disk: Path
+    corpus: Path, disk: Path, finished: Path
 ) -> None:
-    expected, run = tmp_path / "expected", disk / "run"
-    assert run_script("train", *arguments(corpus, expected)).status == 0
+    run = disk / "run"
     assert fill_until_it_ends(corpus, disk, 5)
     result = run_script("train", *arguments(corpus, run))
     assert result.status == 0, result.err
     assert "resumed after step" in result.out
-    assert content(run) == content(expected)
+    assert content(run) == content(finished)
 
 
 @pytest.mark.long
-def test_ten_full_disks_and_nothing_is_lost(corpus: Path, tmp_path: Path, disk: Path) -> None:
-    expected, run = tmp_path / "expected", disk / "run"
-    assert run_script("train", *arguments(corpus, expected)).status == 0
+def test_ten_full_disks_and_nothing_is_lost(corpus: Path, disk: Path, finished: Path) -> None:
+    run = disk / "run"
     stopped = sum(fill_until_it_ends(corpus, disk, step) for step in range(2, 32, 3))
     result = run_script("train", *arguments(corpus, run))
     assert result.status == 0, result.err
-    assert content(run) == content(expected)
+    assert content(run) == content(finished)
     print(f"full disk: {stopped} runs stopped, 0 losses")
     assert stopped >= 8

@@ -10,18 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL_MODEL, Result, run_script
+from helpers import reseal
+from omegaconf import OmegaConf
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
 from nerlab.models.checkpoint import load_state
 
+pytest_plugins = ["finished_run"]
+
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
-    variant: str, corpus: Path, tmp_path: Path
+    variant: str, corpus: Path, tmp_path: Path, finished: Path
 ) -> None:
     more = VARIANTS[variant]
     expected, run = tmp_path / "expected", tmp_path / "run"
-    assert run_script("train", *arguments(corpus, expected, *more)).status == 0
+    if more:
+        assert run_script("train", *arguments(corpus, expected, *more)).status == 0
     process = start(corpus, run, *more)
     wait_for_step(run, 12, process)
     time.sleep(float(np.random.default_rng().uniform(0, 0.05)))  # at any point of a step
@@ -31,7 +36,7 @@ def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
     result = run_script("train", *arguments(corpus, run, *more))
     assert result.status == 0, result.err
     assert "resumed after step" in result.out
-    assert content(run) == content(expected)
+    assert content(run) == content(expected if more else finished)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -59,15 +64,21 @@ def test_a_second_signal_ends_at_once(corpus: Path, tmp_path: Path) -> None:
     assert "saved" not in (process.communicate()[1])
 
 
-@pytest.fixture
-def stopped(corpus: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def stopped_once(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has a checkpoint in the middle of an epoch."""
-    run = tmp_path / "run"
+    run = tmp_path_factory.mktemp("stopped") / "run"
     process = start(corpus, run, "trainer.epochs=300")
     wait_for_step(run, 7, process)
     process.terminate()
     process.communicate(timeout=60)
     return run
+
+
+@pytest.fixture
+def stopped(stopped_once: Path, tmp_path: Path) -> Path:
+    """The same run moved, to be spoiled."""
+    return Path(shutil.copytree(stopped_once, tmp_path / "run"))
 
 
 def resume(run: Path, *more: str) -> Result:
@@ -90,6 +101,17 @@ def test_resume_auto_wants_the_configuration_that_the_run_was_begun_with(
     assert result.err == (
         f"error: seed=9: the run in {stopped} was begun with 1; give the same, or another run.dir\n"
     )
+
+
+def test_a_run_that_was_moved_goes_on(stopped: Path, corpus: Path) -> None:
+    config = OmegaConf.load(stopped / "config.yaml")
+    assert config.run.dir != str(stopped)
+    config.trainer.epochs = 4
+    OmegaConf.save(config, stopped / "checkpoints" / "last" / "config.yaml")
+    reseal(stopped / "checkpoints" / "last")
+    result = run_script("train", *arguments(corpus, stopped))
+    assert result.status == 0, result.err
+    assert "resumed after step" in result.out
 
 
 def test_a_run_whose_training_split_has_changed_is_refused(
@@ -127,6 +149,29 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: 
         assert (found.status, found.err.count("\n")) == (1, 1)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("metrics_bytes", "train_sha256", "trainer", "trainer.place", "trainer.window"),
+        *("trainer.chance", "trainer.chance.state", "trainer.epoch_chance", "trainer.window.loss"),
+    ],
+)
+def test_a_state_of_training_that_is_none_is_one_line(stopped: Path, key: str) -> None:
+    last = stopped / "checkpoints" / "last"
+    values = json.loads((last / "training.json").read_text())
+    *above, name = key.split(".")
+    inside = values
+    for step in above:
+        inside = inside[step]
+    wrong: list[object] = ["text", None, []]
+    for spoiled in [*wrong, -1] if name == "place" else wrong:
+        inside[name] = spoiled
+        (last / "training.json").write_text(json.dumps(values))
+        reseal(last)
+        result = resume(stopped)
+        assert (result.status, result.err.count("\n")) == (1, 1), spoiled
+
+
 def test_the_latest_run_is_resumed_by_that_name(corpus: Path, tmp_path: Path) -> None:
     base = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", f"run.root={tmp_path}")
     assert run_script("train", *base).status == 0
@@ -158,21 +203,20 @@ def steps_kept(run: Path) -> list[int]:
     return steps
 
 
-def test_a_run_goes_on_from_any_checkpoint_that_is_kept(corpus: Path, tmp_path: Path) -> None:
-    run, plain = tmp_path / "run", tmp_path / "plain"
-    assert run_script("train", *arguments(corpus, plain)).status == 0
+def test_a_run_goes_on_from_any_checkpoint_that_is_kept(
+    corpus: Path, tmp_path: Path, finished: Path
+) -> None:
+    run = tmp_path / "run"
     assert run_script("train", *arguments(corpus, run, "trainer.keep_last=4")).status == 0
     kept = steps_kept(run)
     assert len(kept) == 4
-    assert content(run) == content(plain)
-    for step in kept:
-        folder = tmp_path / f"from-{step}"
-        shutil.copytree(run, folder)
-        result = resume(folder / "checkpoints" / f"step-{step}")
+    assert content(run) == content(finished)
+    for step in (kept[0], kept[2]):
+        result = resume(run / "checkpoints" / f"step-{step}")
         assert f"resumed after step {step}," in result.out
         assert result.status == 0
-        assert content(folder) == content(plain)
-        assert steps_kept(folder) == kept
+        assert content(run) == content(finished)
+        assert steps_kept(run)[-1] == kept[-1]
 
 
 def test_what_is_kept_takes_no_room_of_its_own(corpus: Path, tmp_path: Path) -> None:
@@ -192,22 +236,21 @@ def test_a_checkpoint_outside_its_run_cannot_be_gone_on_from(run: Path, tmp_path
     assert "expected a checkpoint in the directory of its run" in result.err
 
 
-@pytest.mark.parametrize("first", ["config.yaml", "metrics.jsonl", "checkpoints"])
+@pytest.mark.parametrize("first", ["config.yaml", "metrics.jsonl"])
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(
-    first: str, corpus: Path, tmp_path: Path
+    first: str, corpus: Path, tmp_path: Path, finished: Path
 ) -> None:
-    run, expected = tmp_path / "run", tmp_path / "expected"
-    more = ("trainer.save_every_steps=null", "trainer.epochs=2")
-    assert run_script("train", *arguments(corpus, expected, *more)).status == 0
-    process = start(corpus, run, *more)
+    run = tmp_path / "run"
+    more = "trainer.save_every_steps=null"
+    process = start(corpus, run, more)
     wait_until(process, (run / first).exists)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (run / "checkpoints" / "last").exists()
-    again = [f"resume={run}"] if first == "metrics.jsonl" else arguments(corpus, run, *more)
+    again = [f"resume={run}"] if first == "metrics.jsonl" else arguments(corpus, run, more)
     result = run_script("train", *again)
     assert result.status == 0, result.err
-    assert content(run) == content(expected)
+    assert content(run) == content(finished)
 
 
 def test_two_processes_never_work_on_one_run(corpus: Path, tmp_path: Path) -> None:

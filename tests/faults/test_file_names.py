@@ -35,6 +35,9 @@ NAMES = [
     "--cfg",
     "*",
 ]
+# A few of them at once; make test-long tries them all.
+QUICK = ("it's", "${HOME}", "new\nline", "null")
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in NAMES]
 # More signs than one name can need.
 WORST = 'it\'s "a" = b, [c] {d: e} (f) \\ $g # ~ * ! ; & |\n\te\u0301 北京 '
 
@@ -55,7 +58,7 @@ def well(result: Result) -> None:
     assert (result.status, result.err) == (0, "")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_file_may_have_any_name(run: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
@@ -67,7 +70,7 @@ def test_a_file_may_have_any_name(run: Path, tmp_path: Path, name: str) -> None:
     assert json.loads(output.read_text(encoding="utf-8"))["text"] == "Anna met Eve"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_file_that_is_not_there_is_refused_whatever_its_name(
     run: Path, tmp_path: Path, name: str
 ) -> None:
@@ -84,7 +87,7 @@ def test_a_folder_or_an_impossible_name_is_refused(run: Path, tmp_path: Path, ke
         refused(run_script("predict", *(f"{k}={value}" for k, value in arguments.items())))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_a_corpus_may_have_any_name(
     run: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

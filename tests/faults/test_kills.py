@@ -88,7 +88,7 @@ def large(tmp_path: Path) -> Path:
 def test_a_killed_builder_of_the_cache_leaves_nothing_that_is_trusted(
     large: Path, tmp_path: Path
 ) -> None:
-    _kill_while_indexing(large, tmp_path / "cache", 2)
+    _kill_while_indexing(large, tmp_path / "cache", 1)
 
 
 @pytest.mark.long

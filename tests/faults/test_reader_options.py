@@ -63,6 +63,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "option"), CASES)
 def test_any_value_is_used_or_refused(tmp_path: Path, name: str, option: str) -> None:
     path = tmp_path / "words"

@@ -119,7 +119,7 @@ def test_the_same_seed_gives_the_same_weights_in_another_process_with_two_thread
     found = []
     for name in "ab":
         run = tmp_path / name
-        short = ("trainer.epochs=1", "trainer.batch_tokens=400")
+        short = ("trainer.epochs=1", "trainer.batch_tokens=1500")
         arguments = (*SMALL_MODEL, *short, f"data.dir={corpus}", f"run.dir={run}")
         done = run_process(["train.py", *arguments], ROOT, OMP_NUM_THREADS="2")
         assert done.status == 0, done.err

@@ -32,10 +32,15 @@ FILES = {
             return GRU(input_dim, hidden_dim)
     """,
     "mylab/readers.py": """
+        from typing import TYPE_CHECKING
+
         from nerlab.data.sentence import Sentence
 
+        if TYPE_CHECKING:
+            from mylab.types import Separator
 
-        def read(path, separator):
+
+        def read(path, separator: "Separator"):
             tokens, tags = [], []
             for line in path.read_text(encoding="utf-8").split("\\n"):
                 if line and not line.startswith("-DOCSTART-"):

@@ -129,7 +129,10 @@ def _reader(data: DataConfig, trusted: tuple[str, ...]) -> partial[Iterator[Sent
 
 def _check_options(read: partial[Iterator[Sentence]]) -> None:
     """Raise ``ValueError`` at the first option of a reader that is not of the type it asks for."""
-    hints = get_type_hints(read.func)
+    try:
+        hints = get_type_hints(read.func)
+    except NameError:  # a reader of one's own, with types for the type checker alone
+        return
     for option, value in read.keywords.items():
         hint = hints.get(option, object)
         choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)

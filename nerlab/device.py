@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -26,28 +25,23 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def deterministic_algorithms(device: torch.device, required: bool) -> Iterator[None]:
-    """Within the block equal input gives equal bits, on a GPU if that is ``required``.
+def deterministic_algorithms(wanted: bool) -> Iterator[None]:
+    """Within the block, if that is wanted, equal input gives equal bits on a GPU too.
 
-    On a CPU it always does, as far as torch can: there too sums are else added up by several
-    threads in whatever order they come. What cannot is warned of, and an error if required.
     cuBLAS reads its setting when it is first used, so this has to come before anything is computed
     on the GPU.
 
     Raises:
         ValueError: an operation within the block has no such algorithm.
     """
-    if device.type != "cpu" and not required:
+    if not wanted:
         yield
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic
-    fill_before = memory.fill_uninitialized_memory
     cudnn = torch.backends.cudnn
     cudnn_before = (cudnn.deterministic, cudnn.benchmark)
-    torch.use_deterministic_algorithms(True, warn_only=not required)
-    memory.fill_uninitialized_memory = False  # nothing reads it
+    torch.use_deterministic_algorithms(True)
     cudnn.deterministic, cudnn.benchmark = True, False
     try:
         yield
@@ -58,5 +52,4 @@ def deterministic_algorithms(device: torch.device, required: bool) -> Iterator[N
         raise ValueError(f"trainer.deterministic=true: not possible here: {reason}") from error
     finally:
         torch.use_deterministic_algorithms(before)
-        memory.fill_uninitialized_memory = fill_before
         cudnn.deterministic, cudnn.benchmark = cudnn_before

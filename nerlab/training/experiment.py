@@ -12,7 +12,7 @@ from rich.console import Console
 
 from nerlab.config import check_data, check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
-from nerlab.device import choose_device, deterministic_algorithms
+from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, new_files
 from nerlab.instantiation import instantiate, trusted_packages
@@ -47,7 +47,7 @@ def run_experiment(config: DictConfig) -> Path:
     check_run(config)
     check_trainer(config.trainer)
     check_data(config.data)
-    with deterministic_algorithms(choose_device(config.device), config.trainer.deterministic):
+    with deterministic_algorithms(config.trainer.deterministic):
         return _run(config, resumption, trusted)
 
 

@@ -141,7 +141,7 @@ def test_deterministic_algorithms_are_there_for_the_models(
 
 def test_an_operation_without_a_deterministic_algorithm_is_one_line() -> None:
     def work() -> None:
-        with deterministic_algorithms(torch.device("cpu"), required=True):
+        with deterministic_algorithms(True):
             assert torch.are_deterministic_algorithms_enabled()
             raise RuntimeError("foo does not have a deterministic implementation, but\nyou set")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
+from conftest import SMALL_MODEL, Result, run_script
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
@@ -111,20 +111,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
-
-
-def test_the_same_seed_gives_the_same_weights_in_another_process_with_two_threads(
-    corpus: Path, tmp_path: Path
-) -> None:
-    found = []
-    for name in "ab":
-        run = tmp_path / name
-        short = ("trainer.epochs=1", "trainer.batch_tokens=1500")
-        arguments = (*SMALL_MODEL, *short, f"data.dir={corpus}", f"run.dir={run}")
-        done = run_process(["train.py", *arguments], ROOT, OMP_NUM_THREADS="2")
-        assert done.status == 0, done.err
-        found.append((run / "checkpoints" / "last" / "model.safetensors").read_bytes())
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("model", ["bilstm_crf", "transformer_crf", "transformer"])

@@ -27,7 +27,7 @@ test: $(INSTALLED) lint
 	$(BIN)/python -m pytest --numprocesses auto $(ARGS)
 
 test-long: $(INSTALLED)
-	$(BIN)/python -m pytest -m long -rP --no-header tests/faults
+	$(BIN)/python -m pytest -m long -rP --no-header $(ARGS)
 
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --only-binary :all: "atheris>=2.3,<4" 2>/dev/null \

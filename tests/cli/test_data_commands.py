@@ -1,20 +1,28 @@
-"""``python -m nerlab.data`` as a person calls it: a process of its own, in any folder."""
+"""``python -m nerlab.data`` as a person calls it: each command once as a process of its own."""
 
 import json
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Result, run_process
+from conftest import ROOT, Result, run_process, run_script
 
 COMMANDS = ("check", "convert", "stats")
 
 
-def run(folder: Path, *arguments: str, **env: str) -> Result:
+def run(folder: Path, *arguments: str) -> Result:
+    """Run a command in a folder, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run_script("nerlab/data/__main__", *arguments)
+
+
+def run_alone(folder: Path, *arguments: str, **env: str) -> Result:
+    """Run a command in a folder, as a person would."""
     return run_process(["-m", "nerlab.data", *arguments], folder, PYTHONPATH=str(ROOT), **env)
 
 
 def test_without_a_command_and_with_help_the_commands_are_listed(tmp_path: Path) -> None:
-    bare, helped = run(tmp_path), run(tmp_path, "--help")
+    bare, helped = run_alone(tmp_path), run(tmp_path, "--help")
     assert bare == helped
     assert (bare.status, bare.err) == (0, "")
     for command in COMMANDS:
@@ -22,7 +30,7 @@ def test_without_a_command_and_with_help_the_commands_are_listed(tmp_path: Path)
 
 
 def test_an_unknown_command_is_one_line(tmp_path: Path) -> None:
-    result = run(tmp_path, "data=conll")
+    result = run_alone(tmp_path, "data=conll")
     assert (result.status, result.out) == (1, "")
     assert result.err == f"error: 'data=conll': no such command; expected {', '.join(COMMANDS)}\n"
 
@@ -45,7 +53,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
 
 def test_check_prints_one_document_and_nothing_else_as_json(corpus: Path, tmp_path: Path) -> None:
     arguments = ("check", "data=conll", f"data.dir={corpus}", "format=json")
-    result = run(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
+    result = run_alone(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
     assert (result.status, result.err) == (0, "")
     document = json.loads(result.out)
     assert document["splits"]["train"]["sentences"] == 40
@@ -57,7 +65,7 @@ def test_check_prints_one_document_and_nothing_else_as_json(corpus: Path, tmp_pa
 def test_check_exits_with_status_one_if_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train.conll").write_text("a O\nb\u200bc I-X\n", encoding="utf-8")
     arguments = ("check", "data=conll", "data.dev=null")
-    result = run(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
+    result = run_alone(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
     assert (result.status, result.err) == (1, "error: 1 error found in the data, see above\n")
     assert "train.conll:2: tag 'I-X' follows 'O', which iob2 forbids" in result.out
     assert r"b\u200bc" in result.out
@@ -67,7 +75,9 @@ def test_check_exits_with_status_one_if_there_is_an_error(tmp_path: Path) -> Non
 
 
 def test_what_is_converted_is_the_same_corpus_to_check(corpus: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=out", "to=bmes")
+    result = run_alone(
+        tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=out", "to=bmes"
+    )
     assert (result.status, result.err) == (0, "")
     assert result.out == (
         "written: out/train.conll  40 sentences\nwritten: out/dev.conll  26 sentences\n"
@@ -95,7 +105,7 @@ def test_convert_asks_for_an_output_and_refuses_one_that_is_there(
 
 
 def test_stats_are_written_under_the_name_of_the_data(corpus: Path, tmp_path: Path) -> None:
-    result = run(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
+    result = run_alone(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
     assert (result.status, result.err) == (0, "")
     folder = Path("stats", "conll")
     assert result.out == f"written: {folder}/index.html\nwritten: {folder}/statistics.json\n"

@@ -19,7 +19,9 @@ from nerlab.models.checkpoint import load_state
 pytest_plugins = ["finished_run"]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant", ["plain", "averaged", pytest.param("sgd", marks=pytest.mark.long)]
+)
 def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
     variant: str, corpus: Path, tmp_path: Path, finished: Path
 ) -> None:

@@ -794,7 +794,7 @@ def test_a_tag_without_a_way_out_may_end_a_short_sentence() -> None:
 _SIZES_AND_SCALES = [
     *itertools.product([40, 4096], [4], [1.0, 30.0, 1e3, 1e4]),
     *itertools.product([300], [32], [1.0, 30.0, 1e3, 1e4]),
-    (4096, 32, 1e4),  # takes seconds
+    pytest.param(4096, 32, 1e4, marks=pytest.mark.long),
 ]
 
 

@@ -202,7 +202,10 @@ def contents(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("command", ["check", "stats", "convert"])
+@pytest.mark.parametrize(
+    "command",
+    ["check", *(pytest.param(name, marks=pytest.mark.long) for name in ("stats", "convert"))],
+)
 def test_a_corpus_can_be_looked_at_with_it(
     lab: Path, corpus: Path, tmp_path: Path, command: str
 ) -> None:

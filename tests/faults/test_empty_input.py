@@ -54,11 +54,11 @@ def test_a_split_that_no_sentence_of_a_file_falls_into_is_refused(
     ("train", "dev", "test", "decoder"),
     [
         ("a O\nb O\n", SOME, SOME, "crf"),
-        (SOME, "a O\nb O\n", SOME, "crf"),
-        (SOME, SOME, "a O\nb O\n", "crf"),
+        pytest.param(SOME, "a O\nb O\n", SOME, "crf", marks=pytest.mark.long),
+        pytest.param(SOME, SOME, "a O\nb O\n", "crf", marks=pytest.mark.long),
         ("a O\n", "a O\n", "a O\n", "crf"),
-        ("a O\n", "a O\n", "a O\n", "softmax"),
-        ("a B-X\n", "a B-X\n", "a B-X\n", "crf"),
+        pytest.param("a O\n", "a O\n", "a O\n", "softmax", marks=pytest.mark.long),
+        pytest.param("a B-X\n", "a B-X\n", "a B-X\n", "crf", marks=pytest.mark.long),
     ],
 )
 def test_a_corpus_of_next_to_nothing_is_trained_on(

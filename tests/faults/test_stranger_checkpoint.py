@@ -372,7 +372,15 @@ def test_a_part_of_a_model_is_a_class(folder: Path, target: str, partial: bool, 
     assert f"_target_ '{target}': expected a class" in refusal(folder, "mylab")
 
 
-@pytest.mark.parametrize("trust", ["mylab_evil", ["mylab_evil"], "os", {"mylab_evil": True}])
+@pytest.mark.parametrize(
+    "trust",
+    [
+        "mylab_evil",
+        pytest.param(["mylab_evil"], marks=pytest.mark.long),
+        pytest.param("os", marks=pytest.mark.long),
+        pytest.param({"mylab_evil": True}, marks=pytest.mark.long),
+    ],
+)
 @pytest.mark.parametrize(
     "place", ["trust", "data.trust", "model.trust", "model.encoder.trust", "trainer.trust"]
 )

@@ -462,7 +462,10 @@ _DIFFERENTIABLE: dict[str, Callable[[LinearChain, Tensor], Tensor]] = {
 
 
 @every_way
-@pytest.mark.parametrize(("T", "K"), [(5, 3), (1, 3), (4, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("T", "K"),
+    [(5, 3), (1, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((1, 3), (4, 1)))],
+)
 @pytest.mark.parametrize("name", _DIFFERENTIABLE)
 def test_gradients_agree_with_finite_differences(way: str, T: int, K: int, name: str) -> None:
     inputs = with_gradients(random_scores(3, T, K))

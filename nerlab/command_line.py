@@ -4,9 +4,10 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,10 +29,16 @@ from nerlab.saved_config import escape_references
 _FREE_TEXT = (
     *("text", "input", "output", "path", "checkpoint", "resume"),
     *("data.dir", "data.train", "data.dev", "data.test", "data.vectors"),
+    *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
 )
 # ... and these too, but for ${seed} and its like, which tell the runs of a sweep apart.
 _TEXT_WITH_REFERENCES = ("run.dir", "run.root", "run.name")
 _PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_TEXT_WITH_REFERENCES)
+# Names that other toolkits have for a key, where neither letters nor words tell.
+_SYNONYMS = {
+    **{"bs": "batch_tokens", "gpu": "device", "cuda": "device", "amp": "precision"},
+    **{"fp16": "precision", "early_stopping": "patience", "embeddings": "vectors"},
+}
 _INTERRUPTED = 130
 # A file may have them in its name: a message is one line all the same, and moves no cursor.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -165,7 +172,7 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
         return type(error).__name__
     if key := re.search(r"full_key: (\S+)", text):
         if "not in" in lines[0]:
-            return f"{key[1]}: no such key{_nearest(key[1], _known_keys(conf, config_name))}"
+            return f"{key[1]}: no such key{nearest(key[1], _known_keys(conf, config_name))}"
         if "Missing mandatory value" in lines[0]:
             return f"{key[1]}=... is needed; --help says what it takes"
         return f"{key[1]}: {lines[0]}"
@@ -179,13 +186,38 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     return " ".join(lines)
 
 
-def _nearest(key: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    by_name = {name.rpartition(".")[2]: name for name in known}
-    same_name = by_name.get(key.rpartition(".")[2])
-    close = get_close_matches(key, known, n=1, cutoff=0.6)
-    suggestion = same_name or (close[0] if close else None)
-    return f"; the nearest is {suggestion}" if suggestion else "; --help lists them"
+def nearest(key: str, known: Sequence[str]) -> str:
+    """Advice that names the known key that somebody who typed ``key`` most likely means."""
+    section, _, name = key.rpartition(".")
+    # Of keys with one name, those of the section that was typed, then those that are least deep.
+    order = sorted(known, key=lambda k: (k.rpartition(".")[0] != section, k.count("."), k))
+    by_name: dict[str, str] = {}
+    for candidate in order:
+        by_name.setdefault(candidate.rpartition(".")[2], candidate)
+    meant = name if name in by_name else _meant(name, by_name)
+    return f"; the nearest is {by_name[meant]}" if meant in by_name else "; --help lists them"
+
+
+def _meant(name: str, known: Iterable[str]) -> str | None:
+    """The known name that another stands for: by use, by its initials, by its letters or words."""
+    if name in _SYNONYMS:
+        return _SYNONYMS[name]
+    words = name.split("_")
+    initials = (other for other in known if "_" in other and name == _initials(other))
+    letters = get_close_matches(name, known, n=1, cutoff=0.6)
+    share = (
+        other for other in known if any(_related(w, o) for w in words for o in other.split("_"))
+    )
+    return next(chain(initials, letters, share), None)
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.split("_"))
+
+
+def _related(word: str, other: str) -> bool:
+    """Whether one of two words begins with the other."""
+    return min(len(word), len(other)) >= 3 and (word.startswith(other) or other.startswith(word))
 
 
 def _known_keys(conf: str, config_name: str) -> list[str]:

@@ -16,13 +16,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 
 class Scheme(Enum):
-    """Tag schemes of files, see :mod:`nerlab.tags`."""
+    """Tag schemes of files, see :mod:`nerlab.tags`; the second names are aliases.
 
-    iob1 = "iob1"
-    iob2 = "iob2"
-    iobes = "iobes"
+    IOB without a number is that of Ramshaw and Marcus (1995), IOB1.
+    """
+
+    iob1 = iob = "iob1"
+    iob2 = bio = "iob2"
+    iobes = bioes = "iobes"
     bmes = "bmes"
-    bilou = "bilou"
+    bilou = bioul = "bilou"
 
 
 class SplitRule(Enum):

@@ -145,8 +145,9 @@ def violations(tags: Sequence[str], scheme: str) -> Iterator[TagError]:
                 position, f"tag {tag!r}: {scheme} knows the prefixes {known} and the tag O"
             )
         elif not may_follow(previous, current, scheme):
+            hint = " and iob2, often called IOB too, does not" if scheme == "iob1" else ""
             yield TagError(
-                position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids"
+                position, f"tag {tag!r} follows {previous_tag!r}, which {scheme} forbids{hint}"
             )
         previous, previous_tag = current, tag
     if not may_follow(previous, _NOTHING, scheme):

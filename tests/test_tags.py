@@ -150,7 +150,7 @@ def test_check_accepts_exactly_what_spans_can_be_written_as(scheme: str) -> None
 @pytest.mark.parametrize(
     ("scheme", "tags", "position", "message"),
     [
-        ("iob1", "O B-X", 1, "tag 'B-X' follows 'O', which iob1 forbids"),
+        ("iob1", "O B-X", 1, "tag 'B-X' follows 'O', which iob1 forbids and iob2,"),
         ("iob1", "I-Y B-X", 1, "tag 'B-X' follows 'I-Y', which iob1 forbids"),
         ("iob2", "O O I-X O", 2, "tag 'I-X' follows 'O', which iob2 forbids"),
         ("iob2", "B-X I-Y I-X", 1, "tag 'I-Y' follows 'B-X', which iob2 forbids"),

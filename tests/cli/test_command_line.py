@@ -13,7 +13,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from nerlab.command_line import quote_free_text
+from nerlab.command_line import nearest, quote_free_text
 
 NASTY = [
     "a=b",
@@ -94,6 +94,17 @@ def test_only_the_value_of_a_known_key_is_quoted(argument: str) -> None:
     assert quote_free_text(argument) == argument
 
 
+@pytest.mark.parametrize(
+    ("typed", "scheme"),
+    [("bio", "iob2"), ("iob", "iob1"), ("bioes", "iobes"), ("bioul", "bilou"), ("bmes", "bmes")],
+)
+def test_a_scheme_is_known_by_its_common_names_and_kept_under_its_own(
+    typed: str, scheme: str
+) -> None:
+    result = run_script("train", "--cfg=job", "data=conll", f"data.scheme={typed}")
+    assert OmegaConf.create(result.out).data.scheme == scheme
+
+
 def one_line(result: Result) -> str:
     """An error as a person sees it: status 1 and one line; returns the line."""
     assert result.status == 1, result
@@ -107,6 +118,7 @@ def one_line(result: Result) -> str:
     [
         ("train", "trainer.epoch=3", "trainer.epoch: no such key; the nearest is trainer.epochs"),
         ("train", "epochs=3", "the nearest is trainer.epochs"),
+        ("train", "trainer.lr=1", "trainer.lr: no such key; the nearest is trainer.learning_rate"),
         ("train", "model=transformer model.encoder.head=9", "nearest is model.encoder.heads"),
         ("train", "sead=3", "the nearest is seed"),
         ("train", "qqqqqq=3", "qqqqqq: no such key"),
@@ -114,7 +126,7 @@ def one_line(result: Result) -> str:
         ("evaluate", "checkpoint=x splt=dev", "the nearest is split"),
         ("train", "trainer.epochs=many", "trainer.epochs: Value 'many'"),
         ("train", "trainer.precision=fp8", "expected one of [auto, fp32, bf16, fp16]"),
-        ("train", "data.scheme=bio", "iob2"),
+        ("train", "data.scheme=conll", "expected one of [iob1, iob, iob2, bio, iobes, bioes"),
         ("train", "seed", "'seed': expected key=value"),
         ("train", "seed=(", "'seed=(': expected key=value"),
         ("train", "model=gpt", "bilstm_crf, lstm, transformer"),
@@ -144,6 +156,55 @@ def test_an_error_is_one_line_with_the_remedy(
     extra = ["data=conll"] if script == "train" and "data=" not in arguments else []
     assert expected in one_line(run_script(script, *extra, *arguments.split()))
     assert not (tmp_path / "runs").exists()
+
+
+KEYS = [
+    *(
+        "data",
+        "data.dir",
+        "data.scheme",
+        "data.vectors",
+        "device",
+        "model.dropout",
+        "seed",
+        "trust",
+    ),
+    *("model.embedder.parts.words.dim", "model.encoder.dropout", "model.encoder.hidden_dim"),
+    *("model.encoder.heads", "model.encoder.layers", "trainer.batch_tokens", "trainer.clip_norm"),
+    *("trainer.ema", "trainer.epochs", "trainer.learning_rate", "trainer.optimizer"),
+    *("trainer.patience", "trainer.precision", "trainer.schedule", "trainer.weight_decay"),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("trainer.lr", "trainer.learning_rate"),
+        ("lr", "trainer.learning_rate"),
+        ("trainer.wd", "trainer.weight_decay"),
+        ("wd", "trainer.weight_decay"),
+        ("bs", "trainer.batch_tokens"),
+        ("batch_size", "trainer.batch_tokens"),
+        ("dropout", "model.dropout"),
+        ("encoder.dropout", "model.dropout"),
+        ("model.encoder.droput", "model.encoder.dropout"),
+        ("model.encoder.hidden", "model.encoder.hidden_dim"),
+        ("hidden_size", "model.encoder.hidden_dim"),
+        ("random_seed", "seed"),
+        ("max_epochs", "trainer.epochs"),
+        ("num_layers", "model.encoder.layers"),
+        ("gpu", "device"),
+        ("grad_clip", "trainer.clip_norm"),
+        ("lr_scheduler", "trainer.schedule"),
+        ("data.shceme", "data.scheme"),
+        ("trainer.ep", None),
+        ("qqqqqq", None),
+        ("", None),
+    ],
+)
+def test_the_key_that_is_meant_is_found(typed: str, meant: str | None) -> None:
+    expected = "; --help lists them" if meant is None else f"; the nearest is {meant}"
+    assert nearest(typed, KEYS) == expected
 
 
 @pytest.mark.parametrize(

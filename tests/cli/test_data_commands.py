@@ -104,6 +104,28 @@ def test_convert_asks_for_an_output_and_refuses_one_that_is_there(
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
+@pytest.mark.parametrize(
+    ("to", "scheme"), [("bio", "iob2"), ("bioul", "bilou"), ("iobes", "iobes")]
+)
+def test_convert_knows_a_scheme_by_its_common_names(
+    corpus: Path, tmp_path: Path, to: str, scheme: str
+) -> None:
+    arguments = ("convert", "data=conll", f"data.dir={corpus}", "split=dev")
+    for name, output in ((to, "a"), (scheme, "b")):
+        assert run(tmp_path, *arguments, f"to={name}", f"output={output}").status == 0
+    a, b = (tmp_path / output / "dev.conll" for output in "ab")
+    assert a.read_bytes() == b.read_bytes()
+
+
+@pytest.mark.parametrize("key", ["to", "format", "split"])
+@pytest.mark.parametrize("value", ["[iob2]", "{a: 1}", "null", "5"])
+def test_convert_refuses_what_is_no_name(tmp_path: Path, key: str, value: str) -> None:
+    result = run(tmp_path, "convert", "data=conll", "output=out", f"{key}={value}")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"error: {key}=")
+    assert result.err.count("\n") == 1
+
+
 def test_stats_are_written_under_the_name_of_the_data(corpus: Path, tmp_path: Path) -> None:
     result = run_alone(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
     assert (result.status, result.err) == (0, "")

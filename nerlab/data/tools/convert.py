@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig, check_data
+from nerlab.config import DataConfig, Scheme, check_data
 from nerlab.data.load import SPLITS, read_split, source_files, splits_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
@@ -15,7 +15,7 @@ from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.writers import WRITERS
 from nerlab.files import new_files
 from nerlab.instantiation import trusted_packages
-from nerlab.tags import SCHEMES, tags_of
+from nerlab.tags import tags_of
 
 
 def run_convert(config: DictConfig, console: Console) -> None:
@@ -28,9 +28,11 @@ def run_convert(config: DictConfig, console: Console) -> None:
             is not what it should be.
         OSError: a file cannot be read or written.
     """
-    for key, known in (("format", WRITERS), ("to", SCHEMES), ("split", (*SPLITS, "all"))):
-        if config[key] not in known:
+    schemes = Scheme.__members__
+    for key, known in (("format", WRITERS), ("to", schemes), ("split", (*SPLITS, "all"))):
+        if str(config[key]) not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
+    scheme = schemes[config.to].value
     check_data(config.data)
     trusted = trusted_packages(config.trust)
     splits = splits_of(config.data) if config.split == "all" else [config.split]
@@ -41,9 +43,7 @@ def run_convert(config: DictConfig, console: Console) -> None:
     counts = []
     with collected_remarks() as remarks, new_files(targets) as parts:
         for part, (source, sentences) in zip(parts, read, strict=True):
-            rewritten = retagged(
-                watched(sentences, str(source)), config.data, config.to, str(source)
-            )
+            rewritten = retagged(watched(sentences, str(source)), config.data, scheme, str(source))
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
     for remark in dict.fromkeys(remarks):
         console.out(f"warning: {remark}", highlight=False)

@@ -254,7 +254,7 @@ def test_an_illegal_tag_stops_all_unless_it_is_repaired(source: Path, tmp_path: 
     ("option", "message"),
     [
         ({"format": "xml"}, "format=xml: expected one of conll, jsonl"),
-        ({"to": "bio"}, "to=bio: expected one of iob1, iob2"),
+        ({"to": "conll"}, "to=conll: expected one of iob1, iob, iob2"),
         ({"split": "valid"}, "split=valid: expected one of train, dev, test, all"),
         ({"split": "test"}, "data.test: this data set has no test file"),
     ],

@@ -83,6 +83,7 @@ class DataConfig:
     split: SplitRule | None = None
     split_seed: int = 1
     download: Published | None = None
+    language: str | None = None
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING
     repair: bool = MISSING

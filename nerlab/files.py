@@ -6,16 +6,22 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 _BLOCK = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    state = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
+        return sha256_of_stream(file)
+
+
+def sha256_of_stream(file: BinaryIO) -> str:
+    """The SHA-256 of what is left to read of an open file, in hexadecimal."""
+    state = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        state.update(block)
     return state.hexdigest()
 
 

@@ -1,7 +1,9 @@
 """The splits of a data set, as the configuration describes it."""
 
+import gzip
 import inspect
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,17 +13,23 @@ from typing import Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.config import DataConfig
+from nerlab.config import DataConfig, SplitRule
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
 from nerlab.data.progress import watched
-from nerlab.data.published import PUBLICATIONS
+from nerlab.data.published import PUBLICATIONS, Publication
+from nerlab.data.readers.lines import opener
 from nerlab.data.readers.messages import shown
 from nerlab.data.sentence import Sentence
+from nerlab.files import sha256_of_stream
 from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
+_HASH = (
+    "takes a tenth of the sentences of data.train for dev, and another tenth for test unless "
+    "data.test names a file"
+)
 # The types that an option of a reader may ask for, by the names of their YAML.
 _KINDS: dict[object, str] = {
     str: "a string",
@@ -50,7 +58,7 @@ def split_path(data: DataConfig, split: str) -> Path:
     if name is None:
         raise ValueError(
             f"data.{split}: this data set has no {split} file; set data.{split}=FILE, or "
-            "data.split=hash to cut all splits out of the file that data.train names"
+            f"data.split=hash, which {_HASH}"
         )
     path = Path(data.dir) / name
     packed = path.with_name(path.name + ".gz")
@@ -58,17 +66,48 @@ def split_path(data: DataConfig, split: str) -> Path:
         if there.is_file():
             return there
     published = None if data.download is None else PUBLICATIONS[data.download]
+    refusal = ""
     if published is not None and name in published.files:
-        from nerlab.data.download import fetch  # ssl and rich, which few runs need
+        refusal = _why_not_fetched(data, published)
+        if not refusal:
+            from nerlab.data.download import fetch  # ssl and rich, which few runs need
 
-        fetch(*published.files[name], path)
-        return path
+            fetch(*published.files[name], path)
+            return path
     source = "" if published is None else f"put it there, from {published.home}, or "
     raise MissingFileError(
-        f"{path}: no such file, expected the {split} split; {source}set data.dir to the folder of "
-        f"the data set, or data.{split} to the name of the file in it"
+        f"{path}: no such file, expected the {split} split; {refusal}{source}set data.dir to the "
+        f"folder of the data set, or data.{split} to the name of the file in it"
         + (", or to null if there is none" if split == "test" else "")
+        + (f", or data.split=hash, which {_HASH}" if split == "dev" else "")
     )
+
+
+def _why_not_fetched(data: DataConfig, published: Publication) -> str:
+    """What forbids to fetch files of a publication, for a message; empty: nothing does.
+
+    They must be in the language of the data set, and must not come to lie beside files of
+    another corpus.
+    """
+    if published.language and data.language not in (None, published.language):
+        return f"it is fetched for data.language={published.language} alone; "
+    named = [name for name in (data.train, data.dev, data.test) if name is not None]
+    for name in dict.fromkeys([*published.files, *named]):
+        path = Path(data.dir) / name
+        for there in (path, path.with_name(path.name + ".gz")):
+            pinned = published.files.get(name)
+            if there.is_file() and (pinned is None or _sha256_unpacked(there) != pinned.sha256):
+                return f"it is not fetched, as {there} is of another corpus; "
+    return ""
+
+
+def _sha256_unpacked(path: Path) -> str | None:
+    """The SHA-256 of what a file holds, unpacked if it is ``.gz``; None: it is no gzip file."""
+    try:
+        with opener(path)(path, "rb") as file:
+            return sha256_of_stream(file)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        return None
 
 
 def read_split(
@@ -78,12 +117,23 @@ def read_split(
 
     The reader is one of nerlab, or of the packages that are trusted.
     """
-    if data.split is None:
-        path = split_path(data, split)
-        return path, _reader(data, trusted)(path)
-    path = split_path(data, "train")
+    rule = _rule(data, split)
+    path = split_path(data, split if rule is None else "train")
     sentences = _reader(data, trusted)(path)
-    return path, cut(sentences, data.split.value, data.split_seed, split)
+    return path, sentences if rule is None else cut(sentences, *rule)
+
+
+def _rule(data: DataConfig, split: str) -> tuple[str, int, str, bool] | None:
+    """How a split is cut out of the file of train, see :func:`nerlab.data.parts.cut`; None: it is
+    not."""
+    if data.split is None:
+        return None
+    with_test = data.split is not SplitRule.hash or data.test is None
+    return (
+        None
+        if split == "test" and not with_test
+        else (data.split.value, data.split_seed, split, with_test)
+    )
 
 
 def load_split(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) -> Corpus:
@@ -105,6 +155,18 @@ def load_split(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) -> C
 def splits_of(data: DataConfig) -> list[str]:
     """The names of the splits that a data set has."""
     return [name for name in SPLITS if data.split is not None or getattr(data, name) is not None]
+
+
+def present_splits(data: DataConfig) -> tuple[list[str], list[str]]:
+    """The same, but without a test split whose file is not there, which training can do without
+    too; and what to warn of then."""
+    names = splits_of(data)
+    if "test" in names and _rule(data, "test") is None:
+        try:
+            split_path(data, "test")
+        except MissingFileError as error:
+            return [name for name in names if name != "test"], [f"test is left out: {error}"]
+    return names, []
 
 
 def load_file(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Corpus:
@@ -169,7 +231,7 @@ def _load(
         "reader": OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True),
         "scheme": data.scheme.value,
         "repair": data.repair,
-        "split": data.split and [data.split.value, data.split_seed, split],
+        "split": None if split is None else _rule(data, split),
     }
     package = _reader(data, trusted).func.__module__.partition(".")[0]
     try:

@@ -10,7 +10,9 @@ from nerlab.data.sentence import Sentence
 _BLAWOK_SENTENCES = 47_959
 
 
-def cut(sentences: Iterator[Sentence], rule: str, seed: int, split: str) -> Iterator[Sentence]:
+def cut(
+    sentences: Iterator[Sentence], rule: str, seed: int, split: str, with_test: bool
+) -> Iterator[Sentence]:
     """The sentences of one split.
 
     Args:
@@ -22,12 +24,16 @@ def cut(sentences: Iterator[Sentence], rule: str, seed: int, split: str) -> Iter
             being test; the next tenth is our dev.
         seed: another one, another cut by ``hash``.
         split: train, dev or test.
+        with_test: ``hash`` cuts a test split; else what would be test belongs to train.
 
     Raises:
         ValueError: ``blawok`` of another corpus.
     """
     if rule == "hash":
-        yield from (sentence for sentence in sentences if _by_hash(sentence, seed) == split)
+        for sentence in sentences:
+            owner = _by_hash(sentence, seed)
+            if split == ("train" if owner == "test" and not with_test else owner):
+                yield sentence
         return
     splits = _blawok()
     found = 0

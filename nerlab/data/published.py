@@ -21,10 +21,17 @@ class PinnedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Publication:
-    """A corpus: its ``home`` on the web, and the files of it that may be fetched, by name."""
+    """A corpus, or one language of it.
+
+    Attributes:
+        home: where it is on the web.
+        files: those that may be fetched, by name.
+        language: that of the files, where the corpus comes in several.
+    """
 
     home: str
     files: Mapping[str, PinnedFile] = field(default_factory=dict)
+    language: str | None = None
 
 
 _GITHUB = "https://raw.githubusercontent.com"
@@ -61,6 +68,7 @@ PUBLICATIONS: Mapping[Published, Publication] = {
                 "e9e42f79be5eba498ac86b7b81612da5ec5ad3d194df25c2e474514434957cf4",
             ),
         },
+        language="en",
     ),
     # Annotations alone are free: the text is Reuters', whom NIST asks everybody to sign for.
     Published.conll2003: Publication("https://www.clips.uantwerpen.be/conll2003/ner/"),

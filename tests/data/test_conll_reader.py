@@ -203,8 +203,10 @@ def test_columns_are_found_by_the_names_in_the_header(tmp_path: Path) -> None:
     path.write_text("\nid ner word\n1 O a\n2 B-X b\n\n3 O c\n")
     found = [(s.tokens, s.tags, s.line) for s in read(path, "word", "ner", "utf-8")]
     assert found == [(["a", "b"], ["O", "B-X"], 3), (["c"], ["O"], 6)]
-    with pytest.raises(ValueError, match=r"expected a header with the column 'token', found 'id n"):
-        list(read(path, "token", "ner", "utf-8"))
+    for tag_column, wrong in (("ner", ""), ("tag", " and no column 'tag'"), (1, "")):
+        message = rf"named\.tsv:1: no column 'token'{wrong}: expected .*, found 'id', 'ner', 'word'"
+        with pytest.raises(ValueError, match=message):
+            list(read(path, "token", tag_column, "utf-8"))
 
 
 def test_comments_are_passed_over_where_they_are_asked_for(tmp_path: Path) -> None:

@@ -185,6 +185,20 @@ def test_all_splits_are_written_with_their_documents(source: Path, tmp_path: Pat
     assert sorted(path.name for path in output.iterdir()) == ["dev.conll", "train.conll"]
 
 
+def test_a_test_file_that_is_not_there_is_left_out_unless_it_is_asked_for(
+    source: Path, tmp_path: Path
+) -> None:
+    names = (*options_of(source), "data.test=test.conll")
+    printed = convert(tmp_path / "out", *names)
+    assert printed.startswith(f"warning: test is left out: {source}/test.conll: no such file")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "dev.conll",
+        "train.conll",
+    ]
+    with pytest.raises(ValueError, match=r"test\.conll: no such file"):
+        convert(tmp_path / "other", *names, split="test")
+
+
 def test_one_split_can_be_written_as_json(source: Path, tmp_path: Path) -> None:
     convert(tmp_path / "out", *options_of(source), split="dev", format="jsonl")
     (path,) = (tmp_path / "out").iterdir()

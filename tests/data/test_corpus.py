@@ -233,6 +233,33 @@ def test_splits_are_the_files_that_the_configuration_names(tmp_path: Path) -> No
         assert contents(load_file(data, tmp_path / name)) == expected
 
 
+def test_dev_is_cut_from_train_and_test_is_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("".join(f"w{i} I-X\n\n" for i in range(100)))
+    (tmp_path / "c").write_text("test O\n")
+    cut, beside = (
+        {
+            name: contents(load_split(data_config(tmp_path, split="hash", test=test), name))
+            for name in SPLITS
+        }
+        for test in (None, "c")
+    )
+    assert contents(load_file(data_config(tmp_path), tmp_path / "c")) == beside["test"]
+    assert beside["dev"] == cut["dev"]
+    assert sorted(beside["train"]) == sorted(cut["train"] + cut["test"])
+
+
+@pytest.mark.parametrize("dev", [None, "missing"])
+def test_without_a_dev_file_the_message_says_what_a_cut_by_hash_does(
+    tmp_path: Path, dev: str | None
+) -> None:
+    message = (
+        r"dev.*, or data\.split=hash, which takes a tenth of the sentences of data\.train for dev, "
+        r"and another tenth for test unless data\.test names a file$"
+    )
+    with pytest.raises(ValueError, match=message):
+        load_split(data_config(tmp_path, dev=dev), "dev")
+
+
 def test_scheme_and_repair_are_those_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a O\na I-X\n")
     with pytest.raises(ValueError, match=r"a:2: tag 'I-X' follows 'O', which iob2 forbids"):

@@ -221,8 +221,10 @@ def test_numbers_without_names_ask_for_them(scratch: Path, stored: str) -> None:
 def test_a_missing_column_is_named_with_what_to_set(scratch: Path) -> None:
     write(scratch, [["a"]], [["O"]])
     found = "found 'index', 'tokens', 'ner_tags'; set data.reader.token_column"
-    with pytest.raises(ValueError, match=rf"expected one column 'words', {found}"):
+    with pytest.raises(ValueError, match=rf"no column 'words': .*, {found}"):
         list(read(scratch, "words", "ner_tags", "skip"))
+    with pytest.raises(ValueError, match=rf"no column 'words' and no column 'tags': .*, {found}"):
+        list(read(scratch, "words", "tags", "skip"))
 
 
 def test_columns_of_other_types_hold_no_lists(scratch: Path) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,59 @@ def test_only_what_the_list_names_is_fetched(
         load_split(wnut17(tmp_path, *overrides), split)
     assert published.asked == []
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("train", [TRAIN, "mine"])
+def test_nothing_is_fetched_into_a_folder_with_files_from_elsewhere(
+    published: Server, tmp_path: Path, train: str, packed: bool
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    other = SENTENCES.replace(b"Rome", b"Rom")
+    there = tmp_path / "corpus" / (f"{train}.gz" if packed else train)
+    there.write_bytes(gzip.compress(other) if packed else other)
+    message = rf"no such file, .*; it is not fetched, as {there} is of another corpus; put it there"
+    with pytest.raises(ValueError, match=message):
+        load_split(wnut17(tmp_path, f"data.train={train}"), "dev")
+    assert published.asked == []
+    assert files(tmp_path / "corpus") == [there.name]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_lacks_is_fetched_beside_a_file_of_the_corpus(
+    published: Server, tmp_path: Path, packed: bool
+) -> None:
+    (tmp_path / "corpus").mkdir()
+    there = tmp_path / "corpus" / (f"{TRAIN}.gz" if packed else TRAIN)
+    there.write_bytes(gzip.compress(SENTENCES) if packed else SENTENCES)
+    assert len(load_split(wnut17(tmp_path), "dev")) == 2
+    assert len(published.asked) == 1
+
+
+@pytest.mark.parametrize(("language", "fetched"), [("en", True), ("null", True), ("de", False)])
+def test_wikiann_is_fetched_in_its_language_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, fetched: bool
+) -> None:
+    data = compose_data("data=wikiann", f"data.language={language}", f"data.dir={tmp_path}")
+    sentences = b"en:Ada\tB-PER\n"
+    with serving(Answer(sentences)) as server:
+        english = PUBLICATIONS[Published.wikiann_en]
+        pinned = {"train": PinnedFile(server.url, sha256(sentences))}
+        monkeypatch.setitem(PUBLICATIONS, Published.wikiann_en, replace(english, files=pinned))
+        if fetched:
+            assert load_split(data, "train").sentence_tokens(0) == ["Ada"]
+        else:
+            message = "no such file, .*; it is fetched for data.language=en alone; put it there, "
+            with pytest.raises(ValueError, match=message):
+                load_split(data, "train")
+            assert server.asked == []
+            (tmp_path / "train").write_bytes(b"de:Ada\tB-PER\n")
+            assert load_split(data, "train").sentence_tokens(0) == ["Ada"]
+
+
+def test_each_language_of_wikiann_has_a_folder_of_its_own() -> None:
+    assert compose_data("data=wikiann").dir == "data/wikiann_en"
+    assert compose_data("data=wikiann", "data.language=az").dir == "data/wikiann_az"
 
 
 @pytest.mark.parametrize(

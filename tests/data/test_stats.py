@@ -238,8 +238,17 @@ def test_illegal_tags_are_refused_unless_they_are_repaired() -> None:
     real("azerbaijani/train_words")
     names = ("data=azerbaijani", f"data.dir={DATA / 'azerbaijani'}")
     with pytest.raises(ValueError, match=r"train_words:33: tag 'I-DATE' follows 'O'"):
-        collect(compose_data(*names, "data.repair=false"))
-    assert collect(compose_data(*names)).splits["train"].entities == 2_642
+        collect(compose_data(*names, "data.repair=false"), ["train"])
+    assert collect(compose_data(*names), ["train"]).splits["train"].entities == 2_642
+
+
+def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.conll").write_text("a B-X\n")
+    _, plain = written(
+        tmp_path / "out", "data=conll", f"data.dir={tmp_path}", "data.test=test.conll"
+    )
+    assert plain["splits"].keys() == {"train", "dev"}
 
 
 def test_nothing_is_written_when_a_split_cannot_be_read(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ sentences = st.lists(st.lists(tokens, min_size=1, max_size=4), min_size=1, max_s
     last_end=st.booleans(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
     blank_rows=st.booleans(),
+    every_row=st.booleans(),
 )
 def test_what_is_written_is_read(
     scratch: Path,
@@ -48,6 +49,7 @@ def test_what_is_written_is_read(
     last_end: bool,
     encoding: str,
     blank_rows: bool,
+    every_row: bool,
 ) -> None:
     with open(scratch, "w", encoding=encoding, newline="") as file:
         # Python's writer leaves a lone carriage return unquoted where lines end with a newline.
@@ -59,8 +61,9 @@ def test_what_is_written_is_read(
         writer.writerow(["Sentence #", "Word", "POS", "Tag"])
         for number, words in enumerate(sentences, start=1):
             for i, word in enumerate(words):
-                first = f"Sentence: {number}" if i == 0 and not blank_rows else ""
-                writer.writerow([first, word, "NN", f"B-{i}"])
+                filled = not blank_rows and (i == 0 or every_row)
+                name = f"Sentence: {number}" if filled else ""
+                writer.writerow([name, word, "NN", f"B-{i}"])
             if blank_rows:
                 file.write(line_end)
     content = scratch.read_bytes()
@@ -74,6 +77,29 @@ def test_what_is_written_is_read(
 def test_lines_are_those_of_the_file(scratch: Path) -> None:
     content = b"Sentence #,Word,Tag\r\nSentence: 1,a,O\r\n,b,O\r\nSentence: 2,c,O\r\n"
     assert [s.line for s in read_bytes(scratch, content)] == [2, 4]
+
+
+@pytest.mark.parametrize(
+    ("column", "lengths"),
+    [
+        (["1", "", "", "2", ""], [3, 2]),  # on the first row of each sentence
+        (["1", "1", "1", "2", "2"], [3, 2]),  # on every row
+        (["1", "1", "2", "2", "1"], [2, 2, 1]),  # a value that comes back
+        (["x", "", "x", "", ""], [2, 3]),  # the same mark on every first row
+        (["", "", "2", "2", "2"], [2, 3]),  # before the first mark
+    ],
+)
+def test_a_sentence_begins_where_the_value_of_its_column_changes(
+    scratch: Path, column: list[str], lengths: list[int]
+) -> None:
+    rows = "".join(f"{value},a,O\n" for value in column)
+    found = read_bytes(scratch, f"Sentence #,Word,Tag\n{rows}".encode())
+    assert [len(sentence.tokens) for sentence in found] == lengths
+
+
+def test_an_empty_row_ends_a_sentence_whose_value_goes_on(scratch: Path) -> None:
+    found = read_bytes(scratch, b"Sentence #,Word,Tag\n1,a,O\n\n1,b,O\n1,c,O\n")
+    assert [sentence.tokens for sentence in found] == [["a"], ["b", "c"]]
 
 
 def test_a_zipped_table_is_read_as_if_it_were_not(tmp_path: Path) -> None:
@@ -92,11 +118,20 @@ def test_a_zipped_table_is_read_as_if_it_were_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"scratch\.csv:1: expected a column 'Word', found ; set data\.reader"),
+        (
+            b"",
+            r"scratch\.csv:1: no column 'Word' and no column 'Tag' and no column 'Sentence #': "
+            r"expected 'Word', 'Tag', 'Sentence #', found nothing; set data\.reader",
+        ),
         (
             b"Sentence #\tWord\tTag\n",
-            r":1: expected a column 'Word', found 'Sentence #\\tWord\\tTag'",
+            r":1: no column 'Word' and .*, found 'Sentence #\\tWord\\tTag'; set data\.reader",
         ),
+        (
+            b"Sentence #,Word\n",
+            r":1: no column 'Tag': expected .*, found 'Sentence #', 'Word'; set",
+        ),
+        (b"Sentence #,Word,Tag,Tag\n1,a,O,B-X\n", r":1: more than one column 'Tag': expected"),
         (b"Sentence #,Word,Tag\n", r"scratch\.csv: no sentence found"),
         (b"Sentence #,Word,Tag\n\n\n", r"scratch\.csv: no sentence found"),
         (

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerlab.data.readers.lines import fields, numbered_lines
+from nerlab.data.readers.messages import check_columns
 from nerlab.data.sentence import Sentence
 
 DOCUMENT_MARK = "-DOCSTART-"
@@ -42,8 +43,11 @@ def read(
     lines = numbered_lines(path, encoding)
     if isinstance(token_column, str) or isinstance(tag_column, str):
         header = next((names for _, line in lines if (names := fields(line))), [])
+        named = [column for column in (token_column, tag_column) if isinstance(column, str)]
+        check_columns(named, header, f"{path}:1", "token_column and .tag_column")
         token_column, tag_column = (
-            _named(column, header, path) for column in (token_column, tag_column)
+            header.index(column) if isinstance(column, str) else column
+            for column in (token_column, tag_column)
         )
     pattern = _compiled(token_pattern)
     needed = max(_columns_for(token_column), _columns_for(tag_column), 2)
@@ -81,17 +85,6 @@ def read(
 
 def _columns_for(column: int) -> int:
     return column + 1 if column >= 0 else -column
-
-
-def _named(column: int | str, header: list[str], path: str | Path) -> int:
-    if isinstance(column, int):
-        return column
-    if column not in header:
-        raise ValueError(
-            f"{path}:1: expected a header with the column {column!r}, found {' '.join(header)!r}; "
-            "set data.reader.token_column and data.reader.tag_column to names in it, or to numbers"
-        )
-    return header.index(column)
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

@@ -39,7 +39,7 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
-        with _opener(path)(path, "rt", encoding=encoding, newline=newline) as file:
+        with opener(path)(path, "rt", encoding=encoding, newline=newline) as file:
             yield file
     except UnicodeDecodeError as error:
         raise ValueError(
@@ -53,14 +53,15 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
         raise ValueError(f"{path}: {error}; expected a whole gzip file") from None
 
 
-def _opener(path: str | Path) -> Callable[..., Any]:
+def opener(path: str | Path) -> Callable[..., Any]:
+    """``open``, or ``gzip.open`` for a file named ``….gz``."""
     return gzip.open if str(path).endswith(".gz") else open
 
 
 def _undecodable_place(path: str | Path, encoding: str) -> str:
     """The decoder reads ahead in blocks: decode up to the byte and count lines."""
     try:
-        with _opener(path)(path, "rb") as file:
+        with opener(path)(path, "rb") as file:
             file.read().decode(encoding)
     except UnicodeDecodeError as error:
         with suppress(UnicodeError):  # some codecs can only be strict

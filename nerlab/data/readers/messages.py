@@ -15,6 +15,29 @@ def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
         )
 
 
+def check_columns(named: Sequence[str], header: Sequence[str], where: str, options: str) -> None:
+    """Raise ``ValueError`` unless each of the columns ``named`` stands once in the header.
+
+    Args:
+        named: what the options name.
+        header: what the file has.
+        where: its file and line.
+        options: of ``data.reader``, those that name the columns.
+    """
+    wrong = [
+        f"{'no' if name not in header else 'more than one'} column {name!r}"
+        for name in dict.fromkeys(named)
+        if header.count(name) != 1
+    ]
+    if wrong:
+        expected = ", ".join(map(repr, named))
+        found = ", ".join(map(shown, header)) or "nothing"
+        raise ValueError(
+            f"{where}: {' and '.join(wrong)}: expected {expected}, found {found}; set "
+            f"data.reader.{options} to those of the file"
+        )
+
+
 def shown(value: object) -> str:
     """A value of a file for a message: short and on one line.
 

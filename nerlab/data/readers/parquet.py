@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nerlab.data.readers.messages import Tally, check_choice, shown
+from nerlab.data.readers.messages import Tally, check_choice, check_columns, shown
 from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
 from nerlab.data.sentence import Sentence
 
@@ -58,7 +58,9 @@ def read(
     try:
         with ParquetFile(path) as file:
             schema = file.schema_arrow
-            _check_columns(schema.names, token_column, tag_column, path)
+            check_columns(
+                [token_column, tag_column], schema.names, str(path), "token_column and .tag_column"
+            )
             stored = _stored_names(schema.metadata, tag_column) if labels is None else labels
             names = None if stored is None else ClassNames(stored)
             for row, token_cell, tag_cell in _rows(file, token_column, tag_column):
@@ -92,17 +94,6 @@ def _rows(file: Any, token_column: str, tag_column: str) -> Iterator[tuple[int, 
         for cells in zip(batch.column(token_column), batch.column(tag_column), strict=True):
             row += 1
             yield row, *cells
-
-
-def _check_columns(
-    names: Sequence[str], token_column: str, tag_column: str, path: str | Path
-) -> None:
-    for column in (token_column, tag_column):
-        if list(names).count(column) != 1:
-            raise ValueError(
-                f"{path}: expected one column {column!r}, found {', '.join(map(repr, names))}; "
-                "set data.reader.token_column and .tag_column to those of the file"
-            )
 
 
 def _stored_names(metadata: Mapping[bytes, bytes] | None, tag_column: str) -> Any:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from nerlab.config import DataConfig, check_data
 from nerlab.data.load import MissingFileError, read_split, splits_of
+from nerlab.data.plausibility import warnings_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.check_report import Report, as_json, as_text
@@ -67,8 +68,10 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
         files[split], counts[split] = str(path), read
         findings += faults.findings()
         findings += _new("warning", "reader", split, remarks, findings)
-        if not read.entities:
-            findings.append(Finding("warning", "no-entity", split, "no entity at all", 1))
+        findings += [
+            Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy)
+            for w in warnings_of(read.lengths.items(), read.words.items(), bool(read.entities))
+        ]
     findings += comparisons(counts)
     findings += duplicates.findings(list(counts))
     findings.sort(key=lambda finding: finding.severity)

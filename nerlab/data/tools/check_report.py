@@ -45,7 +45,9 @@ def as_json(report: Report) -> str:
     unknown-tag            a tag is a word that is none in any scheme
     illegal-tag            a tag that ``data.scheme`` does not know or forbids there
     reader                 what the reader remarked on
-    no-entity              a split without any entity
+    one-token-sentences    at least half of the sentences of a split have one token
+    number-tokens          at least half of its tokens are numbers
+    no-entity              it has no entity
     empty-sentence         without a token; training leaves it out
     empty-token            without a character
     long-sentence          longer than the sentences that prediction makes

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, Scheme, check_data
-from nerlab.data.load import SPLITS, read_split, source_files, splits_of
+from nerlab.data.load import SPLITS, present_splits, read_split, source_files
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
@@ -35,7 +35,9 @@ def run_convert(config: DictConfig, console: Console) -> None:
     scheme = schemes[config.to].value
     check_data(config.data)
     trusted = trusted_packages(config.trust)
-    splits = splits_of(config.data) if config.split == "all" else [config.split]
+    splits, warnings = [str(config.split)], list[str]()
+    if config.split == "all":
+        splits, warnings = present_splits(config.data)
     read = [read_split(config.data, split, trusted) for split in splits]
     targets = [Path(config.output) / f"{split}.{config.format}" for split in splits]
     _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
@@ -45,7 +47,7 @@ def run_convert(config: DictConfig, console: Console) -> None:
         for part, (source, sentences) in zip(parts, read, strict=True):
             rewritten = retagged(watched(sentences, str(source)), config.data, scheme, str(source))
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
-    for remark in dict.fromkeys(remarks):
+    for remark in dict.fromkeys([*warnings, *remarks]):
         console.out(f"warning: {remark}", highlight=False)
     for target, count in zip(targets, counts, strict=True):
         console.out(f"written: {target}  {count:,} sentences", highlight=False)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, check_data
-from nerlab.data.load import read_split, splits_of
+from nerlab.data.load import present_splits, read_split
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.counts import SplitCounts
@@ -31,26 +31,27 @@ def run_stats(config: DictConfig, console: Console) -> None:
     """
     check_data(config.data)
     with collected_remarks() as remarks:
-        statistics = collect(config.data, trusted_packages(config.trust))
+        splits, warnings = present_splits(config.data)
+        statistics = collect(config.data, splits, trusted_packages(config.trust))
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     with new_files([folder / "index.html", folder / "statistics.json"]) as (html, numbers):
         html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
-    for remark in dict.fromkeys(remarks):
+    for remark in dict.fromkeys([*warnings, *remarks]):
         console.out(f"warning: {remark}", highlight=False)
     for name in ("index.html", "statistics.json"):
         console.out(f"written: {folder / name}", highlight=False)
 
 
-def collect(data: DataConfig, trusted: tuple[str, ...] = ()) -> Statistics:
-    """Read every split once, sentence by sentence, and count."""
-    splits: dict[str, tuple[str, SplitCounts]] = {}
-    for split in splits_of(data):
+def collect(data: DataConfig, splits: list[str], trusted: tuple[str, ...] = ()) -> Statistics:
+    """Read each of the splits once, sentence by sentence, and count."""
+    counted: dict[str, tuple[str, SplitCounts]] = {}
+    for split in splits:
         path, sentences = read_split(data, split, trusted)
         counts = SplitCounts()
         for sentence in watched(sentences, f"{split} {path}"):
             spans = entities_of(sentence, data.scheme.value, data.repair, str(path))
             counts.add(sentence, spans)
-        splits[split] = (str(path), counts)
-    return statistics_of(splits)
+        counted[split] = (str(path), counts)
+    return statistics_of(counted)

@@ -1,0 +1,87 @@
+"""Data that is read without an error, but hardly as it was meant, is warned of."""
+
+from pathlib import Path
+
+import pytest
+from conftest import SMALL_MODEL
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import strategies as st
+from test_real_corpora import DATA, ROOT, compose_data, real
+
+from nerlab.config import register_schemas
+from nerlab.data.corpus import build_corpus
+from nerlab.data.load import load_split, present_splits
+from nerlab.data.plausibility import warnings_of_corpus
+from nerlab.data.sentence import Sentence
+from nerlab.data.tools.check import check
+from nerlab.training.preparation import prepare
+
+TOKENS = ("word", "x1", "--", "7", "1,000.5", "-3", "2026-11-21")  # the last four are numbers
+sentences = st.lists(
+    st.lists(st.tuples(st.sampled_from(TOKENS), st.sampled_from(["O", "B-X"])), min_size=1),
+    min_size=1,
+)
+
+
+@given(sentences)
+def test_the_warnings_are_those_of_a_slow_count(texts: list[list[tuple[str, str]]]) -> None:
+    pairs = [pair for text in texts for pair in text]
+    numbers = sum(token in TOKENS[3:] for token, _ in pairs)
+    single = sum(len(text) == 1 for text in texts)
+    expected = {
+        "one-token-sentences": f"{single} of {len(texts)} sentences have one token",
+        "number-tokens": f"{numbers} of {len(pairs)} tokens are numbers",
+        "no-entity": "no entity at all",
+    }
+    if single < len(texts) / 2:
+        del expected["one-token-sentences"]
+    if numbers < len(pairs) / 2:
+        del expected["number-tokens"]
+    if any(tag != "O" for _, tag in pairs):
+        del expected["no-entity"]
+    read = [Sentence([token for token, _ in text], [tag for _, tag in text]) for text in texts]
+    found = warnings_of_corpus(build_corpus(read, "iob2", False, "source"))
+    assert {warning.kind: warning.message for warning in found} == expected
+
+
+def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("id,word,tag\n" + "1,2,O\n2,3,O\n" * 5)
+    (tmp_path / "dev.csv").write_text("id,word,tag\n1,Ada,B-X\n,met,O\n")
+    columns = {"token_column": "word", "tag_column": "tag", "sentence_column": "id"}
+    keys = [f"data.reader.{key}={name}" for key, name in columns.items()]
+    overrides = ["data=csv", f"data.dir={tmp_path}", *keys]
+    register_schemas()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("train", overrides=[*SMALL_MODEL[3:], *overrides])
+    expected = [
+        "10 of 10 sentences have one token; set the key of data.reader that says where a sentence "
+        "ends (sentence_column, say)",
+        "10 of 10 tokens are numbers; set the key of data.reader that says where the tokens stand "
+        "(token_column, say)",
+        "no entity at all; set the key of data.reader that says where the tags stand (tag_column, "
+        "say)",
+    ]
+    remarks = prepare(config, ()).remarks
+    assert [line for line in remarks if "warning" in line] == [
+        f"warning: train: {line}" for line in expected
+    ]
+    found = [f for f in check(config.data).findings if f.remedy.startswith("set the key")]
+    assert [f"{f.message}; {f.remedy}" for f in found] == expected
+    assert {(f.severity, f.split) for f in found} == {("warning", "train")}
+
+
+@pytest.mark.parametrize(
+    ("preset", "folder"),
+    [
+        ("conll2003", "conll2003"),
+        ("wnut17", "wnut17"),
+        ("weibo", "weibo_zh"),
+        ("wikiann", "wikiann_en"),
+    ],
+)
+def test_published_corpora_are_plausible(preset: str, folder: str) -> None:
+    data = compose_data(f"data={preset}", f"data.dir={DATA / folder}")
+    for split in present_splits(data)[0]:
+        real(f"{folder}/{getattr(data, split)}")
+        assert warnings_of_corpus(load_split(data, split)) == []

@@ -5,8 +5,8 @@ import sys
 from omegaconf import DictConfig
 
 from nerlab.command_line import command
+from nerlab.interruption import Interrupted
 from nerlab.training.experiment import run_experiment
-from nerlab.training.interruption import Interrupted
 
 
 @command("train")

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from nerlab.config import register_schemas
+from nerlab.interruption import exit_on_signals
 from nerlab.memory import is_out_of_memory
 from nerlab.saved_config import escape_references
 
@@ -82,7 +83,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
             try:
                 _refuse_odd_bytes(sys.argv[1:])
                 sys.argv[1:] = _quoted(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
+                with exit_on_signals():
+                    hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
             except KeyboardInterrupt:
                 print("interrupted", file=sys.stderr)
                 sys.exit(_INTERRUPTED)

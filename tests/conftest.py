@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
@@ -111,9 +112,16 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_script(name: str, *arguments: str, stdin: bytes = b"") -> Result:
     """Call a script of the repository in this process; what it raises comes through."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryFile() as file,
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        file.write(stdin)
+        file.seek(0)
         patch.setattr(sys, "argv", [f"{name}.py", *arguments])
-        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        patch.setattr(sys, "stdin", file)
         patch.setenv("HYDRA_FULL_ERROR", "0")  # the script sets it: restore it afterwards
         status = 0
         try:

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from omegaconf import DictConfig
 
 from nerlab.files import new_files
+from nerlab.inference.lines import check_source, opened
 from nerlab.inference.output import FORMATS
 from nerlab.inference.predictor import load
 
@@ -23,27 +24,16 @@ def run_prediction(config: DictConfig) -> None:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
     if (config.text is None) == (config.input is None):
         raise ValueError("expected text=... or input=FILE (input=- reads standard input)")
-    if config.input not in (None, "-") and not Path(config.input).is_file():
-        raise ValueError(f"input={config.input}: no such file")
+    if config.input is not None:
+        check_source(config.input)
     predictor = load(config.checkpoint, config.device, config.trust)
-    texts = iter([config.text]) if config.text is not None else _lines(config.input)
+    output = FORMATS[config.format]
     with _writer(config.output) as file:
-        for line in FORMATS[config.format](predictor.stream(texts)):
-            file.write(line)
-
-
-def _lines(source: str) -> Iterator[str]:
-    """The lines of a UTF-8 file or of standard input; only ``\\n`` and ``\\r\\n`` end a line."""
-    with nullcontext(sys.stdin.buffer) if source == "-" else open(source, "rb") as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"{source}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the "
-                    "file to UTF-8 (iconv -f cp1252 -t utf-8, say)"
-                ) from None
-            yield line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
+        if config.text is not None:
+            file.writelines(output(predictor.stream([config.text])))
+        else:
+            with opened(config.input, before_waiting=file.flush) as lines:
+                file.writelines(output(predictor.stream(lines, lines.is_ready)))
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Raw text to entities."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,18 +66,25 @@ class Predictor:
             for _, tagged in self.stream(texts)
         ]
 
-    def stream(self, texts: Iterable[str]) -> Iterator[tuple[str, list[TaggedSentence]]]:
+    def stream(
+        self, texts: Iterable[str], is_ready: Callable[[], bool] = lambda: True
+    ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         """Each text with its tagged sentences, in order.
 
         Texts are read only as far as the next window of tokens needs them, so memory stays
         bounded however many there are.
+
+        Args:
+            texts: any number of them.
+            is_ready: whether the next text is there already; while it is not, those that are there
+                are tagged and returned.
         """
         window: list[tuple[str, list[list[Token]]]] = []
         tokens = 0
         for text in texts:
             window.append((text, list(sentences(text))))
             tokens += 1 + sum(map(len, window[-1][1]))  # empty texts take memory too
-            if tokens >= _WINDOW_TOKENS:
+            if tokens >= _WINDOW_TOKENS or not is_ready():
                 yield from self._tag_window(window)
                 window, tokens = [], 0
         yield from self._tag_window(window)

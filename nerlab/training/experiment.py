@@ -16,10 +16,10 @@ from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, new_files
 from nerlab.instantiation import instantiate, trusted_packages
+from nerlab.interruption import Interrupted, Interruption
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint
 from nerlab.models.scoring import score
 from nerlab.saved_config import without_trust
-from nerlab.training.interruption import Interrupted, Interruption
 from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.preparation import Parts, prepare
 from nerlab.training.recorder import Recorder, logging_to, make_console

@@ -41,7 +41,7 @@ def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
     assert content(run) == content(expected if more else finished)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_step_and_saves_it(corpus: Path, tmp_path: Path, number: int) -> None:
     run = tmp_path / "run"
     process = start(corpus, run, "trainer.epochs=300", "trainer.save_every_steps=null")

@@ -1,0 +1,91 @@
+"""The texts that predict.py is given, a line each."""
+
+import select
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_CHUNK = 1 << 16
+# Seconds until a pipe counts as empty: a writer that is only waiting for its turn comes in between.
+_PAUSE = 0.01
+
+
+class Lines:
+    """The lines of a file in UTF-8, or of a pipe; only ``\\n`` and ``\\r\\n`` end a line.
+
+    Args:
+        file: without a buffer of its own.
+        name: of the file, for messages.
+        before_waiting: called whenever no line is there and the writer has to be waited for.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, before_waiting: Callable[[], object]) -> None:
+        self._file = file
+        self._name = name
+        self._before_waiting = before_waiting
+        self._whole: deque[bytes] = deque()
+        self._begun: list[bytes] = []  # pieces of the line that has no end yet
+        self._at_end = False
+
+    def __iter__(self) -> Iterator[str]:
+        number = 0
+        while self._whole or not self._at_end:
+            if not self.is_ready():
+                self._before_waiting()
+                self._read()
+            while self._whole:
+                number += 1
+                yield self._decoded(self._whole.popleft(), number)
+
+    def is_ready(self) -> bool:
+        """Whether the next line, or the end, is to be had without waiting for the writer."""
+        while not self._whole and not self._at_end:
+            readable, _, _ = select.select([self._file], [], [], _PAUSE)
+            if not readable:
+                return False
+            self._read()
+        return True
+
+    def _read(self) -> None:
+        select.select([self._file], [], [])  # a descriptor may be set not to block
+        chunk = self._file.read(_CHUNK)
+        if not chunk:
+            self._at_end = True
+            if self._begun:
+                self._whole.append(b"".join(self._begun))
+            return
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            self._whole.append(b"".join([*self._begun, end, b"\n"]))
+            self._begun = []
+        if rest:
+            self._begun.append(rest)
+
+    def _decoded(self, raw: bytes, number: int) -> str:
+        try:
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self._name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the "
+                "file to UTF-8 (iconv -f cp1252 -t utf-8, say)"
+            ) from None
+        return line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
+
+
+@contextmanager
+def opened(source: str, before_waiting: Callable[[], object]) -> Iterator[Lines]:
+    """The lines of a file, a named pipe or, for ``-``, of standard input."""
+    if source == "-" and sys.stdin is None:
+        raise ValueError("input=-: standard input is closed")
+    place = sys.stdin.fileno() if source == "-" else source
+    with open(place, "rb", buffering=0, closefd=source != "-") as file:
+        yield Lines(file, source, before_waiting)
+
+
+def check_source(source: str) -> None:
+    """Raise ``ValueError`` unless something to read stands under the name."""
+    if source != "-" and (not Path(source).exists() or Path(source).is_dir()):
+        raise ValueError(f"input={source}: no such file")

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from inspect import signature
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
 
-from hydra._internal.utils import _locate
 from hydra.utils import instantiate as _hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 _NERLAB = __name__.partition(".")[0]
+_KEYS = ("_target_", "_partial_")
 
 
 def trusted_packages(trust: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -50,21 +51,24 @@ def _is_ours_or_pythons(name: str) -> bool:
     return root == _NERLAB or root in sys.stdlib_module_names
 
 
-def instantiate(node: DictConfig, *packages: str, functions: bool = False) -> Any:
-    """Make the object that a configuration node names with ``_target_``.
+def instantiate(
+    node: DictConfig, admitted: Sequence[str], trusted: Sequence[str], functions: bool = False
+) -> partial[Any]:
+    """What a configuration node names with ``_target_``, with the arguments that stand beside it.
 
-    Only what ``packages`` themselves define is made, wherever the configuration came from:
-    loading a checkpoint must not be a way to run somebody's code.
+    It is called by whoever asked for it, with the arguments that are known then; so every section
+    has ``_partial_: true``. Only what is listed here is made, wherever the configuration came
+    from: loading a checkpoint must not be a way to run somebody's code. ``parts``, a section, may
+    hold further nodes of the same kind by name.
 
     Args:
         node: a section with a ``_target_``.
-        packages: those of nerlab that belong here, and those that are trusted.
-        functions: whether functions may be named too, to be handed on (``_partial_: true``); else
-            classes alone.
+        admitted: the full names of nerlab's parts that belong here.
+        trusted: packages whose public classes may be named too, and hold others in any argument.
+        functions: whether functions of theirs may be named too.
 
     Raises:
-        ValueError: a ``_target_`` does not exist, is not of these packages, or refuses its
-            arguments.
+        ValueError: a ``_target_`` does not exist, is not admitted, or refuses its arguments.
     """
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ValueError(f"found {node}, expected a section that names its _target_")
@@ -73,53 +77,107 @@ def instantiate(node: DictConfig, *packages: str, functions: bool = False) -> An
         plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ValueError(" ".join(str(error).split())) from None
-    _check(plain, packages, functions)
+    assert isinstance(plain, dict)
+    rule = _Rule(tuple(admitted), tuple(trusted), functions)
+    rule.check_part(plain)
     try:
-        made = _hydra_instantiate(plain, _convert_="all")
-        if isinstance(made, partial):  # called later, with more arguments; these may be wrong now
-            signature(made.func).bind_partial(*made.args, **made.keywords)
+        made: partial[Any] = _hydra_instantiate(plain, _convert_="all")
+        # It is called later, with more arguments; these may be wrong now.
+        signature(made.func).bind_partial(*made.args, **made.keywords)
     except Exception as error:
         cause = error.__cause__ or error
         raise ValueError(f"{node.get('_target_')}: {' '.join(str(cause).split())}") from error
     return made
 
 
-def _check(node: Any, packages: tuple[str, ...], functions: bool) -> None:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            target = str(node["_target_"])
-            if not isinstance(_find(target, packages), type):
-                if not functions:
-                    raise ValueError(f"_target_ {target!r}: expected a class")
-                if not node.get("_partial_"):  # it may be handed on, but not be called here
+class _Rule(NamedTuple):
+    """What a section may name, see :func:`instantiate`."""
+
+    admitted: tuple[str, ...]
+    trusted: tuple[str, ...]
+    functions: bool
+
+    def check_part(self, node: dict[Any, Any]) -> None:
+        """Check a node that will be called with more arguments."""
+        self._check_target(node)
+        if node.get("_partial_") is not True:
+            raise ValueError(
+                f"_target_ {str(node['_target_'])!r}: expected _partial_: true beside it; it is "
+                "called later, with more arguments"
+            )
+        self._check_arguments(node)
+
+    def _check_arguments(self, node: dict[Any, Any]) -> None:
+        is_trusted = str(node["_target_"]) not in self.admitted
+        for key, value in node.items():
+            if key == "parts" and isinstance(value, dict) and not is_trusted:
+                for name, part in value.items():
+                    if not isinstance(part, dict) or "_target_" not in part:
+                        raise ValueError(
+                            f"parts.{name}: expected a section that names its _target_"
+                        )
+                    self.check_part(part)
+            elif key not in _KEYS:
+                self._check_argument(value, is_trusted)
+
+    def _check_argument(self, value: Any, may_hold_parts: bool) -> None:
+        if isinstance(value, dict):
+            if "_target_" in value:
+                self._check_target(value)
+                if not may_hold_parts:
                     raise ValueError(
-                        f"_target_ {target!r}: a function needs _partial_: true beside it"
+                        f"_target_ {str(value['_target_'])!r}: expected a value, not a part"
                     )
-        for value in node.values():
-            _check(value, packages, functions)
-    elif isinstance(node, list):
-        for item in node:
-            _check(item, packages, functions)
-    elif isinstance(node, str) and "${" in node:
-        # It would be looked up while the object is made, when nobody looks at it any more.
-        raise ValueError(f"{node!r}: a reference, or text with ${{ in it, is not possible here")
+                self._check_arguments(value)
+                return
+            _check_keys(value)
+        if isinstance(value, dict | list):
+            for item in value.values() if isinstance(value, dict) else value:
+                self._check_argument(item, may_hold_parts)
+        elif isinstance(value, str) and "${" in value:
+            # It would be looked up while the object is made, when nobody looks at it any more.
+            raise ValueError(
+                f"{value!r}: a reference, or text with ${{ in it, is not possible here"
+            )
+
+    def _check_target(self, node: dict[Any, Any]) -> None:
+        target = str(node["_target_"])
+        if target not in self.admitted:
+            found = self._find(target)
+            if not isinstance(found, type) and not self.functions:
+                raise ValueError(f"_target_ {target!r}: expected a class")
+            # It may be handed on, but not be called here.
+            if not isinstance(found, type) and node.get("_partial_") is not True:
+                raise ValueError(f"_target_ {target!r}: a function needs _partial_: true beside it")
+        _check_keys(node)
+
+    def _find(self, target: str) -> object:
+        """What a ``_target_`` names, if a trusted package defines it under a public name."""
+        inside = tuple(f"{package}." for package in self.trusted)
+        expected = [*self.admitted, *(f"what {package} defines" for package in self.trusted)]
+        refusal = f"_target_ {target!r}: expected one of {', '.join(expected)}"
+        if not target.startswith(inside):
+            raise ValueError(refusal + _advice(target))
+        if any(name.startswith("_") for name in target.split(".")):
+            raise ValueError(f"_target_ {target!r}: expected a public name, without _ before it")
+        try:
+            found = resolve_name(target)
+        except Exception as error:  # importing it runs the package, which may raise anything
+            reason = " ".join(str(error).split())
+            raise ValueError(f"_target_ {target!r} cannot be found: {reason}") from error
+        # A module's imports are attributes too: mylab.x.os.system is not mylab's.
+        if not f"{getattr(found, '__module__', '')}.".startswith(inside):
+            raise ValueError(refusal)
+        return found
 
 
-def _find(target: str, packages: tuple[str, ...]) -> object:
-    """What a ``_target_`` names, if one of the packages defines it."""
-    refusal = f"_target_ {target!r}: only what {' and '.join(packages)} define may be named"
-    inside = tuple(f"{package}." for package in packages)
-    if not target.startswith(inside):
-        raise ValueError(refusal + _advice(target))
-    try:
-        found = _locate(target)
-    except Exception as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
-        raise ValueError(f"_target_ {target!r} cannot be found: {reason}") from error
-    # A module's imports are attributes too: nerlab.x.os.system is not nerlab's.
-    if not f"{getattr(found, '__module__', '')}.".startswith(inside):
-        raise ValueError(refusal)
-    return found
+def _check_keys(node: dict[Any, Any]) -> None:
+    """Refuse what Hydra would take for a key of its own."""
+    for key in node:
+        if str(key).startswith("_") and str(key).endswith("_") and key not in _KEYS:
+            raise ValueError(
+                f"{key}: expected the names of arguments, and of Hydra's keys {' and '.join(_KEYS)}"
+            )
 
 
 def _advice(target: str) -> str:

@@ -30,6 +30,11 @@ _HASH = (
     "takes a tenth of the sentences of data.train for dev, and another tenth for test unless "
     "data.test names a file"
 )
+# What the reader may be, beside what trusted packages define.
+READERS = tuple(
+    f"nerlab.data.readers.{name}.read"
+    for name in ("conll", "jsonl", "parallel", "parquet", "spans", "table")
+)
 # The types that an option of a reader may ask for, by the names of their YAML.
 _KINDS: dict[object, str] = {
     str: "a string",
@@ -179,9 +184,7 @@ def load_file(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Co
 def _reader(data: DataConfig, trusted: tuple[str, ...]) -> partial[Iterator[Sentence]]:
     try:
         node = cast(DictConfig, data.reader)
-        read = instantiate(node, "nerlab.data.readers", *trusted, functions=True)
-        if not isinstance(read, partial):
-            raise ValueError("expected _partial_: true beside _target_")
+        read = instantiate(node, READERS, trusted, functions=True)
         inspect.signature(read.func).bind(Path(), *read.args, **read.keywords)
     except (ValueError, TypeError) as error:
         raise ValueError(f"data.reader: {error}") from None

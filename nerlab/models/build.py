@@ -11,7 +11,16 @@ from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Tagger
 from nerlab.tags import iobes_constraints
 
-_PACKAGES = ("nerlab.models", "nerlab.modules")
+# What the sections of a model may name, beside what trusted packages define.
+EMBEDDERS = tuple(
+    f"nerlab.models.embedders.{name}" for name in ("Words", "Characters", "Concatenation")
+)
+ENCODERS = (
+    "nerlab.modules.lstm.LSTM",
+    "nerlab.modules.transformer.Transformer",
+    "nerlab.modules.identity.Identity",
+)
+DECODERS = ("nerlab.modules.crf.CRF", "nerlab.modules.softmax.Softmax")
 
 
 def build_tagger(
@@ -22,18 +31,17 @@ def build_tagger(
     Sizes are passed from part to part; none stands in the configuration. The parts are classes of
     nerlab, or of the packages that are trusted.
     """
-    packages = (*_PACKAGES, *trusted)
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
     if not isinstance(model.dropout, int | float) or not 0 <= model.dropout < 1:
         raise ValueError(f"model.dropout={model.dropout}: expected 0 <= dropout < 1")
     with _blaming("model.embedder"):
-        embedder = instantiate(model.embedder, *packages)(vocabulary=vocabulary)
+        embedder = instantiate(model.embedder, EMBEDDERS, trusted)(vocabulary=vocabulary)
     with _blaming("model.encoder"):
-        encoder = instantiate(model.encoder, *packages)(input_dim=embedder.output_dim)
+        encoder = instantiate(model.encoder, ENCODERS, trusted)(input_dim=embedder.output_dim)
     with _blaming("model.decoder"):
         constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
-        decoder = instantiate(model.decoder, *packages)(*constraints)
+        decoder = instantiate(model.decoder, DECODERS, trusted)(*constraints)
     return Tagger(embedder, encoder, decoder, len(vocabulary.tags), model.dropout)
 
 

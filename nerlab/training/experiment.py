@@ -3,7 +3,9 @@
 import logging
 import os
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,8 @@ from nerlab.training.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
+# What the tracker may be, beside what trusted packages define.
+TRACKERS = ("nerlab.training.tracking.NoTracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
 def run_experiment(config: DictConfig) -> Path:
@@ -53,7 +57,7 @@ def run_experiment(config: DictConfig) -> Path:
 
 def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, ...]) -> Path:
     parts = prepare(config, trusted)
-    make_tracker = instantiate(config.tracker, "nerlab.training", *trusted)
+    make_tracker = _tracker_of(config, trusted)
     console = make_console()
     run = (
         create_run_directory(config.run.dir, config.run.root, config.run.name)
@@ -70,7 +74,7 @@ def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, 
             for remark in parts.remarks:
                 logger.info(remark)
             facts = {"git_commit": _git_commit(), "train_sha256": parts.train_sha256}
-            tracker: Tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
+            tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
             with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
                 _train(config, parts, run, recorder, state)
                 for report in _score(config, parts, run):
@@ -78,6 +82,16 @@ def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, 
                     _show(report, console)
             logger.info("done: %s", run)
     return run
+
+
+def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., Tracker]:
+    """What makes the tracker of a run directory, a name and a configuration."""
+    try:
+        make_tracker = instantiate(config.tracker, TRACKERS, trusted)
+        signature(make_tracker).bind(Path(), "", {})
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"tracker: {error}") from None
+    return make_tracker
 
 
 def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from own_package import importable, write_package
 
 import nerlab
+from nerlab.data.load import READERS
 from nerlab.instantiation import trusted_packages
+from nerlab.models.build import ENCODERS
+from nerlab.training.experiment import TRACKERS
 
 TEXT = "Anna Smith flew to Berlin ."
-ADVICE = (
-    "may be named; trust=mylab admits it, if you trust its author and that of this configuration"
-)
+ADVICE = "; trust=mylab admits it, if you trust its author and that of this configuration"
 ENCODER = "_target_ 'mylab.encoders.GRU'"
 
 
@@ -92,12 +93,13 @@ def test_training_is_refused_where_nobody_trusts_the_package(
 ) -> None:
     arguments = train_arguments(lab, corpus, tmp_path / "run")
     reader, tracker = (f"_target_ 'mylab.{name}'" for name in ("readers.read", "trackers.Lines"))
-    for key, line in (
-        ("data/reader=mine", f"data.reader: {reader}: only what nerlab.data.readers define"),
-        ("model/encoder=gru", f"{ENCODER}: only what nerlab.models and nerlab.modules define"),
-        ("tracker=lines", f"{tracker}: only what nerlab.training define"),
+    for key, line, names in (
+        ("data/reader=mine", f"data.reader: {reader}", READERS),
+        ("model/encoder=gru", ENCODER, ENCODERS),
+        ("tracker=lines", f"tracker: {tracker}", TRACKERS),
     ):
-        assert refusal(run_script("train", *arguments)) == f"error: {line} {ADVICE}\n"
+        expected = f"error: {line}: expected one of {', '.join(names)}{ADVICE}\n"
+        assert refusal(run_script("train", *arguments)) == expected
         arguments.remove(key)
     assert not (tmp_path / "run").exists()
 
@@ -121,7 +123,7 @@ def test_a_checkpoint_needs_it_said_anew(
     arguments = [f"checkpoint={own_run}", key, f"output={tmp_path / 'output'}"]
     message = refusal(run_script(name, *arguments))
     config = own_run / "checkpoints" / "best" / "config.yaml"
-    assert message.startswith(f"error: {config}: {ENCODER}: only what nerlab.models and ")
+    assert message.startswith(f"error: {config}: {ENCODER}: expected one of nerlab.modules.")
     assert message.endswith(f"{ADVICE}\n")
     assert not (tmp_path / "output").exists()
     result = run_script(name, *arguments, "trust=mylab")

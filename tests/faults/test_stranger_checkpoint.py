@@ -162,7 +162,8 @@ def test_a_foreign_target_is_refused_in_every_place(
     node: dict[str, Any] = {"_target_": "os.mkdir", "_args_": [str(marker)]}
     edit(folder, put({"deep": [[{"er": node}]]} if nested else node, place))
     message = refusal(folder)
-    assert "_target_ 'os.mkdir'" in message or "its _target_" in message
+    reasons = ("_target_ 'os.mkdir'", "its _target_", "Hydra's keys _target_ and _partial_")
+    assert any(reason in message for reason in reasons)
     assert not marker.exists()
 
 
@@ -356,20 +357,22 @@ def test_trust_in_one_package_admits_no_other_reader(
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("target", "reason"),
     [
-        "mylab.encoders.make",
-        "mylab.encoders.GRU.forward",
-        "nerlab.models.checkpoint.save_checkpoint",
-        "nerlab.models.build.build_tagger",
+        ("mylab.encoders.make", "expected a class"),
+        ("mylab.encoders.GRU.forward", "expected a class"),
+        ("nerlab.models.checkpoint.save_checkpoint", "expected one of"),
+        ("nerlab.models.build.build_tagger", "expected one of"),
     ],
 )
 @pytest.mark.parametrize("partial", [True, False])
 @pytest.mark.parametrize("place", ["encoder", "embedder", "decoder", "embedder.parts.words"])
 @pytest.mark.usefixtures("evil")
-def test_a_part_of_a_model_is_a_class(folder: Path, target: str, partial: bool, place: str) -> None:
+def test_a_part_of_a_model_is_a_class(
+    folder: Path, target: str, reason: str, partial: bool, place: str
+) -> None:
     edit(folder, put({"_target_": target, "_partial_": partial}, f"model.{place}"))
-    assert f"_target_ '{target}': expected a class" in refusal(folder, "mylab")
+    assert f"_target_ '{target}': {reason}" in refusal(folder, "mylab")
 
 
 @pytest.mark.parametrize(

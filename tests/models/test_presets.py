@@ -14,11 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from nerlab.config import register_schemas
+from nerlab.data import load
 from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
 from nerlab.modules.dropout import LockedDropout
+from nerlab.training import experiment
 from nerlab.training.optimisation import Optimisation
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -83,13 +85,13 @@ def goes_together(*overrides: str) -> None:
 @pytest.mark.parametrize("data", DATA)
 def test_every_reader_is_found(data: str) -> None:
     config = compose("train", overrides=[f"data={data}"])
-    assert callable(instantiate(config.data.reader, "nerlab.data.readers", functions=True))
+    assert callable(instantiate(config.data.reader, load.READERS, (), functions=True))
 
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_every_tracker_is_found(tracker: str) -> None:
     config = compose("train", overrides=[f"tracker={tracker}"])
-    assert callable(instantiate(config.tracker, "nerlab.training"))
+    assert callable(instantiate(config.tracker, experiment.TRACKERS, ()))
 
 
 @pytest.mark.parametrize("script", ["evaluate", "predict"])

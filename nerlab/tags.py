@@ -69,11 +69,16 @@ def split_tag(tag: str) -> tuple[str, str]:
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The spans of a tag sequence of any scheme, by the rules of the conlleval script.
+    """The spans of a tag sequence of any scheme, by rules that extend those of conlleval.
 
     They give a meaning to illegal sequences too: an inside or end tag that continues nothing
     begins an entity, and a change of label ends one. On the legal sequences of each scheme
     the result is what the scheme says.
+
+    On tags with the prefixes B and I alone these are the spans of the perl script conlleval
+    (2004-01-26). It knows E as well, but goes over ``E-X B-X`` without a border, and so joins
+    neighbours that IOBES keeps apart; here B always begins an entity. It does not know the other
+    prefixes: M counts as I, L as E, and S and U are an entity by themselves.
     """
     spans = []
     start, previous = 0, _NOTHING
@@ -91,7 +96,7 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 def continues(previous: tuple[str, str], current: tuple[str, str]) -> bool:
     """Whether a tag, given as :func:`split_tag` splits it, goes on with the entity of the tag
-    before it, by the rules of the conlleval script."""
+    before it, by the rules of :func:`spans_of`."""
     return previous[0] in _OPEN and current[0] in ("I", "E") and current[1] == previous[1]
 
 

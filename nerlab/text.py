@@ -7,7 +7,8 @@ Chinese and Japanese characters and emoji are tokens by themselves.
 
 Every character is first mapped to a one-letter class (:class:`_Classes`), which keeps the
 length of the text; one regular expression over those classes finds the tokens. So combining
-marks, which Python's ``\\w`` leaves out, stay with their letters in every script.
+marks, which Python's ``\\w`` leaves out, stay with their letters in every script, and a
+text has the same tokens whether its letters are composed (NFC) or not (NFD).
 """
 
 import re
@@ -48,6 +49,11 @@ class _Classes(dict[int, str]):
 
 def _class_of(character: str) -> str:
     code = ord(character)
+    category = unicodedata.category(character)
+    if category[0] == "M":  # before the ranges: the voicing marks of kana are marks too
+        return "m"
+    if 0x1160 <= code <= 0x11FF or 0xD7B0 <= code <= 0xD7FF:
+        return "m"  # vowels and finals, which join the initial of a Hangul syllable
     if 0x3040 <= code <= 0x30FF or 0x3400 <= code <= 0x9FFF or 0xF900 <= code <= 0xFAFF:
         return "c"
     if 0x20000 <= code <= 0x3FFFF:
@@ -56,21 +62,21 @@ def _class_of(character: str) -> str:
         return "f"  # regional indicators: two of them make a flag
     if 0x1F3FB <= code <= 0x1F3FF or 0xE0020 <= code <= 0xE007F:
         return "k"  # skin tones and the tags of sub-national flags
-    category = unicodedata.category(character)
     if character.isspace() or category in ("Cc", "Zs"):
         return "s"
-    by_category = {"L": "a", "N": "d", "M": "m", "P": "p"}
+    by_category = {"L": "a", "N": "d", "P": "p"}
     return by_category.get(category[0], "e")
 
 
 _CLASSES = _Classes()
 _TOKEN = re.compile(
     r"""
-      d+ (?: [-.,:/]? d+ )* (?: -? [am][amd]* )* (?: ' a+ )?  # numbers, also 1990s and 20-year-old
-    | a\. (?: a\. )+ (?: ' a+ )?                              # U.N.
-    | @? [am] [amdz]* (?: [-'] [amdz]+ )*           # words, hashtags, handles
+      d+ (?: [-.,:/]? d+ )* (?: -? [am][amd]* )*    # numbers, also 1990s and 20-year-old
+         (?: ' a [am]* )?
+    | a m* \. (?: a m* \. )+ (?: ' a [am]* )?        # U.N.
+    | @? [am] [amdz]* (?: [-'] [amdz]+ )*          # words, hashtags, handles
     | c m*
-    | [e] k* (?: zk* [ea] k* )*                   # emoji, with skin tone and joined ones
+    | e [km]* (?: z [km]* [ea] [km]* )*            # emoji, with skin tone and joined ones
     | ff
     | \.{2,} | --+
     | [^s]
@@ -152,4 +158,5 @@ def _is_boundary(text: str, sentence: list[Token], last: int, token: Token) -> b
 
 
 def _is_abbreviation(word: str) -> bool:
-    return word in _ABBREVIATIONS or (len(word) == 1 and word.isupper())
+    is_initial = len(unicodedata.normalize("NFC", word)) == 1 and word.isupper()
+    return is_initial or word in _ABBREVIATIONS

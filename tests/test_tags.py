@@ -58,10 +58,9 @@ def sequences(prefixes: str, length: int) -> Iterator[tuple[str, ...]]:
         yield from product(tags, repeat=n)
 
 
-# The predicates of conlleval.pl (2004-01-26) as pairs of previous and current prefix. Its S is
-# ours: the script does not know it. So is "EB", where the script neither ends nor starts.
-CONLLEVAL_ENDS = {"BB", "BO", "IB", "IO", "EE", "EI", "EO", "EB"}
-CONLLEVAL_STARTS = {"BB", "IB", "OB", "OI", "EE", "EI", "OE", "EB"}
+# The predicates of conlleval.pl (2004-01-26) as pairs of previous and current prefix.
+CONLLEVAL_ENDS = {"BB", "BO", "IB", "IO", "EE", "EI", "EO"}
+CONLLEVAL_STARTS = {"BB", "IB", "OB", "OI", "EE", "EI", "OE"}
 
 
 def conlleval(tags: Sequence[str]) -> list[Span]:
@@ -117,8 +116,29 @@ def test_spans_come_back_from_the_tags_of_every_scheme(
 
 
 def test_spans_are_those_of_conlleval_on_legal_and_illegal_sequences() -> None:
-    for tags in sequences("BIE", 5):
+    for tags in sequences("BI", 6):
         assert spans_of(tags) == conlleval(tags), tags
+
+
+def test_with_end_tags_spans_are_those_of_conlleval_cut_before_each_begin() -> None:
+    for tags in sequences("BIE", 5):
+        expected = []
+        for start, end, label in conlleval(tags):
+            begins = [i for i in range(start + 1, end) if tags[i].startswith("B")]
+            assert all(tags[i - 1].startswith("E") for i in begins), tags
+            borders = [start, *begins, end]
+            expected += [Span(a, b, label) for a, b in zip(borders, borders[1:], strict=False)]
+        assert spans_of(tags) == expected, tags
+
+
+@pytest.mark.parametrize(("ours", "single"), [("BIES", "S"), ("BMES", "S"), ("BILU", "U")])
+def test_every_scheme_is_read_alike_on_legal_and_illegal_sequences(ours: str, single: str) -> None:
+    names = dict(zip(ours, "BIES", strict=True)) | {"O": "O"}
+    for tags in sequences(ours, 4):
+        spans = spans_of(tags)
+        assert spans == seqeval_spans([names[tag[0]] + tag[1:] for tag in tags]), tags
+        singles = [i for i, tag in enumerate(tags) if tag.startswith(single)]
+        assert all(Span(i, i + 1, tags[i][2:]) in spans for i in singles)
 
 
 @pytest.mark.parametrize("prefixes", ["BI", "BIES"])

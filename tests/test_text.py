@@ -1,5 +1,8 @@
 """Tokens and sentences of raw text: what holds for any text, and examples in many scripts."""
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -48,6 +51,32 @@ def test_what_stands_beyond_a_space_changes_no_token(left: str, space: str, righ
     assert words(left + space + right) == words(left) + words(right)
 
 
+composed = st.text(alphabet="éÜİñがパ각힣≠\u0385ṩक़ə1٣ .'’-:@_A。x👍(", max_size=20)
+
+
+@settings(max_examples=300)
+@given(composed | texts)
+@example("1923'ün, U.N.'nün É.Ü. É. Smith")
+def test_composed_and_decomposed_letters_make_the_same_tokens_and_sentences(text: str) -> None:
+    composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    expected = [[token.text for token in sentence] for sentence in sentences(composed)]
+    assert [
+        [unicodedata.normalize("NFC", token.text) for token in sentence]
+        for sentence in sentences(decomposed)
+    ] == expected
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("around", ["{}", "x{}y", "1{}2", "1'{}n", "a.b.'{}", "a.{}.b.", "-{}x"])
+def test_every_composed_character_makes_the_same_tokens_decomposed(around: str) -> None:
+    for code in range(sys.maxunicode + 1):
+        text = around.format(chr(code))
+        composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+        if composed != decomposed:
+            found = [unicodedata.normalize("NFC", word) for word in words(decomposed)]
+            assert found == words(composed), hex(code)
+
+
 @settings(max_examples=120)
 @given(texts)
 def test_no_sentence_goes_across_a_line_break(text: str) -> None:
@@ -85,6 +114,7 @@ def test_a_sentence_is_one_sentence_when_it_stands_alone(text: str) -> None:
         ("我在北京。", "我 在 北 京 。"),
         ("東京タワー", "東 京 タ ワ ー"),
         ("김정은은 평양", "김정은은 평양"),
+        ("1923'u\u0308n U.N.'nu\u0308n", "1923'u\u0308n U.N.'nu\u0308n"),
         ("مرحبا، بالعالم؟", "مرحبا ، بالعالم ؟"),
         ("می\u200cخواهم", "می\u200cخواهم"),
         ("नमस्ते दुनिया।", "नमस्ते दुनिया ।"),

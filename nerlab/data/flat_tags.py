@@ -39,7 +39,8 @@ class TagRewriter:
         self._table = np.zeros((0, 0), dtype=np.uint8)  # (K, K) [tag, next tag]
 
     def rewrite(self, tags: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rewrite N tags of S sentences, reading them by the rules of the conlleval script.
+        """Rewrite N tags of S sentences, reading them by the rules of
+        :func:`nerlab.tags.spans_of`.
 
         Args:
             tags: ``(N,)``, one sentence after the other.

@@ -55,7 +55,8 @@ class SpanCounts:
 
 
 def count_spans(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanCounts:
-    """Count the spans of tag sequences of any scheme by the rules of the conlleval script."""
+    """Count the spans of tag sequences of any scheme, as :func:`nerlab.tags.spans_of` reads them:
+    for IOB1 and IOB2, legal or not, the counts of the conlleval script."""
     counts = SpanCounts()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
         counts.add(spans_of(gold_tags), spans_of(predicted_tags))

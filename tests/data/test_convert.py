@@ -62,10 +62,11 @@ def _numbered(steps: list[tuple[list[tuple[str, str]], bool]]) -> list[Sentence]
 odd = ["\x85", "\xa0", "\u2028", "\x1c", "\x0b", "\ufeff", "\ufeffa", "#", '"', "\0", "-X-", "O"]
 characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\r\n")
 column_tokens = st.text(characters, min_size=1, max_size=4) | st.sampled_from(odd)
-# Two halves of a pair side by side are one character to JSON, whole text has no halves at all.
 any_tokens = st.text(
-    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4
-) | st.sampled_from([*odd, " ", "a b", "\t", "\r\n", "-DOCSTART-", "\ud800", "x\udfff"])
+    st.characters(exclude_categories=["Cs"]) | st.sampled_from(["\ud83d", "\ude00"]),
+    min_size=1,
+    max_size=4,
+) | st.sampled_from([*odd, " ", "a b", "\t", "\r\n", "-DOCSTART-", "\ud800", "x\udfff", "\\udc00"])
 
 
 @settings(max_examples=60)
@@ -78,8 +79,17 @@ def test_any_text_comes_back_from_columns(scratch: Path, sentences: list[Sentenc
 
 @settings(max_examples=60)
 @given(sentences_of(any_tokens))
-def test_any_text_at_all_comes_back_from_json(scratch: Path, sentences: list[Sentence]) -> None:
-    assert content(through_json(scratch, sentences)) == content(sentences)
+@example([Sentence(["\ude00\ud83d", "\ud83d\\ude00"], ["O", "O"])])
+@example([Sentence(["a", "x\ud83d\ude00"], ["O", "O"])])
+def test_any_text_at_all_comes_back_from_json_or_is_refused(
+    scratch: Path, sentences: list[Sentence]
+) -> None:
+    if any("\ud83d\ude00" in token for sentence in sentences for token in sentence.tokens):
+        message = r"^source:\d+: JSON cannot hold '\\ud83d\\ude00', .*; mend the token$"
+        with pytest.raises(ValueError, match=message):
+            through_json(scratch, sentences)
+    else:
+        assert content(through_json(scratch, sentences)) == content(sentences)
 
 
 def test_a_line_of_json_is_what_the_documentation_says() -> None:

@@ -9,6 +9,7 @@ from nerlab.data.sentence import Sentence
 
 _BYTE_ORDER_MARK = "\ufeff"
 _UNWRITABLE = re.compile(r"[ \t\r\n\ud800-\udfff]")
+_HALVES = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 _SHOWN_CHARACTERS = 40
 
 
@@ -56,15 +57,26 @@ def _problem(text: str) -> str:
 
 
 def jsonl(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
-    """A line a sentence, ``{"tokens": [...], "tags": [...], "document": 0}``; JSON holds any text.
+    """A line a sentence, ``{"tokens": [...], "tags": [...], "document": 0}``.
 
     Args:
         sentences: the sentences.
-        source: not needed, as nothing can be wrong.
+        source: the file they stand in, for messages.
+
+    Raises:
+        ValueError: the two halves of a surrogate pair stand side by side in a token or tag, each
+            a character of its own; JSON knows them as the one character that they make up.
     """
     for sentence in sentences:
         record = {"tokens": sentence.tokens, "tags": sentence.tags, "document": sentence.document}
         line = json.dumps(record, ensure_ascii=False)
+        if match := _HALVES.search(line):
+            pairs = zip(sentence.tokens, sentence.tags, strict=True)
+            position = next(i for i, pair in enumerate(pairs) if _HALVES.search("\n".join(pair)))
+            raise ValueError(
+                f"{source}:{sentence.line_of(position)}: JSON cannot hold {match[0]!r}, two halves "
+                "of a surrogate pair that are two characters; mend the token"
+            )
         # Half a surrogate pair is no UTF-8, but JSON can spell it.
         yield line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 

@@ -1,14 +1,17 @@
 """Score a checkpoint: python evaluate.py --help"""
 
-from omegaconf import DictConfig
+from nerlab.quiet_exit import quiet_exit
 
-from nerlab.command_line import command
-from nerlab.evaluation.report import table
-from nerlab.inference.evaluate import evaluate
-from nerlab.training.recorder import make_console
+with quiet_exit():
+    from omegaconf import DictConfig
+
+    from nerlab.command_line import command
+    from nerlab.evaluation.report import table
+    from nerlab.inference.evaluate import evaluate
+    from nerlab.training.recorder import make_console
 
 
-@command("evaluate")
+@command("evaluate", open_section="data.reader")
 def main(config: DictConfig) -> None:
     """Score as the configuration says, and print a table a split."""
     console = make_console()

@@ -1,9 +1,12 @@
 """Tag raw text: python predict.py --help"""
 
-from omegaconf import DictConfig
+from nerlab.quiet_exit import quiet_exit
 
-from nerlab.command_line import command
-from nerlab.inference.predict import run_prediction
+with quiet_exit():
+    from omegaconf import DictConfig
+
+    from nerlab.command_line import command
+    from nerlab.inference.predict import run_prediction
 
 
 @command("predict")

@@ -1,12 +1,15 @@
 """Train a tagger: python train.py --help"""
 
-import sys
+from nerlab.quiet_exit import quiet_exit
 
-from omegaconf import DictConfig
+with quiet_exit():
+    import sys
 
-from nerlab.command_line import command
-from nerlab.interruption import Interrupted
-from nerlab.training.experiment import run_experiment
+    from omegaconf import DictConfig
+
+    from nerlab.command_line import command
+    from nerlab.interruption import Interrupted
+    from nerlab.training.experiment import run_experiment
 
 
 @command("train")

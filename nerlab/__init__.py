@@ -5,10 +5,24 @@
 >>> tagger.predict(["Angela Merkel flew from Berlin to Paris."])    # doctest: +SKIP
 """
 
-from nerlab.device import choose_vector_kernels
-from nerlab.inference.predictor import Entity, load
+from typing import TYPE_CHECKING, Any
+
 from nerlab.version import __version__
+
+if TYPE_CHECKING:
+    from nerlab.inference.predictor import Entity, load
 
 __all__ = ["Entity", "__version__", "load"]
 
-choose_vector_kernels()
+
+def __getattr__(name: str) -> Any:
+    """``Entity`` and ``load``, imported when they are first used: torch takes seconds."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nerlab.inference import predictor
+
+    return getattr(predictor, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

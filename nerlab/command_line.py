@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nerlab.config import register_schemas
 from nerlab.interruption import exit_on_signals
 from nerlab.memory import is_out_of_memory
+from nerlab.quiet_exit import is_closed_pipe, quiet_exit
 from nerlab.saved_config import escape_references
 
 # Their values are a person's words or a file's name, never Hydra's syntax ...
@@ -40,13 +41,16 @@ _SYNONYMS = {
     **{"bs": "batch_tokens", "gpu": "device", "cuda": "device", "amp": "precision"},
     **{"fp16": "precision", "early_stopping": "patience", "embeddings": "vectors"},
 }
-_INTERRUPTED = 130
 # A file may have them in its name: a message is one line all the same, and moves no cursor.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
-def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
+def command(
+    config_name: str, open_section: str | None = None
+) -> Callable[[Callable[[DictConfig], None]], Callable[[], None]]:
     """Make a script of a function that takes the composed configuration ``config_name``.
+
+    Keys of ``open_section``, which only the function knows, are let through to it.
 
     The configurations lie in ``conf/`` beside the script, or beside the package that the script
     is a part of. An error that the user can mend is printed as one line, with exit status 1;
@@ -63,6 +67,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
             print(f"error: {message}", file=sys.stderr)
             sys.exit(1)
 
+        @quiet_exit()  # within, else Hydra writes a line of its own
         def job(config: DictConfig) -> None:
             try:
                 main(config)
@@ -73,6 +78,7 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
                     raise  # Hydra goes on with the next job and fails at the end
                 fail(error)
 
+        @quiet_exit()
         def run() -> None:
             register_schemas()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that we can say it shorter
@@ -82,12 +88,11 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
                     stream.reconfigure(errors="backslashreplace")
             try:
                 _refuse_odd_bytes(sys.argv[1:])
-                sys.argv[1:] = _quoted(sys.argv[1:])
+                sys.argv[1:] = _quoted(_admitted(sys.argv[1:], open_section))
                 with exit_on_signals():
                     hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
-            except KeyboardInterrupt:
-                print("interrupted", file=sys.stderr)
-                sys.exit(_INTERRUPTED)
+                    if sys.stdout is not None:
+                        sys.stdout.flush()  # here a full disk is still an error of ours
             except Exception as error:
                 if not _is_users(error):
                     raise
@@ -100,6 +105,8 @@ def command(config_name: str) -> Callable[[Callable[[DictConfig], None]], Callab
 
 def _is_users(error: Exception) -> bool:
     """Whether an error is one that the user can mend."""
+    if is_closed_pipe(error):
+        return False
     kinds = (ValueError, OSError, HydraException, OmegaConfBaseException)
     return isinstance(error, kinds) or is_out_of_memory(error)
 
@@ -123,6 +130,14 @@ def _refuse_odd_bytes(arguments: list[str]) -> None:
                 f"{argument}: bytes that are not UTF-8 in the name, which weights cannot be saved "
                 "to or loaded from; rename the folder"
             )
+
+
+def _admitted(arguments: list[str], section: str | None) -> list[str]:
+    """Mark keys of a section as ones that may be new to the configuration."""
+    return [
+        f"++{argument}" if section is not None and argument.startswith(f"{section}.") else argument
+        for argument in arguments
+    ]
 
 
 def _quoted(arguments: list[str]) -> list[str]:
@@ -162,6 +177,8 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     """One line that says where, what was expected, what was found."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if is_out_of_memory(error):
         return f"memory does not suffice ({str(error).splitlines()[0]}); choose smaller batches"
     if isinstance(error, OverrideParseException):

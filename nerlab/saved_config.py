@@ -81,9 +81,11 @@ def escape_references(text: str) -> str:
 
 def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
     """The data section of a checkpoint, checked against the schema, with the ``overrides`` that
-    are not null."""
+    are not null. A whole reader, with its ``_target_``, replaces that of the checkpoint."""
     given = [key for key, value in overrides.items() if value is not None]
     changes = OmegaConf.masked_copy(overrides, given)  # type: ignore[arg-type]
+    if "_target_" in changes.get("reader", {}):
+        saved = OmegaConf.masked_copy(saved, [str(key) for key in saved if key != "reader"])
     return cast(DataConfig, _checked("data/base", DataConfig, saved, changes))
 
 

@@ -1,22 +1,23 @@
-"""Look at data before it is trained on. Keys are those of train.py: data=, data.dir= and so on.
+"""Look at data before it is trained on. Keys are those of train.py; each command has a --help.
 
-  python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
-  python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
-  python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
-
-Each has a --help of its own.
+python -m nerlab.data check data=conll2003 data.dir=FOLDER       what is wrong with it
+python -m nerlab.data convert data=gmb to=iobes output=FOLDER    another format or tag scheme
+python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and numbers of it
 """
 
 import sys
 from io import TextIOWrapper
 
-from omegaconf import DictConfig
+from nerlab.quiet_exit import quiet_exit
 
-from nerlab.command_line import command
-from nerlab.data.tools.check import run_check
-from nerlab.data.tools.convert import run_convert
-from nerlab.data.tools.stats import run_stats
-from nerlab.training.recorder import make_console
+with quiet_exit():
+    from omegaconf import DictConfig
+
+    from nerlab.command_line import command
+    from nerlab.data.tools.check import run_check
+    from nerlab.data.tools.convert import run_convert
+    from nerlab.data.tools.stats import run_stats
+    from nerlab.training.recorder import make_console
 
 
 @command("check")
@@ -55,4 +56,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with quiet_exit():
+        main()

@@ -1,7 +1,9 @@
 """Raw text to entities."""
 
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,14 +58,20 @@ class Predictor:
         self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
 
     def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
-        """The entities of each text, in the order of the text."""
+        """The entities of each text, in the order of the text.
+
+        Raises:
+            ValueError: it is no list of texts.
+        """
         if isinstance(texts, str):
             raise ValueError(
                 "predict: expected a list of texts, found one string; put it in a list"
             )
+        if not isinstance(texts, Iterable):
+            raise ValueError(f"predict: expected a list of texts, found {type(texts).__name__}")
         return [
             [entity for sentence in tagged for entity in sentence.entities]
-            for _, tagged in self.stream(texts)
+            for _, tagged in self.stream(map(_checked, texts, count()))
         ]
 
     def stream(
@@ -115,6 +123,15 @@ class Predictor:
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
         return [result for result in results if result is not None]
+
+
+def _checked(text: object, number: int) -> str:
+    if not isinstance(text, str):
+        raise ValueError(
+            f"predict: expected texts, found {reprlib.repr(text)} at place {number}, counted "
+            "from 0; leave it out, or put '' there"
+        )
+    return text
 
 
 def _pieces(

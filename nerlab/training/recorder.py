@@ -124,6 +124,13 @@ class _ConsoleHandler(logging.Handler):
         self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
+class _Terminal(Console):
+    """rich would end the process with status 1 when nobody reads; that is for others to decide."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 def make_console() -> Console:
     """The terminal; without one, lines are as long as they need to be."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
+    return _Terminal(file=sys.stdout, width=None if sys.stdout.isatty() else 120)

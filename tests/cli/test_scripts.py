@@ -1,7 +1,11 @@
 """The three scripts from end to end, on a tiny corpus."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -263,6 +267,7 @@ def test_an_unknown_gold_label_is_missed_and_said(copy: Path, tmp_path: Path) ->
     [
         (b"Eve B-PER\nmet I-PER\nTom I-LOC\n", "data.repair=true", "data.repair=true"),
         (b"Eve U-PER\n", "data.scheme=bilou", "data.scheme"),
+        (b"Ev\xe9 B-PER\n", "data.reader.encoding=cp1252", "data.reader.encoding"),
         (b"Ev\xe9 B-PER\n", "+data.reader.encoding=cp1252", "data.reader.encoding"),
     ],
 )
@@ -275,6 +280,21 @@ def test_a_file_is_read_otherwise_as_its_error_advises(
     assert result.status == 1
     assert remedy in result.err
     evaluate(copy, f"path={path}", override)
+
+
+def test_another_reader_than_that_of_the_run_reads_a_file(copy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("n;Word;type\n1;Eve;B-PER\n;met;O\n2;Oslo;B-LOC\n")
+    options = ("data.reader.delimiter=;", "data.reader.sentence_column=n")
+    chosen = (f"path={path}", "data/reader=table", "data.reader.tag_column=type", *options)
+    assert "words: 2 sentences" in evaluate(copy, *chosen).out
+
+
+def test_a_key_that_the_reader_of_the_run_lacks_is_named(copy: Path) -> None:
+    result = run_script("evaluate", f"checkpoint={copy}", "data.reader.delimiter=;")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert "data.reader" in result.err
+    assert "'delimiter'" in result.err
 
 
 def test_a_sweep_makes_a_run_for_each_seed(
@@ -303,3 +323,80 @@ def test_a_sweep_goes_on_after_a_failure_and_is_no_success(
     assert "none.conll: no such file" in result.err
     assert "Traceback" not in result.err
     assert len(list(Path("runs").glob("2*/evaluation/dev/metrics.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "module"),
+    [
+        (["train.py"], "omegaconf"),
+        (["evaluate.py"], "hydra"),
+        (["predict.py"], "torch"),
+        (["nerlab/data/__main__.py"], "omegaconf"),
+        pytest.param(["train.py"], "nerlab.training.experiment", marks=pytest.mark.long),
+    ],
+)
+def test_an_interrupt_while_modules_are_imported_is_one_word(
+    tmp_path: Path, command: list[str], module: str
+) -> None:
+    """The signal comes just when ``module`` is about to be imported."""
+    code = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == sys.argv[1]: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "runpy.run_path(sys.argv[2], run_name='__main__')\n"
+    )
+    result = run_process(["-c", code, module, str(ROOT / command[0])], tmp_path)
+    assert result == (130, "", "interrupted\n")
+
+
+def test_importing_nerlab_alone_imports_no_torch(tmp_path: Path) -> None:
+    """Else an interrupt of ``python -m nerlab.data`` would come before anything can catch it."""
+    code = "import sys, nerlab; print('torch' in sys.modules, 'load' in dir(nerlab))"
+    assert run_process(["-c", code], tmp_path) == (0, "False True\n", "")
+
+
+def closed_pipe() -> int:
+    """A descriptor to write to which nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    return write
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict.py", "--help"],
+        ["predict.py", "checkpoint=RUN", "text=Eve"],
+        ["predict.py", "checkpoint=RUN", "input=-"],
+        pytest.param(["evaluate.py", "--cfg=job", "checkpoint=RUN"], marks=pytest.mark.long),
+        pytest.param(["nerlab/data/__main__.py", "check"], marks=pytest.mark.long),
+        pytest.param(["nerlab/data/__main__.py"], marks=pytest.mark.long),
+    ],
+)
+def test_output_that_nobody_reads_ends_without_a_word(run: Path, command: list[str]) -> None:
+    arguments = [argument.replace("RUN", str(run)) for argument in command[1:]]
+    pipe = closed_pipe()
+    done = subprocess.run(
+        [sys.executable, str(ROOT / command[0]), *arguments],
+        input=b"Eve met Tom.\n" * 20_000 if "input=-" in arguments else b"",
+        stdout=pipe,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        check=False,
+    )
+    os.close(pipe)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_that_does_not_fit_is_one_line(run: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "predict.py"), f"checkpoint={run}", "text=Eve"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")

@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -166,3 +167,20 @@ def test_a_tagger_is_loaded_from_a_run_or_from_a_checkpoint_folder(run: Path) ->
 def test_a_checkpoint_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder"):
         nerlab.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([None], "expected texts, found None at place 0"),
+        (["Eve", "Tom", math.nan], "expected texts, found nan at place 2"),
+        (["Eve", b"Tom"], "expected texts, found b'Tom' at place 1"),
+        ([["Eve"]], "expected texts, found \\['Eve'\\] at place 0"),
+        ("Eve", "expected a list of texts, found one string"),
+        (None, "expected a list of texts, found NoneType"),
+        (3, "expected a list of texts, found int"),
+    ],
+)
+def test_what_is_no_text_is_named_with_its_place(run: Path, texts: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^predict: {message}"):
+        nerlab.load(run).predict(texts)

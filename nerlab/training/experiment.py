@@ -27,6 +27,7 @@ from nerlab.training.preparation import Parts, prepare
 from nerlab.training.recorder import Recorder, logging_to, make_console
 from nerlab.training.resume import Resumption, find_resumption
 from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
+from nerlab.training.state import whole
 from nerlab.training.tracking import Tracker
 from nerlab.training.trainer import Trainer
 
@@ -101,9 +102,12 @@ def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
         metrics.write_bytes(b"")
         return None
     _, state = load_state(checkpoint)
-    size = state.values.get("metrics_bytes")
-    if not isinstance(size, int) or size < 0:
-        raise ValueError(f"{checkpoint}: no training can go on from it; begin a new run")
+    try:
+        size = whole(state.values, "metrics_bytes")
+    except ValueError as error:
+        raise ValueError(
+            f"{checkpoint}: no training can go on from it ({error}); begin a new run"
+        ) from None
     if state.values.get("train_sha256") != parts.train_sha256:
         raise ValueError(
             f"{run}: the training split is not the one that the run was begun with; "
@@ -151,10 +155,9 @@ def _train(
     if state is not None:
         try:
             trainer.restore(state)
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        except ValueError as error:
             raise ValueError(
-                f"{run}: the state of its training does not fit it ({reason}); begin a new run"
+                f"{run}: the state of its training does not fit it ({error}); begin a new run"
             ) from error
         logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
     try:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
 from nerlab.models.checkpoint import State
 from nerlab.training.row_adam import RowAdam
+from nerlab.training.state import Expected, check_tensor, number, section, whole
 
+_LARGEST = torch.finfo(torch.float32).max
 _AVERAGE_EVERY = 8  # steps; the average of the weights would cost a tenth of a step otherwise
 
 
@@ -103,10 +105,10 @@ class Optimisation:
         """Everything that the next step depends on beside the weights."""
         tensors: dict[str, Tensor] = {}
         values: dict[str, Any] = {"scaler": self._scaler.state_dict()}
-        for number, optimizer in enumerate(self._optimizers):
+        for owner, optimizer in enumerate(self._optimizers):
             for parameter, moments in optimizer.state_dict()["state"].items():
                 for name, value in moments.items():
-                    key = f"optimizer.{number}.{parameter}.{name}"
+                    key = f"optimizer.{owner}.{parameter}.{name}"
                     if isinstance(value, Tensor):
                         tensors[key] = value
                     else:
@@ -117,20 +119,52 @@ class Optimisation:
         return State(tensors, values)
 
     def restore(self, state: State) -> None:
-        """Go on from a :meth:`state`; the weights are restored by whoever holds the model."""
-        self._scaler.load_state_dict(state.values["scaler"])
-        for number, optimizer in enumerate(self._optimizers):
+        """Go on from a :meth:`state`; the weights are restored by whoever holds the model.
+
+        Raises:
+            ValueError: a tensor or a value is missing, unknown, or none of this optimisation's.
+        """
+        self._check(state)
+        self._scaler.load_state_dict(dict(state.values["scaler"]))
+        for owner, optimizer in enumerate(self._optimizers):
             moments: dict[int, dict[str, Any]] = {}
             for key, value in {**state.tensors, **state.values}.items():
                 kind, _, rest = key.partition(".")
-                owner, _, rest = rest.partition(".")
-                if kind == "optimizer" and int(owner) == number:
+                which, _, rest = rest.partition(".")
+                if kind == "optimizer" and int(which) == owner:
                     parameter, _, name = rest.partition(".")
                     moments.setdefault(int(parameter), {})[name] = value
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": moments, "param_groups": groups})
         if self._average:
             self._average.restore(state.tensors, state.values["average_steps"])
+
+    def _check(self, state: State) -> None:
+        """Raise ``ValueError`` unless everything in a state is what :meth:`state` gives."""
+        scaler = section(state.values, "scaler")
+        for name, fresh in self._scaler.state_dict().items():
+            whole(scaler, name) if isinstance(fresh, int) else number(scaler, name, 0, _LARGEST)
+        known: set[str] = set()
+        for owner, optimizer in enumerate(self._optimizers):
+            parameters = (p for group in optimizer.param_groups for p in group["params"])
+            for index, parameter in enumerate(parameters):
+                prefix = f"optimizer.{owner}.{index}."
+                names = {prefix + name for name in _moment_names(optimizer)}
+                # Without a gradient so far, Adam has nothing to remember.
+                if isinstance(optimizer, torch.optim.SGD) or any(
+                    key.startswith(prefix) for key in (*state.tensors, *state.values)
+                ):
+                    known |= names
+                    _check_moments(state, prefix, parameter, optimizer)
+        if self._average:
+            whole(state.values, "average_steps")
+            for name, tensor in self._average.tensors().items():
+                known.add(name)
+                check_tensor(name, state.tensors.get(name), Expected.like(tensor))
+        own = ("optimizer", "average", "weight")
+        for name in (*state.tensors, *state.values):
+            if name.partition(".")[0] in own and name not in known:
+                raise ValueError(f"{name}: unknown")
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -188,6 +222,28 @@ class WeightAverage:
             weight_before = weight.clone()
             weight.copy_(average)
             average.copy_(weight_before)
+
+
+def _moment_names(optimizer: torch.optim.Optimizer) -> tuple[str, ...]:
+    """What an optimiser remembers of a parameter."""
+    if isinstance(optimizer, torch.optim.SGD):
+        return ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
+    return ("step", "exp_avg", "exp_avg_sq")
+
+
+def _check_moments(
+    state: State, prefix: str, parameter: Tensor, optimizer: torch.optim.Optimizer
+) -> None:
+    """Raise ``ValueError`` unless all that is remembered of a parameter is there, in its shape."""
+    for name in _moment_names(optimizer):
+        key = prefix + name
+        if name != "step":
+            check_tensor(key, state.tensors.get(key), Expected.like(parameter))
+        elif isinstance(optimizer, RowAdam):
+            whole(state.values, key)
+        else:
+            step = check_tensor(key, state.tensors.get(key), Expected((), torch.float32))
+            number({key: step.item()}, key, 0, _LARGEST)
 
 
 def schedule(progress: float, kind: Schedule, warmup: float) -> float:

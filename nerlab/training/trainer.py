@@ -20,6 +20,14 @@ from nerlab.training.gradients import Gradients
 from nerlab.training.not_finite import NOT_FINITE, NotFinite
 from nerlab.training.optimisation import Optimisation
 from nerlab.training.recorder import ProgressBar, Recorder
+from nerlab.training.state import (
+    Expected,
+    check_tensor,
+    generator_state,
+    number,
+    section,
+    whole,
+)
 from nerlab.training.window import Window
 
 logger = logging.getLogger(__name__)
@@ -121,22 +129,25 @@ class Trainer:
     def restore(self, state: State) -> None:
         """Go on from a :meth:`state`, bit for bit; the tagger has the saved weights already.
 
-        What is no such state raises whatever comes of it.
+        Raises:
+            ValueError: what somebody else may have written is no such state.
         """
-        own = state.values["trainer"]
-        for name in _PROGRESS:
-            setattr(self, name, own[name])
-        for number in (self.step, self.epoch, self.place):
-            if type(number) is not int or number < 0:
-                raise ValueError(f"expected a number of steps, found {number!r}")
-        self._epoch_chance = own["epoch_chance"] if self.place else own["chance"]
-        for chance in (self._epoch_chance, own["chance"]):  # the first one is only looked at
-            self.generator.bit_generator.state = chance
-        self._window = Window.restored(own["window"], self.optimisation.device)
+        own = section(state.values, "trainer")
+        self.step, self.epoch, self.place = (whole(own, name) for name in _PROGRESS[:3])
+        self.best_f1, self.best_epoch = number(own, "best_f1", -1, 1), whole(own, "best_epoch")
+        chance = generator_state(own, "chance")
+        self._epoch_chance = generator_state(own, "epoch_chance") if self.place else chance
+        self.generator.bit_generator.state = chance
+        self._window = Window.restored(section(own, "window"), self.optimisation.device)
         self.optimisation.restore(state)
-        torch.set_rng_state(state.tensors["chance.torch"])
-        if self.optimisation.device.type == "cuda":
-            torch.cuda.set_rng_state(state.tensors["chance.cuda"], self.optimisation.device)
+        for name, fresh in self._moment().torch_chance.items():
+            check_tensor(name, state.tensors.get(name), Expected.like(fresh))
+        try:
+            torch.set_rng_state(state.tensors["chance.torch"])
+            if self.optimisation.device.type == "cuda":
+                torch.cuda.set_rng_state(state.tensors["chance.cuda"], self.optimisation.device)
+        except RuntimeError as error:  # torch looks at the numbers in it
+            raise ValueError(f"chance.torch: {str(error).splitlines()[0]}") from None
 
     def _is_out_of_patience(self) -> bool:
         patience = self.config.patience

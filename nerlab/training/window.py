@@ -1,12 +1,16 @@
 """What happened since the last line of metrics."""
 
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nerlab.training.optimisation import Step
+from nerlab.training.state import number, whole
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,19 @@ class Window:
         return {**sums, "tokens": self.tokens}
 
     @classmethod
-    def restored(cls, state: dict[str, float], device: torch.device) -> "Window":
-        """A window that goes on from a :meth:`state`; the speed counts from now."""
-        loss, batches, skipped, in_a_row = (
-            torch.tensor(float(state.get(name, 0)), device=device) for name in _SUMS
-        )
-        return cls(loss, batches, skipped, in_a_row, int(state["tokens"]))
+    def restored(cls, state: Mapping[str, Any], device: torch.device) -> "Window":
+        """A window that goes on from a :meth:`state`; the speed counts from now.
+
+        Raises:
+            ValueError: a number is missing or makes no sense.
+        """
+        # Two of them are younger than the format; a sum of losses may be out of range.
+        values = {"skipped": 0, "in_a_row": 0, **state}
+        sums = [number(values, "loss", -math.inf, math.inf)]
+        sums += [number(values, name, 0, _MOST_STEPS) for name in _SUMS[1:]]
+        loss, batches, skipped, in_a_row = (torch.tensor(value, device=device) for value in sums)
+        return cls(loss, batches, skipped, in_a_row, whole(values, "tokens"))
 
 
 _SUMS = ("loss", "batches", "skipped", "in_a_row")
+_MOST_STEPS = 2**53

@@ -14,7 +14,6 @@ import numpy as np
 from nerlab.data.arrays import GrowingArray
 from nerlab.data.flat_tags import TagRewriter
 from nerlab.data.lexicon import Lexicon
-from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
 from nerlab.tags import TagError, check, iobes_tags
 
@@ -37,7 +36,7 @@ class Corpus:
         tags: ``(N,)`` int32, into ``tag_names``.
         offsets: ``(S + 1,)`` int64; sentence s is ``tokens[offsets[s]:offsets[s + 1]]``.
         documents: ``(S,)`` int32, the document of each sentence.
-        remarks: what the reader remarked on.
+        remarks: what the reader remarked on, see :mod:`nerlab.data.remarks`.
     """
 
     lexicon: Lexicon
@@ -126,22 +125,21 @@ def build_corpus(
     }
     last = np.zeros(1, dtype=np.int64)
     growing["offsets"].extend(last)
-    with collected_remarks() as remarks:
-        for chunk in _chunks(sentences):
-            tokens = list(chain.from_iterable(sentence.tokens for sentence in chunk))
-            offsets = np.cumsum([0, *(len(sentence.tokens) for sentence in chunk)])
-            growing["tokens"].extend(
-                np.fromiter(map(ids.__getitem__, tokens), dtype=np.int32, count=len(tokens))
-            )
-            growing["tags"].extend(_iobes(chunk, offsets, rewriter, repair, source))
-            growing["offsets"].extend(last + offsets[1:])
-            growing["documents"].extend(np.array([sentence.document for sentence in chunk]))
-            last = last + offsets[-1]
+    for chunk in _chunks(sentences):
+        tokens = list(chain.from_iterable(sentence.tokens for sentence in chunk))
+        offsets = np.cumsum([0, *(len(sentence.tokens) for sentence in chunk)])
+        growing["tokens"].extend(
+            np.fromiter(map(ids.__getitem__, tokens), dtype=np.int32, count=len(tokens))
+        )
+        growing["tags"].extend(_iobes(chunk, offsets, rewriter, repair, source))
+        growing["offsets"].extend(last + offsets[1:])
+        growing["documents"].extend(np.array([sentence.document for sentence in chunk]))
+        last = last + offsets[-1]
     lexicon = Lexicon.of(list(ids))
     growing["characters"].extend(lexicon.characters)
     growing["character_offsets"].extend(lexicon.offsets)
     arrays = {name: array.finish() for name, array in growing.items()}
-    return from_arrays(arrays, rewriter.labels, remarks)
+    return from_arrays(arrays, rewriter.labels, [])
 
 
 ARRAYS = {

@@ -21,6 +21,7 @@ from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS, Publication
 from nerlab.data.readers.lines import opener
 from nerlab.data.readers.messages import shown
+from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
 from nerlab.files import sha256_of_stream
 from nerlab.instantiation import instantiate
@@ -223,10 +224,11 @@ def _load(
 
     def build(folder: Path | None) -> Corpus:
         sentences = watched(read(), f"indexing {path.name}")
-        corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
+        with collected_remarks() as remarks:
+            corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
         if _states(sources) != before:
             raise ValueError(f"{path}: changed while it was read; run again when it is whole")
-        return corpus
+        return replace(corpus, remarks=remarks)
 
     if not data.cache:
         return build(None)

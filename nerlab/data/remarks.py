@@ -3,34 +3,37 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
-_READERS = "nerlab.data.readers"
+_collected: ContextVar[list[str] | None] = ContextVar("collected_remarks", default=None)
+
+
+def reader_logger(name: str) -> logging.Logger:
+    """The logger of a module of readers, ``reader_logger(__name__)``.
+
+    A reader yields sentences alone. What it could not take as it is, it says in one warning at
+    the end of the file, by this logger.
+    """
+    logger = logging.getLogger(name)
+    logger.addFilter(_is_left_to_log)
+    return logger
 
 
 @contextmanager
 def collected_remarks() -> Iterator[list[str]]:
-    """Within the block the warnings that readers log go into the list, and nowhere else.
-
-    A reader says what it could not take as it is in one warning at the end of the file, by the
-    logger of its module, because what it yields is sentences alone.
-    """
+    """Within the block the warnings that readers log in this thread go into the list, and nowhere
+    else."""
     remarks: list[str] = []
-    handler = _Collector(remarks)
-    logger = logging.getLogger(_READERS)
-    propagate = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
+    token = _collected.set(remarks)
     try:
         yield remarks
     finally:
-        logger.propagate = propagate
-        logger.removeHandler(handler)
+        _collected.reset(token)
 
 
-class _Collector(logging.Handler):
-    def __init__(self, remarks: list[str]) -> None:
-        super().__init__(logging.WARNING)
-        self._remarks = remarks
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._remarks.append(record.getMessage())
+def _is_left_to_log(record: logging.LogRecord) -> bool:
+    remarks = _collected.get()
+    if remarks is None or record.levelno < logging.WARNING:
+        return True
+    remarks.append(record.getMessage())
+    return False

@@ -69,9 +69,6 @@ def run(
     """
     device = next(tagger.parameters()).device
     was_training = tagger.training
-    tagger.eval()
-    with torch.inference_mode():
-        encode = _encoder_of(tagger, batcher, batch_tokens, device)
 
     @torch.inference_mode()
     def decode_all(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
@@ -89,8 +86,13 @@ def run(
         middle = len(sentences) // 2
         return [*work(sentences[:middle]), *work(sentences[middle:])]
 
-    yield from chain.from_iterable(_map(work, batcher.sorted_groups(batch_tokens), device))
-    tagger.train(was_training)
+    tagger.eval()
+    try:
+        with torch.inference_mode():
+            encode = _encoder_of(tagger, batcher, batch_tokens, device)
+        yield from chain.from_iterable(_map(work, batcher.sorted_groups(batch_tokens), device))
+    finally:
+        tagger.train(was_training)
 
 
 def _encoder_of(

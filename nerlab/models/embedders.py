@@ -17,6 +17,9 @@ class Embedder(Protocol):
 
     ``output_dim`` is known once it is built. ``context_free`` says that the vector of a token
     depends on that token alone; then decoding embeds every distinct token once.
+
+    It, or a part of it, may have ``lookup_tables``, the parameters of which a batch uses few rows:
+    weight decay spares them, and on a CPU the gradient of an ``nn.Embedding``'s is sparse.
     """
 
     output_dim: int
@@ -45,6 +48,11 @@ class Words(nn.Module):
         self.table = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=PADDING)
         self.output_dim = dim
 
+    @property
+    def lookup_tables(self) -> list[Tensor]:
+        """The vectors of all words."""
+        return [self.table.weight]
+
     def forward(self, batch: Batch) -> Tensor:
         """The vectors ``(B, T, dim)`` of ``batch.words``."""
         vectors: Tensor = self.table(batch.words)
@@ -69,6 +77,11 @@ class Characters(nn.Module):
         super().__init__()
         self.cnn = CharacterCNN(vocabulary.num_characters, dim, filters, widths)
         self.output_dim = self.cnn.output_dim
+
+    @property
+    def lookup_tables(self) -> list[Tensor]:
+        """The vectors of all characters."""
+        return [self.cnn.embedding]
 
     def forward(self, batch: Batch) -> Tensor:
         """The features ``(B, T, output_dim)`` of the tokens."""

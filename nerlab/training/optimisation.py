@@ -300,13 +300,18 @@ def _autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
 def _build_optimizers(
     tagger: nn.Module, config: TrainerConfig, device: torch.device
 ) -> list[torch.optim.Optimizer]:
-    """One optimiser, and on the CPU with Adam a second one for the embedding tables.
+    """One optimiser, and on the CPU with Adam a second one for the lookup tables.
 
     A batch touches some hundred rows of a table of many thousand. On the CPU, passing over the
     whole table would cost a third of the step, so its gradient is sparse there and Adam's moments
     of a row move only when the row is used. A GPU would have to wait to learn which rows.
+
+    Which tables these are the embedders say. Weight decay spares them everywhere: it would wear
+    down the rows of rare words between their uses. An ``nn.Embedding`` that no embedder names, of
+    positions say, is a matrix like any other: every step uses it, and it decays.
     """
-    tables = [m for m in tagger.modules() if isinstance(m, nn.Embedding)]
+    named = {id(t) for part in tagger.modules() for t in getattr(part, "lookup_tables", ())}
+    tables = [m for m in tagger.modules() if isinstance(m, nn.Embedding) and id(m.weight) in named]
     lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd and bool(tables)
     for table in tables:
         table.sparse = lazy
@@ -314,9 +319,9 @@ def _build_optimizers(
     in_tables = {id(weight) for weight in rows}
     decayed: list[Tensor] = []
     spared: list[Tensor] = [] if lazy else list(rows)
-    for name, parameter in tagger.named_parameters():
+    for parameter in tagger.parameters():
         if parameter.requires_grad and id(parameter) not in in_tables:
-            matrix = parameter.dim() > 1 and not name.endswith("embedding")
+            matrix = parameter.dim() > 1 and id(parameter) not in named
             (decayed if matrix and config.weight_decay else spared).append(parameter)
     groups = [
         {"params": parameters, "weight_decay": decay}

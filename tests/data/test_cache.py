@@ -1,7 +1,6 @@
 """The cache of indexed corpora: found again, never trusted blindly, harmless to share."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import load_file, load_split
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.remarks import reader_logger
 from nerlab.data.vocabulary import build_vocabulary
 
 TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\n"
@@ -255,7 +255,7 @@ def test_remarks_of_the_reader_are_kept(
 
     def remarking(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         yield from lines(path, encoding)
-        logging.getLogger(conll.__name__).warning("%s: one row passed over", path.name)
+        reader_logger(conll.__name__).warning("%s: one row passed over", path.name)
 
     monkeypatch.setattr(conll, "numbered_lines", remarking)
     for _ in range(2):

@@ -1,7 +1,6 @@
 """What check finds: planted faults, the known ones of published corpora, and figures."""
 
 import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from test_real_corpora import DATA, compose_data, real
 
 from nerlab.data.readers import conll
+from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
 from nerlab.data.tools.check import check
@@ -124,7 +124,7 @@ def test_what_a_reader_remarks_on_is_a_warning_said_once(
 ) -> None:
     def remarking(*arguments: Any, **options: Any) -> Iterator[Sentence]:
         yield from plain(*arguments, **options)
-        logging.getLogger("nerlab.data.readers.conll").warning("%d rows passed over", 3)
+        reader_logger("nerlab.data.readers.conll").warning("%d rows passed over", 3)
 
     plain = conll.read
     monkeypatch.setattr(conll, "read", remarking)

@@ -4,9 +4,10 @@ import gzip
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from omegaconf import OmegaConf
 from nerlab.config import DataConfig
 from nerlab.data.corpus import ARRAYS, Corpus, build_corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
+from nerlab.data.remarks import collected_remarks, reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.tags import SCHEMES, spans_of, tags_of
 
@@ -157,18 +159,46 @@ def test_a_corpus_in_files_is_the_one_in_memory(scratch: Path, text: Text) -> No
         assert {file.name for file in Path(folder).iterdir()} == set(ARRAYS)
 
 
-def test_what_a_reader_logs_is_a_remark_of_the_corpus(
+READER = reader_logger("some.reader")
+
+
+def test_what_a_reader_logs_is_collected_and_goes_nowhere_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def reader() -> Iterator[Sentence]:
-        yield Sentence(["a"], ["O"])
-        logging.getLogger("nerlab.data.readers.some").warning("%d rows passed over", 3)
+    with collected_remarks() as remarks:
+        READER.warning("%d rows passed over", 3)
+        READER.info("a detail")
         logging.getLogger("nerlab.other").warning("nothing to do with it")
-
-    corpus = build_corpus(reader(), "iob2", False, "train.txt")
-    assert corpus.remarks == ["3 rows passed over"]
+        with collected_remarks() as inner:
+            READER.warning("within")
+    assert (remarks, inner) == (["3 rows passed over"], ["within"])
     assert caplog.messages == ["nothing to do with it"]
-    assert index([Sentence(["a"], ["O"])]).remarks == []
+    READER.warning("outside")
+    assert caplog.messages == ["nothing to do with it", "outside"]
+
+
+def test_threads_collect_what_their_own_readers_log(caplog: pytest.LogCaptureFixture) -> None:
+    threads, turns = 4, 200
+    before = (READER.propagate, list(READER.handlers), READER.disabled, READER.level)
+    together = Barrier(threads)
+
+    def work(number: int) -> list[list[str]]:
+        found = []
+        for turn in range(turns):
+            together.wait()  # so that the blocks of all threads lie across each other
+            with collected_remarks() as remarks:
+                READER.warning("%d in %d", turn, number)
+                assert index([Sentence(["a"], ["O"])]).remarks == []
+                found.append(remarks)
+        return found
+
+    with ThreadPoolExecutor(threads) as pool:
+        for number, found in enumerate(pool.map(work, range(threads))):
+            assert found == [[f"{turn} in {number}"] for turn in range(turns)]
+    assert caplog.messages == []
+    assert (READER.propagate, list(READER.handlers), READER.disabled, READER.level) == before
+    READER.warning("outside")
+    assert caplog.messages == ["outside"]
 
 
 @settings(max_examples=40)

@@ -61,8 +61,32 @@ def test_a_decoder_that_fails_is_heard() -> None:
     def fail(emissions: Tensor, lengths: Tensor) -> Tensor:
         raise RuntimeError("the decoder failed")
 
+    tagger = make_tagger(lstm, True).train()
     with pytest.raises(RuntimeError, match="the decoder failed"):
-        list(run(make_tagger(lstm, True), BATCHER, 12, fail))
+        list(run(tagger, BATCHER, 12, fail))
+    assert tagger.training
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_tagger_is_in_its_mode_again_when_decoding_is_given_up(training: bool) -> None:
+    tagger = make_tagger(lstm, True).train(training)
+    batches = run(tagger, BATCHER, 12, lambda emissions, lengths: lengths)
+    next(batches)
+    assert not tagger.training
+    batches.close()  # type: ignore[attr-defined]
+    assert tagger.training == training
+
+
+def test_a_tagger_is_in_its_mode_again_when_an_embedder_fails() -> None:
+    tagger = make_tagger(lstm, True).train()
+
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("the embedder failed")
+
+    tagger.embedder.register_forward_hook(fail)
+    with pytest.raises(RuntimeError, match="the embedder failed"):
+        list(run(tagger, BATCHER, 12, lambda emissions, lengths: lengths))
+    assert tagger.training
 
 
 def test_decoding_is_the_same_in_any_number_of_threads() -> None:

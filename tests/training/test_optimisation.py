@@ -19,7 +19,13 @@ from nerlab.modules.crf import CRF
 from nerlab.modules.softmax import Softmax
 from nerlab.modules.transformer import Transformer
 from nerlab.tags import iobes_constraints
-from nerlab.training.optimisation import Optimisation, WeightAverage, clip_gradients, schedule
+from nerlab.training.optimisation import (
+    Optimisation,
+    WeightAverage,
+    _build_optimizers,
+    clip_gradients,
+    schedule,
+)
 
 CPU = torch.device("cpu")
 ROWS = 12  # of the table of the small network
@@ -41,9 +47,15 @@ def trainer(**changes: Any) -> TrainerConfig:
     return TrainerConfig(**{**defaults, **changes})
 
 
-def network() -> nn.Sequential:
+class Network(nn.Sequential):
+    @property
+    def lookup_tables(self) -> list[Tensor]:
+        return [self.get_parameter("0.weight")]
+
+
+def network() -> Network:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Embedding(ROWS, 4), nn.Linear(4, 3), nn.LayerNorm(3)).double()
+    return Network(nn.Embedding(ROWS, 4), nn.Linear(4, 3), nn.LayerNorm(3)).double()
 
 
 def loss_of(model: nn.Module, ids: list[int]) -> Tensor:
@@ -195,8 +207,35 @@ def test_at_the_end_of_a_falling_schedule_nothing_moves() -> None:
         torch.testing.assert_close(weight, before[name])
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])  # what is not a CPU has one optimiser for all
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_learned_positions_decay_and_lookup_tables_do_not(
+    optimizer: Optimizer, device: str
+) -> None:
+    tagger = make_tagger(Softmax)
+    tagger.encoder.positions = nn.Embedding(50, 8)
+    config = trainer(optimizer=optimizer, weight_decay=0.5)
+    optimizers = _build_optimizers(tagger, config, torch.device(device))
+    decays = {
+        id(parameter): group.get("weight_decay", 0.0)
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert decays.keys() == {id(parameter) for parameter in tagger.parameters()}
+    names = {id(parameter): name for name, parameter in tagger.named_parameters()}
+    found = {names[key]: decay for key, decay in decays.items()}
+    assert found["encoder.positions.weight"] == found["linear.weight"] == 0.5
+    assert found["embedder.parts.words.table.weight"] == 0
+    assert found["embedder.parts.characters.cnn.embedding"] == 0
+    is_lazy = device == "cpu" and optimizer is not Optimizer.sgd
+    tables = {n: m.sparse for n, m in tagger.named_modules() if isinstance(m, nn.Embedding)}
+    assert tables == {"embedder.parts.words.table": is_lazy, "encoder.positions": False}
+    assert len(optimizers) == 1 + is_lazy
+
+
 @pytest.mark.parametrize("optimizer", [Optimizer.adamw, Optimizer.sgd])
-def test_weight_decay_spares_biases_norms_and_embeddings(optimizer: Optimizer) -> None:
+def test_weight_decay_spares_biases_norms_and_lookup_tables(optimizer: Optimizer) -> None:
     tagger = make_tagger(Softmax)
     nn.init.ones_(tagger.linear.bias)
     before = {name: p.detach().clone() for name, p in tagger.named_parameters()}

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 from nerlab.data.readers.messages import Tally, check_choice, check_columns, shown
 from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
+from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 
-logger = logging.getLogger(__name__)
+logger = reader_logger(__name__)
 
 _BATCH_ROWS = 1_000
 # A longer one is no sentence, and Python's parser takes a hundred times its memory.

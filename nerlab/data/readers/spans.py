@@ -1,6 +1,5 @@
 """JSON records of texts and the spans in them, as annotation tools export them."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +8,11 @@ from nerlab.data.readers.alignment import Mark, Misfit, align, touched
 from nerlab.data.readers.messages import Tally, check_choice, shown
 from nerlab.data.readers.records import Record, fetch, has, look_up, matches, records
 from nerlab.data.readers.texts import Text, TextLayout
+from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.tags import Span, tags_of
 
-logger = logging.getLogger(__name__)
+logger = reader_logger(__name__)
 
 _TOKENS_AROUND = 2  # in a message, on either side of a span
 _TOKENS_SHOWN = 8

@@ -29,7 +29,7 @@ def read_run_config(path: Path) -> DictConfig:
         ):
             raise ValueError("found an alias, expected plain values")
         loaded = yaml.safe_load(content)
-        config = OmegaConf.create(_literal(loaded if isinstance(loaded, dict) else {}))
+        config = OmegaConf.create(literal(loaded if isinstance(loaded, dict) else {}))
     except Exception as error:  # whatever the parser of YAML makes of it, RecursionError too
         raise ValueError(f"{path}: broken file ({' '.join(str(error).split())})") from None
     if not all(isinstance(config.get(name), DictConfig) for name in ("model", "data", "trainer")):
@@ -52,12 +52,12 @@ def without_trust(config: DictConfig) -> DictConfig:
     return kept
 
 
-def _literal(node: Any) -> Any:
+def literal(node: Any) -> Any:
     """A container of plain values, spelled so that OmegaConf reads every string as it is."""
     if isinstance(node, dict):
-        return {_plain(key): _literal(value) for key, value in node.items()}
+        return {_plain(key): literal(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_literal(item) for item in node]
+        return [literal(item) for item in node]
     value = _plain(node)
     return escape_references(value) if isinstance(value, str) else value
 

@@ -124,7 +124,7 @@ def _seal(part: Path) -> None:
     sync(part)
 
 
-def _verify(directory: Path) -> None:
+def verify(directory: Path) -> None:
     """Raise ``ValueError`` unless every file of a checkpoint is the one that was written."""
     path = directory / _MANIFEST
     if not path.exists():
@@ -182,7 +182,7 @@ def load_checkpoint(
         ValueError: there is none, a file of it is broken, or it is of another version.
     """
     directory = find_checkpoint(Path(path).absolute())
-    _verify(directory)
+    verify(directory)
     config = read_run_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
@@ -213,7 +213,7 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
     Raises:
         ValueError: the checkpoint is broken, or holds no such state.
     """
-    _verify(directory)
+    verify(directory)
     if not (directory / _VALUES).is_file():
         raise ValueError(
             f"{directory}: no state of training in it; training goes on from checkpoints/last of a "

@@ -4,7 +4,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from inspect import signature
 from pathlib import Path
 
@@ -19,14 +19,19 @@ from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, new_files
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.interruption import Interrupted, Interruption
-from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint
+from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
 from nerlab.models.scoring import score
 from nerlab.saved_config import without_trust
 from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.preparation import Parts, prepare
 from nerlab.training.recorder import Recorder, logging_to, make_console
-from nerlab.training.resume import Resumption, find_resumption
-from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
+from nerlab.training.resume import Resumption, find_place, read_resumption
+from nerlab.training.run_directory import (
+    check_empty,
+    create_run_directory,
+    keep_step,
+    point_latest_to,
+)
 from nerlab.training.state import whole
 from nerlab.training.tracking import Tracker
 from nerlab.training.trainer import Trainer
@@ -47,17 +52,21 @@ def run_experiment(config: DictConfig) -> Path:
         ValueError: something is wrong with the configuration, the data or the numbers.
     """
     trusted = trusted_packages(config.trust)
-    resumption = find_resumption(config)
-    config = without_trust(config) if resumption is None else resumption.config
-    check_run(config)
-    check_trainer(config.trainer)
-    check_data(config.data)
-    with deterministic_algorithms(config.trainer.deterministic):
-        return _run(config, resumption, trusted)
+    place = find_place(config)
+    # Locked before it is read: another process may be about to go on with the same run.
+    with nullcontext() if place is None else alone_in(place.run):
+        resumption = None if place is None else read_resumption(place, config)
+        config = without_trust(config) if resumption is None else resumption.config
+        check_run(config)
+        check_trainer(config.trainer)
+        check_data(config.data)
+        with deterministic_algorithms(config.trainer.deterministic):
+            return _run(config, resumption, trusted)
 
 
 def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, ...]) -> Path:
-    parts = prepare(config, trusted)
+    checkpoint = None if resumption is None else resumption.checkpoint
+    parts = prepare(config, trusted, has_weights=checkpoint is not None)
     make_tracker = _tracker_of(config, trusted)
     console = make_console()
     run = (
@@ -65,16 +74,18 @@ def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, 
         if resumption is None
         else resumption.run
     )
-    with alone_in(run):
+    with alone_in(run) if resumption is None else nullcontext():
+        if resumption is None:
+            check_empty(run)  # another process may have begun a run in it, and ended
         # The first file of a run: from now on it can be resumed.
         with new_files([run / "config.yaml"]) as (file,):
             OmegaConf.save(config, file, resolve=True)
-        state = _take_up(run, resumption and resumption.checkpoint, parts)
+        state = _take_up(run, checkpoint, parts)
         with logging_to(run / "train.log", console):
             logger.info("run %s on %s", run, parts.optimisation.device)
             for remark in parts.remarks:
                 logger.info(remark)
-            facts = {"git_commit": _git_commit(), "train_sha256": parts.train_sha256}
+            facts = {"git_commit": _git_commit(), **parts.digests}
             tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
             with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
                 _train(config, parts, run, recorder, state)
@@ -108,10 +119,18 @@ def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
         raise ValueError(
             f"{checkpoint}: no training can go on from it ({error}); begin a new run"
         ) from None
-    if state.values.get("train_sha256") != parts.train_sha256:
+    # Runs of earlier versions have not kept that of dev.
+    for name, digest in parts.digests.items():
+        if state.values.get(name, digest) != digest:
+            raise ValueError(
+                f"{run}: the {name.partition('_')[0]} split is not the one that the run was begun "
+                "with; put that one back, set data.dir to where it is, or begin a new run"
+            )
+    found = metrics.stat().st_size
+    if found < size:
         raise ValueError(
-            f"{run}: the training split is not the one that the run was begun with; "
-            "put that one back, or begin a new run"
+            f"{metrics}: expected at least the {size} bytes that were there when {checkpoint} was "
+            f"saved, found {found}; put the whole file back, or begin a new run"
         )
     load_weights(parts.tagger, checkpoint)
     os.truncate(metrics, size)
@@ -130,8 +149,8 @@ def _train(
 
     def save(name: str, now: State | None) -> None:
         if now is not None:
-            facts = {"metrics_bytes": recorder.sync(), "train_sha256": parts.train_sha256}
-            now = State(now.tensors, {**now.values, **facts})
+            facts = {"metrics_bytes": recorder.sync()}
+            now = State(now.tensors, {**now.values, **facts, **parts.digests})
         folder = run / "checkpoints" / name
         save_checkpoint(folder, tagger.state_dict(), vocabulary, config, now)
         if name == "last" and config.trainer.keep_last > 1:
@@ -160,6 +179,8 @@ def _train(
                 f"{run}: the state of its training does not fit it ({error}); begin a new run"
             ) from error
         logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
+        if trainer.is_finished():
+            logger.info("the run is finished: its best checkpoint is scored again, no more")
     try:
         with interruption.listening():
             trainer.fit()
@@ -175,7 +196,9 @@ def _train(
 def _score(config: DictConfig, parts: Parts, run: Path) -> list[Report]:
     """The best checkpoint on dev, and once on test if that was asked for."""
     tagger, vocabulary = parts.tagger, parts.vocabulary
-    load_weights(tagger, run / "checkpoints" / "best")
+    best = run / "checkpoints" / "best"
+    verify(best)
+    load_weights(tagger, best)
     reports = []
     for split, corpus in (("dev", parts.dev), ("test", parts.test)):
         if corpus is None:

@@ -22,7 +22,8 @@ class Parts(NamedTuple):
 
     Attributes:
         train, dev, test: the splits; test only where it is to be scored.
-        train_sha256: :meth:`nerlab.data.corpus.Corpus.digest` of the training split.
+        digests: :meth:`nerlab.data.corpus.Corpus.digest` of the splits that training depends on,
+            ``train_sha256`` and ``dev_sha256``.
         vocabulary, tagger: as they begin.
         optimisation: what changes the tagger's weights.
         remarks: for the run's log.
@@ -31,19 +32,20 @@ class Parts(NamedTuple):
     train: Corpus
     dev: Corpus
     test: Corpus | None
-    train_sha256: str
+    digests: dict[str, str]
     vocabulary: Vocabulary
     tagger: Tagger
     optimisation: Optimisation
     remarks: list[str]
 
 
-def prepare(config: DictConfig, trusted: tuple[str, ...]) -> Parts:
+def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> Parts:
     """Read the data, build the tagger and its optimisation.
 
     Args:
         config: the whole configuration of a run.
         trusted: packages beside nerlab that may be named in it.
+        has_weights: a checkpoint is loaded into the tagger: no word vectors are needed.
 
     Raises:
         ValueError: something is wrong with the configuration or the data.
@@ -77,11 +79,12 @@ def prepare(config: DictConfig, trusted: tuple[str, ...]) -> Parts:
     remarks.append(f"labels: {' '.join(vocabulary.labels)}")
     if missing := set(dev.labels) - set(train.labels):
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
-    if config.data.vectors is not None:
+    if config.data.vectors is not None and not has_weights:
         remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
     remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
     optimisation = Optimisation(tagger.to(device), config.trainer, device)
-    return Parts(train, dev, test, train.digest(), vocabulary, tagger, optimisation, remarks)
+    digests = {"train_sha256": train.digest(), "dev_sha256": dev.digest()}
+    return Parts(train, dev, test, digests, vocabulary, tagger, optimisation, remarks)
 
 
 def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str) -> str:

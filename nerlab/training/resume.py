@@ -7,9 +7,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nerlab.models.checkpoint import find_last, load_state
-from nerlab.saved_config import checked_config, read_run_config
+from nerlab.saved_config import checked_config, literal, read_run_config
 
+# No part of a run: they are given anew each time.
 _FREE = ("resume", "debug", "trust")
+# What a run does not depend on to the last bit, but for the device: each may have moved.
+_REPLACEABLE = ("data.dir", "data.vectors", "device", "tracker")
 _WHERE = "run.dir"  # a run may be moved, and a folder has many names
 
 
@@ -24,14 +27,18 @@ class Resumption(NamedTuple):
     checkpoint: Path | None
 
 
-def find_resumption(config: DictConfig) -> Resumption | None:
+class Place(NamedTuple):
+    """What ``resume`` names, a run directory or a checkpoint, and the run directory."""
+
+    path: Path
+    run: Path
+
+
+def find_place(config: DictConfig) -> Place | None:
     """What ``resume`` asks for: nothing (null), a run directory, a checkpoint in it, or ``auto``.
 
-    A run that is named goes on with its own configuration, and no key of it may be given anew;
-    ``trust`` is none of it, and is always given anew. Named by one of its earlier checkpoints it
-    goes on from there, and what came after is replaced.
-    ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, which
-    must have been begun with the same configuration, or begins it.
+    ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, or
+    begins it. Nothing is read yet: whoever goes on with a run locks it first.
 
     Raises:
         ValueError: there is no run to go on with, or it would go on otherwise than it began.
@@ -39,56 +46,82 @@ def find_resumption(config: DictConfig) -> Resumption | None:
     if config.resume is None:
         return None
     if config.resume == "auto":
-        return _automatic(config)
-    given = [name for name in _overrides() if name not in _FREE]
+        if config.run.dir is None:
+            raise ValueError(
+                "resume=auto: expected the directory of the run too; set run.dir=FOLDER"
+            )
+        return _place(Path(config.run.dir))
+    given = [name for name in _overrides() if name not in _FREE and not _replaceable(name)]
     if given:
         raise ValueError(
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    found = _find(Path(config.resume))
-    if found is None:
+    place = _place(Path(config.resume))
+    if place is None:
         raise ValueError(
             f"resume={config.resume}: found no run to go on with; expected a run directory, or "
             "a checkpoint in one"
         )
+    return place
+
+
+def read_resumption(place: Place, config: DictConfig) -> Resumption:
+    """The run to go on with, read while no other process works in it.
+
+    It goes on with its own configuration, but for the keys of ``_REPLACEABLE`` that are given on
+    the command line. Named by one of its earlier checkpoints it goes on from there, and what came
+    after is replaced. With ``resume=auto`` all other keys must be those that it was begun with.
+
+    Raises:
+        ValueError: it is broken, or would go on otherwise than it began.
+    """
+    found = _read(place)
+    if config.resume == "auto":
+        wanted, saved = (_flat(part) for part in (config, found.config))
+        for key in sorted(wanted.keys() | saved.keys()):
+            is_free = key in (*_FREE, _WHERE) or _replaceable(key)
+            if not is_free and wanted.get(key) != saved.get(key):
+                raise ValueError(
+                    f"{key}={wanted.get(key)}: the run in {found.run} was begun with "
+                    f"{saved.get(key)}; give the same, or another run.dir"
+                )
+    for given in filter(None, map(_replaceable, _overrides())):
+        node = OmegaConf.select(config, given)
+        value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        OmegaConf.update(found.config, given, literal(value), merge=False, force_add=True)
     return found
 
 
-def _automatic(config: DictConfig) -> Resumption | None:
-    if config.run.dir is None:
-        raise ValueError("resume=auto: expected the directory of the run too; set run.dir=FOLDER")
-    found = _find(Path(config.run.dir))
-    if found is None:
-        return None
-    wanted, saved = (_flat(part) for part in (config, found.config))
-    for key in sorted(wanted.keys() | saved.keys()):
-        if key not in (*_FREE, _WHERE) and wanted.get(key) != saved.get(key):
-            raise ValueError(
-                f"{key}={wanted.get(key)}: the run in {found.run} was begun with "
-                f"{saved.get(key)}; give the same, or another run.dir"
-            )
-    return found
+def _replaceable(name: str) -> str | None:
+    """The key of ``_REPLACEABLE`` that a key is, or lies in."""
+    return next((key for key in _REPLACEABLE if f"{name}.".startswith(f"{key}.")), None)
 
 
-def _find(path: Path) -> Resumption | None:
+def _place(path: Path) -> Place | None:
     """The run in a directory, or of a checkpoint; None if none was begun there."""
     if path.is_symlink() or path.parent.parent.is_symlink():
         path = path.resolve()  # runs/latest is about to be moved
     checkpoint = find_last(path)
+    if checkpoint is not None:
+        return Place(path, checkpoint.parent.parent)
+    return Place(path, path) if (path / "config.yaml").is_file() else None
+
+
+def _read(place: Place) -> Resumption:
+    checkpoint = find_last(place.path)
     if checkpoint is None:
-        saved = path / "config.yaml"
-        if not saved.is_file():
-            return None
-        return Resumption(path, checked_config(read_run_config(saved)), None)
-    run = checkpoint.parent.parent
-    if not (run / "metrics.jsonl").is_file():
+        if place.path != place.run:
+            raise ValueError(f"{place.path}: another process has removed it; choose another one")
+        config = read_run_config(place.run / "config.yaml")
+        return Resumption(place.run, checked_config(config), None)
+    metrics = place.run / "metrics.jsonl"
+    if not metrics.is_file():
         raise ValueError(
-            f"{path}: expected a checkpoint in the directory of its run, found no "
-            f"{run / 'metrics.jsonl'}"
+            f"{place.path}: expected a checkpoint in the directory of its run, found no {metrics}"
         )
     config, _ = load_state(checkpoint)
-    return Resumption(run, checked_config(config), checkpoint)
+    return Resumption(place.run, checked_config(config), checkpoint)
 
 
 def _overrides() -> list[str]:

@@ -20,11 +20,8 @@ def create_run_directory(directory: str | None, root: str, name: str) -> Path:
     """
     if directory is not None:
         path = Path(directory)
-        if path.exists() and not _is_empty(path):
-            raise ValueError(
-                f"run.dir={directory}: expected a directory that is new or empty; "
-                "choose another name, or remove what is there"
-            )
+        if path.exists():
+            check_empty(path)
         path.mkdir(parents=True, exist_ok=True)
         return path
     stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{name}"
@@ -39,9 +36,13 @@ def create_run_directory(directory: str | None, root: str, name: str) -> Path:
     raise ValueError(f"{root}/{stem}: all of {_MAX_ATTEMPTS} names are taken; set run.name")
 
 
-def _is_empty(path: Path) -> bool:
-    """Whether it is a folder in which no whole file is."""
-    return path.is_dir() and all(file.suffix == ".part" for file in path.iterdir())
+def check_empty(path: Path) -> None:
+    """Raise ``ValueError`` unless it is a folder in which no whole file is."""
+    if not path.is_dir() or any(file.suffix != ".part" for file in path.iterdir()):
+        raise ValueError(
+            f"run.dir={path}: expected a directory that is new or empty; "
+            "choose another name, or remove what is there"
+        )
 
 
 def point_latest_to(run: Path) -> None:

@@ -98,10 +98,12 @@ class Trainer:
             ValueError: a sentence does not fit into memory.
         """
         with self.recorder.progress(self.config.epochs) as bar:
-            while self.epoch < self.config.epochs and not self._is_out_of_patience():
+            while not self.is_finished():
                 self._run_epoch(bar)
                 self._score_and_save()
                 self._stop_if_asked()
+        if self.epoch < self.config.epochs:
+            logger.info("stopped: no better dev F1 for %d epochs", self.config.patience)
         logger.info("best: epoch %d, dev F1 %.2f", self.best_epoch, 100 * self.best_f1)
 
     def state(self) -> State:
@@ -149,12 +151,11 @@ class Trainer:
         except RuntimeError as error:  # torch looks at the numbers in it
             raise ValueError(f"chance.torch: {str(error).splitlines()[0]}") from None
 
-    def _is_out_of_patience(self) -> bool:
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or ``config.patience`` of them brought nothing."""
         patience = self.config.patience
-        if patience is None or self.epoch - self.best_epoch < patience:
-            return False
-        logger.info("stopped: no better dev F1 for %d epochs", patience)
-        return True
+        is_out_of_patience = patience is not None and self.epoch - self.best_epoch >= patience
+        return self.epoch >= self.config.epochs or is_out_of_patience
 
     def _groups(self) -> list[np.ndarray]:
         """The batches of the present epoch; halfway through they are drawn as at its beginning."""

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,10 @@ from helpers import reseal
 from omegaconf import OmegaConf
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
+from nerlab.files import alone_in
 from nerlab.models.checkpoint import load_state
+from nerlab.saved_config import read_run_config
+from nerlab.training import experiment
 
 pytest_plugins = ["finished_run"]
 
@@ -106,35 +111,96 @@ def test_resume_auto_wants_the_configuration_that_the_run_was_begun_with(
 
 
 def test_a_run_that_was_moved_goes_on(stopped: Path, corpus: Path) -> None:
-    config = OmegaConf.load(stopped / "config.yaml")
-    assert config.run.dir != str(stopped)
-    config.trainer.epochs = 4
-    OmegaConf.save(config, stopped / "checkpoints" / "last" / "config.yaml")
-    reseal(stopped / "checkpoints" / "last")
+    assert OmegaConf.load(stopped / "config.yaml").run.dir != str(stopped)
+    shorten(stopped)
     result = run_script("train", *arguments(corpus, stopped))
     assert result.status == 0, result.err
     assert "resumed after step" in result.out
 
 
-def test_a_run_whose_training_split_has_changed_is_refused(
+@pytest.mark.parametrize("split", ["train", "dev"])
+def test_a_run_whose_data_has_changed_is_refused(
+    stopped: Path, corpus: Path, tmp_path: Path, split: str
+) -> None:
+    moved = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    with (moved / f"{split}.conll").open("a") as file:
+        file.write("\none O\nmore O\n")
+    result = resume(stopped, f"data.dir={moved}")
+    assert result.status == 1
+    assert f"the {split} split is not the one that the run was begun with" in result.err
+
+
+def test_a_run_that_has_not_kept_the_digest_of_dev_goes_on(stopped: Path) -> None:
+    last = stopped / "checkpoints" / "last"
+    values = json.loads((last / "training.json").read_text())
+    del values["dev_sha256"]
+    (last / "training.json").write_text(json.dumps(values))
+    shorten(stopped)
+    assert resume(stopped).status == 0
+
+
+def shorten(run: Path) -> None:
+    """Let a run end after four epochs in place of 300."""
+    last = run / "checkpoints" / "last"
+    config = OmegaConf.load(last / "config.yaml")
+    config.trainer.epochs = 4
+    OmegaConf.save(config, last / "config.yaml")
+    reseal(last)
+
+
+def test_a_run_whose_data_has_moved_goes_on_where_it_is_now(
     stopped: Path, corpus: Path, tmp_path: Path
 ) -> None:
-    moved = tmp_path / "corpus"
-    corpus.rename(moved)
-    try:
-        corpus.mkdir()
-        for name in ("train.conll", "dev.conll"):
-            (corpus / name).write_bytes((moved / name).read_bytes())
-        with (corpus / "train.conll").open("a") as file:
-            file.write("\none O\nmore O\n")
-        result = resume(stopped)
-    finally:
-        for name in ("train.conll", "dev.conll"):
-            (corpus / name).unlink()
-        corpus.rmdir()
-        moved.rename(corpus)
+    shorten(stopped)
+    config = OmegaConf.load(stopped / "checkpoints" / "last" / "config.yaml")
+    config.data.dir = str(tmp_path / "gone")
+    config.data.vectors = str(tmp_path / "gone.txt")  # the weights that were read from it are saved
+    OmegaConf.save(config, stopped / "checkpoints" / "last" / "config.yaml")
+    reseal(stopped / "checkpoints" / "last")
+    result = resume(stopped)
     assert result.status == 1
-    assert "the training split is not the one that the run was begun with" in result.err
+    assert "set data.dir to the folder of the data set" in result.err
+    moved = Path(shutil.copytree(corpus, tmp_path / "${HOME}"))
+    changes = (f"data.dir={moved}", "data.vectors=null", "device=cpu", "tracker=none")
+    result = resume(stopped, *changes)
+    assert result.status == 0, result.err
+    for saved in ("config.yaml", "checkpoints/last/config.yaml"):
+        config = read_run_config(stopped / saved)
+        assert (config.data.dir, config.data.vectors, config.device) == (str(moved), None, "cpu")
+
+
+def test_resume_auto_takes_what_may_have_moved_from_the_command_line(
+    stopped: Path, corpus: Path, tmp_path: Path
+) -> None:
+    shorten(stopped)
+    moved = Path(shutil.copytree(corpus, tmp_path / "corpus"))
+    result = run_script("train", *arguments(moved, stopped, "device=cpu"))
+    assert result.status == 0, result.err
+    config = read_run_config(stopped / "config.yaml")
+    assert (config.data.dir, config.device) == (str(moved), "cpu")
+
+
+def test_metrics_that_were_cut_off_are_noticed(stopped: Path) -> None:
+    path = stopped / "metrics.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    result = resume(stopped)
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert f"{path}: expected at least the {len(whole)} bytes" in result.err
+    assert path.read_bytes() == whole[:-1]
+
+
+def test_a_damaged_best_checkpoint_of_a_finished_run_is_noticed(
+    finished: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    path = run / "checkpoints" / "best" / "model.safetensors"
+    damaged = bytearray(path.read_bytes())
+    damaged[-1] ^= 1
+    path.write_bytes(bytes(damaged))
+    result = resume(run)
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert f"{path}: broken file, its checksum is not the one in manifest.json" in result.err
 
 
 def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: Path) -> None:
@@ -191,7 +257,9 @@ def test_a_run_that_was_finished_goes_on_with_nothing(corpus: Path, tmp_path: Pa
         assert run_script("train", *arguments(corpus, run)).status == 0
     assert [line["step"] for line in metrics(run)] == sorted(line["step"] for line in metrics(run))
     first = content(run)
-    assert resume(run).status == 0
+    result = resume(run)
+    assert result.status == 0
+    assert "the run is finished: its best checkpoint is scored again, no more" in result.out
     assert content(run) == first
 
 
@@ -272,3 +340,30 @@ def test_two_processes_never_work_on_one_run(corpus: Path, tmp_path: Path) -> No
     process.terminate()
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
     assert "saved" in process.communicate()[1]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_another_process_has_done_before_the_lock_is_seen(
+    begun: bool, corpus: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process finishes the run between the look at the folder and the lock on it."""
+    run = tmp_path / "run"
+    run.mkdir()
+    if begun:  # and killed before its first checkpoint
+        shutil.copy(finished / "config.yaml", run)
+        (run / "metrics.jsonl").touch()
+
+    @contextmanager
+    def late(folder: Path) -> Iterator[None]:
+        shutil.copytree(finished, run, dirs_exist_ok=True)
+        with alone_in(folder):
+            yield
+
+    monkeypatch.setattr(experiment, "alone_in", late)
+    result = resume(run) if begun else run_script("train", *arguments(corpus, run))
+    assert content(run) == content(finished)
+    if begun:
+        assert result.status == 0, result.err
+        assert "the run is finished" in result.out
+    else:
+        assert "expected a directory that is new or empty" in result.err

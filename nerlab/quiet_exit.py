@@ -1,9 +1,10 @@
 """Commands that are cut short end without a traceback."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from nerlab.terminal import discard
 
 _INTERRUPTED = 130  # as a shell has it: 128 + the number of the signal
 _CLOSED_PIPE = 141
@@ -44,6 +45,4 @@ def _flush_or_discard() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
+        discard(sys.stdout)

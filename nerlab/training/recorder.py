@@ -41,7 +41,8 @@ class Recorder:
 
     def sync(self) -> int:
         """Wait until all lines are on the disk; returns how many bytes they take."""
-        os.fsync(self._file.fileno())
+        with naming(self._path):
+            os.fsync(self._file.fileno())
         return self._file.tell()
 
     def close(self) -> None:
@@ -99,11 +100,15 @@ def logging_to(path: Path, console: Console) -> Iterator[None]:
         logger.setLevel(level)
         for handler in handlers:
             logger.removeHandler(handler)
-            handler.close()
+        file_handler.close()
 
 
 class _FileHandler(logging.FileHandler):
     """Raises what logging would print among the lines of the terminal: the disk is full."""
+
+    def close(self) -> None:
+        with naming(Path(self.baseFilename)):
+            super().close()
 
     def emit(self, record: logging.LogRecord) -> None:
         with naming(Path(self.baseFilename)):

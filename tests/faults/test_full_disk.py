@@ -1,5 +1,8 @@
 """A disk that is full costs one line, and no checkpoint that was there."""
 
+import io
+import logging
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +12,10 @@ import pytest
 import torch
 from conftest import ROOT, run_script
 from processes import arguments, content, start, wait_for_step
+from rich.console import Console
 
 from nerlab.models.checkpoint import load_checkpoint
+from nerlab.training.recorder import logging_to
 
 # Files of more than so many bytes cannot be written, as on a disk that is full.
 _LIMITED = """
@@ -75,6 +80,20 @@ def test_every_file_that_does_not_fit_is_named(
     done = limited(size, corpus, tmp_path / "run", *many_lines)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path / 'run' / name}: File too large\n"
+
+
+def test_a_log_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        with pytest.raises(OSError, match="File too large") as found:  # noqa: PT012, SIM117
+            with logging_to(path, Console(file=io.StringIO())):
+                for _ in range(10):
+                    logging.getLogger("nerlab").info("a line of some length")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert found.value.filename == str(path)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from conftest import ROOT, run_process
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config"),
-        *("device", "files", "interruption", "memory", "quiet_exit", "terminal"),
+        *("device", "files", "interruption", "memory", "messages", "quiet_exit", "terminal"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

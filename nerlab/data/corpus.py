@@ -15,6 +15,7 @@ from nerlab.data.arrays import GrowingArray
 from nerlab.data.flat_tags import TagRewriter
 from nerlab.data.lexicon import Lexicon
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
+from nerlab.messages import counted
 from nerlab.tags import TagError, check, iobes_tags
 
 # Sentences are indexed in pieces of about so many tokens, and what is indexed is let go.
@@ -82,7 +83,7 @@ class Corpus:
         start, end = self.offsets[sentence : sentence + 2]
         words = " ".join(self.lexicon[i] for i in self.tokens[start : min(end, start + 20)])
         beginning = words if end - start <= 20 and len(words) <= 40 else f"{words[:40]}..."
-        return f"sentence {sentence + 1} ({end - start} tokens, {beginning!r})"
+        return f"sentence {sentence + 1} ({counted(int(end - start), 'token')}, {beginning!r})"
 
     def digest(self) -> str:
         """SHA-256 of tokens, tags and borders: equal for equal data, whatever the file format."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from nerlab.messages import counted
 from nerlab.tags import TagError
 
 
@@ -28,7 +29,9 @@ class Sentence(NamedTuple):
 def check_tag_count(sentence: Sentence, source: str) -> None:
     """Raise ``ValueError`` unless there is one tag a token; ``source`` is the file."""
     if len(sentence.tags) != len(sentence.tokens):
-        counts = f"{len(sentence.tokens)} tokens, but {len(sentence.tags)} tags"
+        counts = (
+            f"{counted(len(sentence.tokens), 'token')}, but {counted(len(sentence.tags), 'tag')}"
+        )
         raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
 
 

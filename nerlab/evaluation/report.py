@@ -19,6 +19,7 @@ from nerlab.evaluation.spans import (
     count_strict_spans,
 )
 from nerlab.files import write_file
+from nerlab.messages import counted
 from nerlab.tags import spans_of, tags_of
 
 # Of the picture.
@@ -84,7 +85,7 @@ def metrics(report: Report) -> dict[str, Any]:
 
 def table(report: Report) -> Table:
     """Precision, recall and F1 in percent, a row a type."""
-    title = f"{escape(report.split)}: {len(report.tokens)} sentences"
+    title = f"{escape(report.split)}: {counted(len(report.tokens), 'sentence')}"
     result = Table(title=title, title_justify="left", box=None, pad_edge=False)
     result.add_column("type")
     for name in ("precision", "recall", "F1", "entities"):

@@ -19,6 +19,7 @@ from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, new_files
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.interruption import Interrupted, Interruption
+from nerlab.messages import counted
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
 from nerlab.models.scoring import score
 from nerlab.saved_config import without_trust
@@ -178,7 +179,7 @@ def _train(
             raise ValueError(
                 f"{run}: the state of its training does not fit it ({error}); begin a new run"
             ) from error
-        logger.info("resumed after step %d, %d epochs done", trainer.step, trainer.epoch)
+        logger.info("resumed after step %d, %s done", trainer.step, counted(trainer.epoch, "epoch"))
         if trainer.is_finished():
             logger.info("the run is finished: its best checkpoint is scored again, no more")
     try:

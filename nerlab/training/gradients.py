@@ -10,6 +10,7 @@ import numpy as np
 from nerlab.config import TrainerConfig
 from nerlab.data.batch import Batcher
 from nerlab.memory import if_it_fits
+from nerlab.messages import counted
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimisation import Optimisation
 
@@ -77,9 +78,9 @@ class Gradients:
         if size < self._too_large:
             self._too_large = size
             logger.warning(
-                "a batch of %d tokens, padding counted, does not fit into memory and is split; "
+                "a batch of %s, padding counted, does not fit into memory and is split; "
                 "with a trainer.batch_tokens below that no time is lost",
-                size,
+                counted(size, "token"),
             )
         middle = len(sentences) // 2
         share = weight * int(lengths[:middle].sum()) / int(lengths.sum())

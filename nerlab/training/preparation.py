@@ -11,6 +11,7 @@ from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
+from nerlab.messages import counted
 from nerlab.models.build import build_tagger
 from nerlab.models.embedders import Words
 from nerlab.models.tagger import Tagger
@@ -65,7 +66,7 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> 
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary, trusted)
     remarks = [
-        f"{name}: {len(corpus)} sentences, {len(corpus.tokens)} tokens"
+        f"{name}: {counted(len(corpus), 'sentence')}, {counted(len(corpus.tokens), 'token')}"
         for name, corpus in (("train", train), ("dev", dev))
     ]
     splits = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
@@ -81,7 +82,7 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> 
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
     if config.data.vectors is not None and not has_weights:
         remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
-    remarks.append(f"{sum(p.numel() for p in tagger.parameters())} parameters")
+    remarks.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
     optimisation = Optimisation(tagger.to(device), config.trainer, device)
     digests = {"train_sha256": train.digest(), "dev_sha256": dev.digest()}
     return Parts(train, dev, test, digests, vocabulary, tagger, optimisation, remarks)

@@ -14,6 +14,7 @@ from nerlab.config import TrainerConfig
 from nerlab.data.batch import Batcher
 from nerlab.evaluation.report import Report
 from nerlab.interruption import Interrupted, Interruption
+from nerlab.messages import counted
 from nerlab.models.checkpoint import State
 from nerlab.models.tagger import Tagger
 from nerlab.training.gradients import Gradients
@@ -102,8 +103,8 @@ class Trainer:
                 self._run_epoch(bar)
                 self._score_and_save()
                 self._stop_if_asked()
-        if self.epoch < self.config.epochs:
-            logger.info("stopped: no better dev F1 for %d epochs", self.config.patience)
+        if self.config.patience is not None and self.epoch < self.config.epochs:
+            logger.info("stopped: no better dev F1 for %s", counted(self.config.patience, "epoch"))
         logger.info("best: epoch %d, dev F1 %.2f", self.best_epoch, 100 * self.best_f1)
 
     def state(self) -> State:
@@ -200,10 +201,10 @@ class Trainer:
         self.recorder.log(finite, self.step, self.epoch + 1)
         if skipped := metrics["train/skipped_steps"]:
             logger.warning(
-                "step %d: %d steps skipped since the last line of metrics, the loss or its "
+                "step %d: %s skipped since the last line of metrics, the loss or its "
                 "gradient was not finite",
                 self.step,
-                skipped,
+                counted(int(skipped), "step"),
             )
 
     def _stop_if_not_finite(self, before: _Moment, sentences: np.ndarray) -> None:

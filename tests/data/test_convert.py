@@ -190,7 +190,7 @@ def test_all_splits_are_written_with_their_documents(source: Path, tmp_path: Pat
     )
     assert printed.splitlines() == [
         f"written: {output}/train.conll  2 sentences",
-        f"written: {output}/dev.conll  1 sentences",
+        f"written: {output}/dev.conll  1 sentence",
     ]
     assert sorted(path.name for path in output.iterdir()) == ["dev.conll", "train.conll"]
 

@@ -137,7 +137,7 @@ def test_the_first_illegal_sentence_of_many_is_the_one_that_is_named() -> None:
 
 @pytest.mark.parametrize("tags", [["O"], ["O", "O", "O"], []])
 def test_tokens_without_a_tag_each_are_an_error(tags: list[str]) -> None:
-    with pytest.raises(ValueError, match=rf"^train\.txt:7: 2 tokens, but {len(tags)} tags"):
+    with pytest.raises(ValueError, match=rf"^train\.txt:7: 2 tokens, but {len(tags)} tag"):
         index([Sentence(["a", "b"], tags, line=7)])
 
 

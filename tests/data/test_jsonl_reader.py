@@ -165,7 +165,7 @@ GOOD = b'{"tokens": ["a"], "tags": ["O"]}\n'
         (b'{"tokens": null}', r"expected a list under 'tokens', found null"),
         (b'{"tokens": "a b"}', r"expected a list under 'tokens', found 'a b'"),
         (b'{"tokens": ["a"]}', r"expected a list under 'tags', found nothing"),
-        (b'{"tokens": ["a"], "tags": []}', r"1 tokens, but 0 tags; mend the record"),
+        (b'{"tokens": ["a"], "tags": []}', r"1 token, but 0 tags; mend the record"),
         (b'{"tokens": [""], "tags": ["O"]}', r"token '' is no text"),
         (b'{"tokens": [NaN], "tags": ["O"]}', r"token nan is no text"),
         (b'{"tokens": [[[]]], "tags": ["O"]}', r"token a list is no text"),

@@ -58,9 +58,9 @@ def test_what_is_written_is_read(
 @pytest.mark.parametrize(
     ("words", "tags", "message"),
     [
-        ("a b\nc\n", "O O\nO O\n", r"train_words:2: 1 tokens, but 2 tags in train_tags"),
-        ("a\nb\n", "O\n", r"train_words:2: 1 tokens, but 0 tags"),
-        ("a\n", "O\nO\n", r"train_words:2: 0 tokens, but 1 tags"),
+        ("a b\nc\n", "O O\nO O\n", r"train_words:2: 1 token, but 2 tags in train_tags"),
+        ("a\nb\n", "O\n", r"train_words:2: 1 token, but 0 tags"),
+        ("a\n", "O\nO\n", r"train_words:2: 0 tokens, but 1 tag"),
         ("\n\n", "\n", r"train_words: no sentence found"),
     ],
 )

@@ -138,7 +138,7 @@ def test_nothing_is_said_of_a_file_without_bad_rows(
 BAD = [
     (None, "['O']", "null"),
     ("['a']", None, "null"),
-    ("['a', 'b']", "['O']", "2 tokens, but 1 tags"),
+    ("['a', 'b']", "['O']", "2 tokens, but 1 tag"),
     ("['a'", "['O']", "expected a list, found \"\\['a'\""),
     ("('a',)", "['O']", "expected a list, found a tuple"),
     ("", "['O']", "expected a list, found ''"),

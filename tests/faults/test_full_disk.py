@@ -17,11 +17,12 @@ from rich.console import Console
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.training.recorder import logging_to
 
+pytest_plugins = ["finished_run"]
+
 # Files of more than so many bytes cannot be written, as on a disk that is full.
 _LIMITED = """
 import resource, runpy, signal, sys
 
-pytest_plugins = ["finished_run"]
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

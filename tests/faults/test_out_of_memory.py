@@ -64,5 +64,5 @@ def test_a_sentence_that_does_not_fit_is_named_in_one_line(tmp_path: Path) -> No
     data = corpus_with(tmp_path / "data", [20, 20, 30_000, 20])
     done = limited(150, "train", *arguments(data, tmp_path / "run"))
     assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "error: sentence 3 (30000 tokens, 'w0 w1 w2 w3 w4" in done.stderr
+    assert "error: sentence 3 (30,000 tokens, 'w0 w1 w2 w3 w4" in done.stderr
     assert "of train does not fit into memory" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from nerlab.data.readers.lines import fields, numbered_lines
 from nerlab.data.readers.messages import check_columns
 from nerlab.data.sentence import Sentence
+from nerlab.messages import counted
 
 DOCUMENT_MARK = "-DOCSTART-"
 
@@ -61,7 +62,7 @@ def read(
         if columns and columns[0] != DOCUMENT_MARK:
             if len(columns) < needed:
                 raise ValueError(
-                    f"{path}:{number}: expected {needed} columns or more, found "
+                    f"{path}:{number}: expected {counted(needed, 'column')} or more, found "
                     f"{len(columns)}: {line[:60]!r}; mend the line, or set "
                     "data.reader.token_column and data.reader.tag_column"
                 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nerlab.data.readers.lines import fields, numbered_lines
 from nerlab.data.sentence import Sentence
+from nerlab.messages import counted
 
 
 def sources(path: str | Path, words: str, tags: str, encoding: str) -> list[Path]:
@@ -45,8 +46,8 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
         tokens, labels = (fields(line[1] if line else "") for line in (one, other))
         if len(tokens) != len(labels):
             raise ValueError(
-                f"{path}:{number}: {len(tokens)} tokens, but {len(labels)} tags in "
-                f"{tag_path.name}; mend the lines"
+                f"{path}:{number}: {counted(len(tokens), 'token')}, but "
+                f"{counted(len(labels), 'tag')} in {tag_path.name}; mend the lines"
             )
         if tokens:
             found = True

@@ -7,6 +7,7 @@ from pathlib import Path
 from nerlab.data.readers.lines import open_text
 from nerlab.data.readers.messages import check_columns, shown
 from nerlab.data.sentence import Sentence
+from nerlab.messages import counted
 
 
 def read(
@@ -58,8 +59,9 @@ def read(
             for row in rows:
                 if row and len(row) <= max(places):
                     raise ValueError(
-                        f"{path}:{rows.line_num}: expected {len(header)} fields, found {len(row)}: "
-                        f"{delimiter.join(row)[:60]!r}; mend the row, or set data.reader.delimiter"
+                        f"{path}:{rows.line_num}: expected {counted(len(header), 'field')}, found "
+                        f"{len(row)}: {delimiter.join(row)[:60]!r}; mend the row, or set "
+                        "data.reader.delimiter"
                     )
                 token, tag, *sentence = [row[place] for place in places] if row else ["", "", ""]
                 if tokens and (not row or (any(sentence) and sentence != above)):

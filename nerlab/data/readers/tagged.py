@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from nerlab.data.readers.messages import shown
+from nerlab.messages import counted
 from nerlab.tags import OUTSIDE, split_tag
 
 
@@ -88,7 +89,10 @@ def tokens_and_tags(
         RowError: something is not so.
     """
     if len(tokens) != len(tags):
-        raise RowError("of unequal lengths", f"{len(tokens)} tokens, but {len(tags)} tags")
+        raise RowError(
+            "of unequal lengths",
+            f"{counted(len(tokens), 'token')}, but {counted(len(tags), 'tag')}",
+        )
     words = []
     for token in tokens:
         if not isinstance(token, str) or not token:

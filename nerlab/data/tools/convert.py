@@ -15,6 +15,7 @@ from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.writers import WRITERS
 from nerlab.files import new_files
 from nerlab.instantiation import trusted_packages
+from nerlab.messages import counted
 from nerlab.tags import tags_of
 
 
@@ -50,7 +51,7 @@ def run_convert(config: DictConfig, console: Console) -> None:
     for remark in dict.fromkeys([*warnings, *remarks]):
         console.out(f"warning: {remark}", highlight=False)
     for target, count in zip(targets, counts, strict=True):
-        console.out(f"written: {target}  {count:,} sentences", highlight=False)
+        console.out(f"written: {target}  {counted(count, 'sentence')}", highlight=False)
 
 
 def retagged(

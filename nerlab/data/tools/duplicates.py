@@ -9,6 +9,7 @@ from pathlib import Path
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import visible
 from nerlab.data.tools.findings import Finding, Forms
+from nerlab.messages import counted
 
 _SHOWN_CHARACTERS = 60
 
@@ -54,8 +55,8 @@ class Duplicates:
         if len(splits) > 1 and (count := together.total() - len(together)):
             distinct = sum(n > 1 for n in together.values())
             message = (
-                f"all splits taken together, {count} sentences repeat an earlier one "
-                f"({distinct} distinct)"
+                f"all splits taken together, {counted(count, 'sentence')} "
+                f"repeat{'s' * (count == 1)} an earlier one ({distinct} distinct)"
             )
             yield Finding("warning", "duplicate", None, message, count)
 

@@ -8,6 +8,7 @@ from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
 from nerlab.data.tools.entities import is_tag
 from nerlab.data.tools.findings import Cases, Finding, Forms, Severity
+from nerlab.messages import counted
 from nerlab.tags import Span, spans_of, violations
 from nerlab.text import MAX_SENTENCE_TOKENS
 
@@ -52,7 +53,9 @@ class SplitFaults:
     def _spans(self, sentence: Sentence) -> list[Span]:
         tokens, tags = len(sentence.tokens), len(sentence.tags)
         if tokens != tags:
-            self._unequal.add(self._place(sentence), f"{tokens} tokens, but {tags} tags")
+            self._unequal.add(
+                self._place(sentence), f"{counted(tokens, 'token')}, but {counted(tags, 'tag')}"
+            )
             return []
         readable = True
         for violation in violations(sentence.tags, self._scheme):
@@ -67,7 +70,7 @@ class SplitFaults:
         if not tokens:
             self._empty_sentences.add(self._place(sentence), "no token")
         if len(tokens) > MAX_SENTENCE_TOKENS:
-            self._long.add(self._place(sentence), f"{len(tokens)} tokens")
+            self._long.add(self._place(sentence), counted(len(tokens), "token"))
         for position, token in enumerate(tokens):
             if not token:
                 self._empty_tokens.add(self._place(sentence, position), "no character")

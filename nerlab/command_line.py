@@ -180,7 +180,8 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if is_out_of_memory(error):
-        return f"memory does not suffice ({str(error).splitlines()[0]}); choose smaller batches"
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"memory does not suffice ({reason}); choose smaller batches"
     if isinstance(error, OverrideParseException):
         advice = "a value with signs in it needs quotes: 'key=\"value\"'"
         return f"{error.override!r}: expected key=value; {advice}"

@@ -68,6 +68,15 @@ def split_tag(tag: str) -> tuple[str, str]:
     return _ROLE_OF_PREFIX[prefix], label
 
 
+def is_tag(tag: str) -> bool:
+    """Whether a word is a tag of any scheme."""
+    try:
+        split_tag(tag)
+    except ValueError:
+        return False
+    return True
+
+
 def spans_of(tags: Sequence[str]) -> list[Span]:
     """The spans of a tag sequence of any scheme, by rules that extend those of conlleval.
 

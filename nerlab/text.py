@@ -11,6 +11,7 @@ marks, which Python's ``\\w`` leaves out, stay with their letters in every scrip
 text has the same tokens whether its letters are composed (NFC) or not (NFD).
 """
 
+import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ from typing import NamedTuple
 
 # A sentence longer than this is cut: it is no sentence, and memory must stay bounded.
 MAX_SENTENCE_TOKENS = 500
+_BYTE_ORDER_MARKS = (  # that of UTF-16 begins that of UTF-32
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ZEROS = 16  # so many zero bytes in every other place are no accident
 
 
 class Token(NamedTuple):
@@ -107,6 +115,20 @@ _ABBREVIATIONS = frozenset(
         "vs",
     ]
 )
+
+
+def wide_encoding(beginning: bytes) -> str | None:
+    """``utf-16``, ``utf-16-le``, ``utf-16-be`` or ``utf-32`` if a file that begins with these bytes
+    has that encoding: by its byte order mark, or because every other byte is often zero."""
+    if 0 not in beginning:
+        return None
+    for mark, name in _BYTE_ORDER_MARKS:
+        if beginning.startswith(mark):
+            return name
+    even, odd = beginning[0::2].count(0), beginning[1::2].count(0)
+    if max(even, odd) < _ZEROS or 10 * min(even, odd) > max(even, odd):
+        return None
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def tokenize(text: str) -> Iterator[Token]:

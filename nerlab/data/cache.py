@@ -7,6 +7,7 @@ renamed when it is whole; its checksums are verified whenever it is opened. So i
 or half written, any number of processes may share the folder, and it may be deleted at any time.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,7 +27,7 @@ from nerlab.files import sha256_of, sync
 _PACKAGE = Path(__file__).parents[1]
 _META = "meta.json"
 _PART = ".part"
-_ABANDONED = 24 * 3600  # seconds after which a part belongs to a process that died
+_ABANDONED = 24 * 3600  # seconds after which a part is abandoned, where there are no locks
 
 
 def cache_folder() -> Path:
@@ -61,23 +63,22 @@ def cached(key: str, build: Callable[[Path], Corpus]) -> Corpus:
         OSError: the cache cannot be written.
     """
     entry = cache_folder() / key
+    _remove_abandoned(entry.parent)
     corpus = _open(entry)
     if corpus is not None:
         return corpus
     entry.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(entry.parent)
-    part = entry.with_name(f"{key}.{uuid4().hex}{_PART}")
-    part.mkdir()
-    try:
-        corpus = build(part)
-        _write_meta(part, corpus)
-        shutil.rmtree(entry, ignore_errors=True)  # there is none, or a damaged one
-        os.rename(part, entry)
-    except BaseException as error:
-        # Files that are mapped stay readable when they are removed.
-        shutil.rmtree(part, ignore_errors=True)
-        if corpus is None or not _was_first(entry, error):
-            raise
+    with _new_part(entry) as part:
+        try:
+            corpus = build(part)
+            _write_meta(part, corpus)
+            shutil.rmtree(entry, ignore_errors=True)  # there is none, or a damaged one
+            os.rename(part, entry)
+        except BaseException as error:
+            # Files that are mapped stay readable when they are removed.
+            shutil.rmtree(part, ignore_errors=True)
+            if corpus is None or not _was_first(entry, error):
+                raise
     return corpus
 
 
@@ -111,13 +112,42 @@ def _write_meta(part: Path, corpus: Corpus) -> None:
     sync(part / _META)
 
 
+@contextmanager
+def _new_part(entry: Path) -> Iterator[Path]:
+    """An empty folder beside an entry, locked within the block: so it is seen to be in use."""
+    while True:
+        part = entry.with_name(f"{entry.name}.{uuid4().hex}{_PART}")
+        part.mkdir()
+        descriptor = os.open(part, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if part.is_dir():  # not taken for abandoned before it was locked
+                yield part
+                return
+        finally:
+            os.close(descriptor)
+
+
 def _remove_abandoned(folder: Path) -> None:
+    """Remove the parts of processes that died: nobody holds their locks."""
     for part in folder.glob(f"*{_PART}"):
         try:
-            if time.time() - part.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(part, ignore_errors=True)
-        except FileNotFoundError:
+            descriptor = os.open(part, os.O_RDONLY)
+        except OSError:
             continue  # finished just now
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_abandoned = True
+        except BlockingIOError:
+            is_abandoned = False
+        except OSError:  # a file system without locks
+            is_abandoned = time.time() - os.fstat(descriptor).st_mtime > _ABANDONED
+        try:
+            if is_abandoned:
+                shutil.rmtree(part, ignore_errors=True)
+        finally:
+            os.close(descriptor)
 
 
 def _code(package: str) -> Iterator[Path]:

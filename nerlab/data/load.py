@@ -224,8 +224,13 @@ def _load(
 
     def build(folder: Path | None) -> Corpus:
         sentences = watched(read(), f"indexing {path.name}")
-        with collected_remarks() as remarks:
-            corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
+        try:
+            with collected_remarks() as remarks:
+                corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
+        except MemoryError:
+            raise ValueError(
+                f"{path}: does not fit into memory; cut its longest lines, or free some memory"
+            ) from None
         if _states(sources) != before:
             raise ValueError(f"{path}: changed while it was read; run again when it is whole")
         return replace(corpus, remarks=remarks)

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nerlab.messages import counted
-from nerlab.tags import TagError
+from nerlab.tags import TagError, is_tag
+
+WHERE_TAGS_STAND = (
+    "set the key of data.reader that says where the tags stand (tag_column, say), or, if this line "
+    "is a comment, data.reader.comment to what comments begin with"
+)
 
 
 class Sentence(NamedTuple):
@@ -37,5 +42,8 @@ def check_tag_count(sentence: Sentence, source: str) -> None:
 
 def tag_problem(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:
     """What is wrong with the tag of a token, with file, line and remedy."""
-    remedy = "set data.scheme to the scheme of the file, or data.repair=true"
+    if is_tag(sentence.tags[position]):
+        remedy = "set data.scheme to the scheme of the file, or data.repair=true"
+    else:
+        remedy = WHERE_TAGS_STAND
     return ValueError(f"{source}:{sentence.line_of(position)}: {error}; {remedy}")

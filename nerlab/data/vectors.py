@@ -1,5 +1,7 @@
 """Word vectors in the text format of GloVe: a word and its numbers a line."""
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import TextIO
 
 import numpy as np
 
+from nerlab.data.readers.lines import opener
 from nerlab.data.vocabulary import Vocabulary
 
 
@@ -29,19 +32,21 @@ def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVect
     """Read the vectors of the words that the vocabulary knows.
 
     A word of the file is taken for the word that it becomes under the vocabulary's
-    normalisation (``The`` serves ``the`` where ``the`` itself is missing).
+    normalisation (``The`` serves ``the`` where ``the`` itself is missing). Word and numbers stand
+    apart by a space or a tab; a file named ``….gz`` is unpacked.
 
     Raises:
         OSError: the file cannot be opened.
-        ValueError: a line has other than ``dim`` finite numbers, or is not UTF-8.
+        ValueError: a line has other than ``dim`` finite numbers, or is not UTF-8, or the file is
+            no whole gzip file.
     """
     wanted = {word: i for i, word in enumerate(vocabulary.words)}
     first_id = vocabulary.num_words - len(vocabulary.words)
     found: dict[int, np.ndarray] = {}
     exact: set[int] = set()
-    with open(path, encoding="utf-8") as file:
+    with opener(path)(path, "rt", encoding="utf-8-sig") as file:
         for number, line in _lines(file, path):
-            word, _, numbers = line.rstrip("\n").rstrip(" ").partition(" ")
+            word, _, numbers = line.replace("\t", " ").rstrip("\n").rstrip(" ").partition(" ")
             if number == 1 and word.isdigit() and numbers.isdigit():
                 continue  # word2vec's header: how many, how wide
             if word in wanted:
@@ -63,7 +68,11 @@ def _lines(file: TextIO, path: str | Path) -> Iterator[tuple[int, str]]:
     try:
         yield from enumerate(file, start=1)
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not UTF-8; expected a text file of vectors, unpacked") from None
+        raise ValueError(
+            f"{path}: not UTF-8; expected a text file of vectors, as it is or packed as .gz"
+        ) from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: {error}; expected a whole gzip file") from None
 
 
 def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from nerlab.text import wide_encoding
+
 _CHUNK = 1 << 16
 # Seconds until a pipe counts as empty: a writer that is only waiting for its turn comes in between.
 _PAUSE = 0.01
@@ -65,6 +67,11 @@ class Lines:
             self._begun.append(rest)
 
     def _decoded(self, raw: bytes, number: int) -> str:
+        if number == 1 and (found := wide_encoding(raw)):
+            raise ValueError(
+                f"{self._name}: expected UTF-8, found what is {found} by its first bytes; convert "
+                f"the file to UTF-8 (iconv -f {found} -t utf-8)"
+            )
         try:
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:

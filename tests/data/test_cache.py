@@ -1,5 +1,6 @@
 """The cache of indexed corpora: found again, never trusted blindly, harmless to share."""
 
+import errno
 import json
 import os
 import subprocess
@@ -23,7 +24,9 @@ from nerlab.data.load import load_file, load_split
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
 from nerlab.data.remarks import reader_logger
+from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import build_vocabulary
+from nerlab.files import alone_in
 
 TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\n"
 
@@ -266,15 +269,45 @@ def test_remarks_of_the_reader_are_kept(
 def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_are_not(
     tmp_path: Path, folder: Path
 ) -> None:
+    load_split(data(tmp_path), "train")
     old, new = folder / "k.1.part", folder / "k.2.part"
     for part in (old, new):
-        part.mkdir(parents=True)
+        part.mkdir()
         (part / "tokens").write_bytes(b"1234")
-    two_days_ago = time.time() - 2 * 24 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
+    with alone_in(new):  # as the process that builds it does
+        load_split(data(tmp_path), "train")  # a start that finds its entry cleans up too
+        assert not old.exists()
+        assert new.exists()
     load_split(data(tmp_path), "train")
-    assert not old.exists()
-    assert new.exists()
+    assert not new.exists()
+
+
+def test_a_part_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> None:
+    def build(part: Path) -> Corpus:
+        with pytest.raises(ValueError, match="another process is at work in it"), alone_in(part):
+            pass
+        load_split(data(tmp_path), "train")  # another start in the meantime
+        assert part.is_dir()
+        return corpus_module.build_corpus([Sentence(["a"], ["O"])], "iob2", False, "a", part)
+
+    assert len(cache.cached("key", build)) == 1
+    assert len(entries(folder)) == 2
+
+
+@pytest.mark.parametrize(("days", "is_kept"), [(0, True), (2, False)])
+def test_without_locks_a_part_is_abandoned_when_it_is_old(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, days: int, is_kept: bool
+) -> None:
+    def no_locks(*arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    part = folder / "k.part"
+    part.mkdir(parents=True)
+    then = time.time() - days * 24 * 3600
+    os.utime(part, (then, then))
+    load_split(data(tmp_path), "train")
+    assert part.exists() == is_kept
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "no folder may be made"])

@@ -81,6 +81,8 @@ def test_a_word_in_place_of_a_tag_is_an_error_with_and_without_repair(tmp_path: 
         finding = found(report, "unknown-tag", "train")
         assert (finding.severity, finding.count) == ("error", 1)
         assert finding.examples[0].where == f"{tmp_path}/train:1"
+        assert "tag_column, say" in finding.remedy
+        assert "data.reader.comment" in finding.remedy
         assert report.facts["train"].entities == 1
 
 

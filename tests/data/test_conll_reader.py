@@ -9,7 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerlab.data.readers.conll import read
+from nerlab.data.readers.lines import open_text
 from nerlab.data.sentence import Sentence
+from nerlab.text import wide_encoding
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +209,49 @@ def test_columns_are_found_by_the_names_in_the_header(tmp_path: Path) -> None:
         message = rf"named\.tsv:1: no column 'token'{wrong}: expected .*, found 'id', 'ner', 'word'"
         with pytest.raises(ValueError, match=message):
             list(read(path, "token", tag_column, "utf-8"))
+
+
+LATIN = "Ada B-PER\nmet O\n\nEve B-PER\nwho O\nleft O\n"
+
+
+@pytest.mark.parametrize("text", [LATIN, "中 B-PER\n一 O\n文 O\n\n" * 8])
+@pytest.mark.parametrize("expected", ["utf-8", "cp1252", "latin-1"])
+@pytest.mark.parametrize(
+    ("written", "advice"),
+    [("utf-16", "utf-16"), ("utf-32", "utf-32"), ("utf-16-le", "utf-16-le"), ("utf-16-be",) * 2],
+)
+def test_a_file_in_utf_16_is_refused_with_its_name(
+    tmp_path: Path, text: str, expected: str, written: str, advice: str
+) -> None:
+    path = tmp_path / "words.conll"
+    path.write_bytes(text.encode(written))
+    message = rf"words\.conll: expected .*, found what is {advice} by .*; set .*encoding={advice}$"
+    with pytest.raises(ValueError, match=message):
+        list(read(path, 0, -1, expected))
+    assert next(read(path, 0, -1, advice)).tokens[0] == text[: text.index(" ")]
+
+
+@pytest.mark.parametrize("text", ["", LATIN, "\0" * 100, "a\0 B-X\n" * 100, "\0a\0b", "ÿþ O\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_text_in_other_encodings_is_not_taken_for_utf_16(text: str, encoding: str) -> None:
+    assert wide_encoding(text.encode(encoding)) is None
+
+
+def test_a_line_that_does_not_fit_into_memory_is_named_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "words"
+    path.touch()
+    message = r"words: a line of it does not fit into memory; expected a sentence or a record on"
+    with pytest.raises(ValueError, match=message), open_text(path, "utf-8", None):
+        raise MemoryError
+
+
+def test_comments_that_nobody_announced_are_pointed_out(tmp_path: Path) -> None:
+    path = tmp_path / "comments.conll"
+    path.write_text("#newdoc\na O\n")
+    with pytest.raises(
+        ValueError, match=r":1: .*set .*token_column and \.tag_column, or \.comment"
+    ):
+        list(read(path, 0, -1, "utf-8"))
 
 
 def test_comments_are_passed_over_where_they_are_asked_for(tmp_path: Path) -> None:

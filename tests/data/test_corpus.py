@@ -108,7 +108,6 @@ def test_a_corpus_is_the_same_in_every_scheme(scheme: str) -> None:
         ("iob2", ["O", "I-X"], "train.txt:11: tag 'I-X' follows 'O', which iob2 forbids"),
         ("iobes", ["S-X", "B-X"], "train.txt:11: tag 'B-X' ends the sentence"),
         ("iob2", ["E-X", "O"], "train.txt:10: tag 'E-X': iob2 knows the prefixes B I"),
-        ("iob2", ["O", "X"], "train.txt:11: tag 'X' is neither"),
     ],
 )
 def test_an_illegal_tag_is_named_with_file_line_and_remedy(
@@ -180,7 +179,7 @@ def test_what_a_reader_logs_is_collected_and_goes_nowhere_else(
 def test_threads_collect_what_their_own_readers_log(caplog: pytest.LogCaptureFixture) -> None:
     threads, turns = 4, 200
     before = (READER.propagate, list(READER.handlers), READER.disabled, READER.level)
-    together = Barrier(threads)
+    together = Barrier(threads, timeout=20)
 
     def work(number: int) -> list[list[str]]:
         found = []
@@ -288,6 +287,29 @@ def test_without_a_dev_file_the_message_says_what_a_cut_by_hash_does(
     )
     with pytest.raises(ValueError, match=message):
         load_split(data_config(tmp_path, dev=dev), "dev")
+
+
+@pytest.mark.parametrize("text", ["# text = Ada met\nAda B-X\nmet O\n", "Ada B-X NNP\n"])
+@pytest.mark.parametrize("repair", [False, True])
+def test_what_is_no_tag_points_to_the_keys_of_the_reader(
+    tmp_path: Path, text: str, repair: bool
+) -> None:
+    (tmp_path / "a").write_text(text)
+    message = r"a:1: tag '(met|NNP)' is neither 'O' nor .*; set the key of data\.reader that says "
+    with pytest.raises(ValueError, match=message + r".*tag_column, say.*data\.reader\.comment"):
+        load_split(data_config(tmp_path, repair=repair), "train")
+
+
+def test_a_corpus_that_does_not_fit_into_memory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "a").write_text("a O\n")
+    monkeypatch.setattr("nerlab.data.corpus.from_arrays", fail)
+    with pytest.raises(ValueError, match=r"/a: does not fit into memory; "):
+        load_split(data_config(tmp_path), "train")
 
 
 def test_scheme_and_repair_are_those_of_the_configuration(tmp_path: Path) -> None:

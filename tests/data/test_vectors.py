@@ -1,5 +1,6 @@
 """Word vectors from text files, held against a reading of the file word by word."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,32 @@ def test_a_file_that_has_no_known_word_gives_no_vectors(scratch: Path) -> None:
     vectors = read_vectors(scratch, vocabulary_of("b"), 2)
     assert (vectors.ids.shape, vectors.values.shape, vectors.exact) == ((0,), (0, 2), 0)
     assert vectors.values.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfa 1 2\nb 3 4\n",
+        b"a\t1\t2\nb\t3\t4\n",
+        b"\xef\xbb\xbf2\t2\na\t1 2\t\r\nb\t3 4\n",
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_byte_order_mark_tabs_and_gzip_are_taken_as_they_come(
+    tmp_path: Path, content: bytes, packed: bool
+) -> None:
+    path = tmp_path / ("vectors.txt.gz" if packed else "vectors.txt")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    vectors = read_vectors(path, vocabulary_of("a", "b"), 2)
+    assert vectors.values.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize("damage", [lambda c: c[:-9], lambda c: b"a 1 2", lambda c: c + b"x"])
+def test_a_broken_gzip_file_of_vectors_is_named(tmp_path: Path, damage: Any) -> None:
+    path = tmp_path / "vectors.gz"
+    path.write_bytes(damage(gzip.compress(b"a 1 2\n" * 1000)))
+    with pytest.raises(ValueError, match=r"vectors\.gz: .*; expected a whole gzip file"):
+        read_vectors(path, vocabulary_of("a"), 2)
 
 
 def test_spaces_and_carriage_returns_at_the_end_of_a_line_are_no_numbers(scratch: Path) -> None:

@@ -1,11 +1,15 @@
 """Batches and sentences that do not fit into the memory that the process may have."""
 
+import gzip
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT, SMALL_MODEL, run_script
 from processes import metrics
+
+from nerlab.command_line import explain
 
 # Beyond what the libraries take, the process may have so many MiB.
 _LIMITED = """
@@ -58,6 +62,25 @@ def test_a_batch_that_does_not_fit_is_split_and_the_run_ends_well(tmp_path: Path
     expected = metrics(free)[0]["train/loss"]
     assert abs(lines[0]["train/loss"] - expected) < 0.05 * expected  # but for dropout
     assert lines[0]["train/skipped_steps"] == 0
+
+
+@pytest.mark.long
+def test_a_line_that_does_not_fit_is_one_line_that_names_its_file(tmp_path: Path) -> None:
+    data = corpus_with(tmp_path / "data", [20])
+    (data / "train.conll").unlink()
+    with gzip.open(data / "train.conll.gz", "wb", compresslevel=1) as file:
+        for _ in range(1000):
+            file.write(b"x" * 1_000_000)
+    done = limited(150, "train", *arguments(data, tmp_path / "run"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert f"error: {data / 'train.conll.gz'}: a line of it does not fit" in done.stderr
+
+
+@pytest.mark.parametrize("message", ["", "\n", "CUDA out of memory.\nTried to"])
+def test_an_error_of_memory_is_one_line_whatever_it_says(message: str) -> None:
+    line = explain(MemoryError(message), "", "")
+    assert line.startswith("memory does not suffice (")
+    assert "\n" not in line
 
 
 def test_a_sentence_that_does_not_fit_is_named_in_one_line(tmp_path: Path) -> None:

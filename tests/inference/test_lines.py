@@ -183,3 +183,16 @@ def test_a_prediction_that_a_signal_ends_leaves_no_file(
     assert result.status == 128 + number
     assert len(found) == 1
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_in_utf_16_is_refused_with_its_name(encoding: str) -> None:
+    content = "Angela Merkel flew to Paris.\nShe came.\n".encode(encoding)
+    source, target = os.pipe()
+    os.write(target, content)
+    os.close(target)
+    message = (
+        rf"^pipe: expected UTF-8, found what is {encoding} .*\(iconv -f {encoding} -t utf-8\)$"
+    )
+    with open(source, "rb", buffering=0) as file, pytest.raises(ValueError, match=message):
+        list(Lines(file, "pipe", lambda: None))

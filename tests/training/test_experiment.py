@@ -230,6 +230,14 @@ def test_word_vectors_are_put_into_the_word_table(corpus: Path, tmp_path: Path) 
     assert f"vectors: 1 of {len(vocabulary['words'])} words" in result.out
 
 
+def test_vectors_of_no_word_of_train_are_warned_of(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("zzz " + " ".join(["1"] * 16) + "\n")
+    result = train(corpus, tmp_path / "run", f"data.vectors={path}")
+    assert result.status == 0, result.err
+    assert "warning: vectors: none of the " in result.out
+
+
 def test_a_run_that_fails_on_the_way_keeps_its_metrics_and_is_no_success(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,7 +64,8 @@ def read(
                 raise ValueError(
                     f"{path}:{number}: expected {counted(needed, 'column')} or more, found "
                     f"{len(columns)}: {line[:60]!r}; mend the line, or set "
-                    "data.reader.token_column and data.reader.tag_column"
+                    "data.reader.token_column and .tag_column, or .comment to what comments begin "
+                    "with"
                 )
             if not tokens:
                 start = number

@@ -1,11 +1,17 @@
 """Text files as numbered lines, with errors that say where and what to do."""
 
+import codecs
 import gzip
+import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
+
+from nerlab.text import wide_encoding
+
+_BEGINNING = 1 << 12  # bytes that show what a file is encoded in
 
 
 def fields(line: str) -> list[str]:
@@ -20,7 +26,8 @@ def numbered_lines(path: str | Path, encoding: str) -> Iterator[tuple[int, str]]
     A byte order mark is no part of the text, and a file named ``….gz`` is unpacked.
 
     Raises:
-        ValueError: the encoding is unknown, or a byte of the file is not of it.
+        ValueError: the encoding is unknown, a byte of the file is not of it, the file is UTF-16
+            and the encoding another one, or a line does not fit into memory.
     """
     with open_text(path, encoding, newline=None) as file:
         for number, line in enumerate(file, start=1):
@@ -36,11 +43,19 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
     except (LookupError, ValueError) as error:  # base64, say, is a codec, but none of text
         problem = " ".join(str(error).split())
         raise ValueError(f"{path}: {problem}; set data.reader.encoding") from None
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
+    name = codecs.lookup(encoding).name
+    if name == "utf-8":
         encoding = "utf-8-sig"
     try:
-        with opener(path)(path, "rt", encoding=encoding, newline=newline) as file:
-            yield file
+        with opener(path)(path, "rb") as raw:
+            found = wide_encoding(raw.peek(_BEGINNING)[:_BEGINNING])
+            if found is not None and not name.startswith(("utf-16", "utf-32")):
+                raise ValueError(
+                    f"{path}: expected {name}, found what is {found} by its first bytes; set "
+                    f"data.reader.encoding={found}"
+                )
+            with io.TextIOWrapper(raw, encoding=encoding, newline=newline) as file:
+                yield file
     except UnicodeDecodeError as error:
         raise ValueError(
             f"{_undecodable_place(path, encoding)}: byte 0x{error.object[error.start]:02x} is not "
@@ -49,6 +64,11 @@ def open_text(path: str | Path, encoding: str, newline: str | None) -> Iterator[
         ) from None
     except UnicodeError as error:  # UTF-16 without its mark
         raise ValueError(f"{path}: {error}; set data.reader.encoding") from None
+    except MemoryError:
+        raise ValueError(
+            f"{path}: a line of it does not fit into memory; expected a sentence or a record on a "
+            "line, cut it into such"
+        ) from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: {error}; expected a whole gzip file") from None
 

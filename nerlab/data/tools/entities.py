@@ -1,7 +1,7 @@
 """The entities of a sentence as its file has it."""
 
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
-from nerlab.tags import Span, spans_of, split_tag, violations
+from nerlab.tags import Span, is_tag, spans_of, violations
 
 
 def entities_of(sentence: Sentence, scheme: str, repair: bool, source: str) -> list[Span]:
@@ -24,12 +24,3 @@ def entities_of(sentence: Sentence, scheme: str, repair: bool, source: str) -> l
         if not (repair and is_tag(sentence.tags[violation.position])):
             raise tag_problem(sentence, violation.position, violation, source)
     return spans_of(sentence.tags)
-
-
-def is_tag(tag: str) -> bool:
-    """Whether a word is a tag of any scheme."""
-    try:
-        split_tag(tag)
-    except ValueError:
-        return False
-    return True

@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from nerlab.data.sentence import Sentence
+from nerlab.data.sentence import WHERE_TAGS_STAND, Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
-from nerlab.data.tools.entities import is_tag
 from nerlab.data.tools.findings import Cases, Finding, Forms, Severity
 from nerlab.messages import counted
-from nerlab.tags import Span, spans_of, violations
+from nerlab.tags import Span, is_tag, spans_of, violations
 from nerlab.text import MAX_SENTENCE_TOKENS
 
 
@@ -84,7 +83,7 @@ class SplitFaults:
             message = "sentences with more or fewer tags than tokens"
             yield self._unequal.finding("error", "tag-count", split, message, "mend the file")
         if self._unknown_tags.count:
-            remedy = "set data.reader.tag_column, or mend them"
+            remedy = f"{WHERE_TAGS_STAND}; or mend them"
             message = "words in place of a tag"
             yield self._unknown_tags.finding("error", "unknown-tag", split, message, remedy)
         if self._illegal_tags.count:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nerlab.modules.linear_chain import FORBIDDEN, LinearChain
+from nerlab.modules.linear_chain import LinearChain
 
 
 class CRF(nn.Module):
@@ -35,9 +35,9 @@ class CRF(nn.Module):
         """The distribution over the tags, with all that can be asked of it."""
         return LinearChain(
             emissions,
-            self.transitions.masked_fill(self._forbidden_moves, FORBIDDEN),
-            self.start_transitions.masked_fill(self._forbidden_start, FORBIDDEN),
-            self.end_transitions.masked_fill(self._forbidden_end, FORBIDDEN),
+            self.transitions.masked_fill(self._forbidden_moves, -torch.inf),
+            self.start_transitions.masked_fill(self._forbidden_start, -torch.inf),
+            self.end_transitions.masked_fill(self._forbidden_end, -torch.inf),
             lengths,
         )
 

@@ -24,37 +24,41 @@ a span together, to add up the entropy.
 a matrix product and a multiplication a step. The gradient is put together from α and β at the
 end; no graph over the steps is kept, memory is O(B T K), and T may be thousands.
 
-**Safe.** In float64 messages are rescaled every 8 steps (Rabiner 1989), and what is 1e-323 of the
-rest is lost. That may matter: tags that never meet can drift apart without end. So α is raised a
-little whenever it is rescaled, more than anything lost can amount to, which makes Z too large;
-β is not, which makes Z too small; and no message may shrink too much within 8 steps. If both Z
-agree, both are right, and with them every marginal. The sentences for which they do not agree
-(none, as a rule) are done again in log space, which holds any scores. So is everything on other
-devices, where looking at the result would mean waiting for it, and whatever is differentiated in
-a way that has no closed form here.
+**Safe.** In float64 messages are rescaled every 16 steps (Rabiner 1989), which is exact as long as
+nothing underflows. Whether it did is seen afterwards: where every positive entry of the messages
+is large enough that its product with any positive factor stays a normal number, no entry was lost
+and what is 0 is forbidden. Sentences where that does not hold (none, as a rule) are done again in
+log space, which holds any scores. So is everything on other devices, where looking at the result
+would mean waiting for it, and whatever is differentiated in a way that has no closed form here.
+Both ways give the same numbers, down to events of any size; what is forbidden has probability 0.
 
 **Maxima.** The best path takes the same recursions with max in place of Σ (Viterbi 1967). α runs
 from the start and β from the end until they meet in the middle: half the steps, each twice as
 wide. Only the scores are kept; where the best one came from is found again along the best path
-alone, by an arg max over K tags a step in place of K².
+alone, by an arg max over K tags a step in place of K². Every token's highest score is subtracted
+first, so that an offset common to its tags costs no digits. The k best paths are computed in
+float64, the best one in the type of the emissions: paths that differ by less than that type
+resolves (some 1e-6 in float32, if scores are below 10) count as equal.
 """
 
-from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
+
+Result = TypeVar("Result")
 
 FORBIDDEN = -1e30
 """The score of what is impossible: exp makes it 0, and sums of 1e8 of them stay finite."""
 
 _IMPOSSIBLE = FORBIDDEN / 2  # a score below it has met something forbidden
-_BLOCK = 8  # steps between two rescalings
-_FLOOR = 1e-100  # what α is raised by, of its largest entry
-_SMALLEST = 1e-80  # what the largest entry of a message may have shrunk to within a block
-_DISAGREEMENT = 1e-8  # of the two log Z
-_DRIFT = 32  # steps after which maxima are brought back to 0, where floats are finer
+_BLOCK = 16  # steps between two rescalings
+_SMALLEST = -330.0  # log of an entry: twice this is a normal float64, and so are all products
+_MOST_SHRINKING = 370.0  # log of the least factor of a step: its product with such an entry too
+_DRIFT = 16  # steps after which maxima are brought back to 0, where floats are finer
 _CHUNK = 2**22  # numbers of a (B, t, K, K) tensor that is computed at a time
 
 
@@ -80,26 +84,34 @@ class Spans(NamedTuple):
 class LinearChain:
     """The distribution over the tag sequences of each sentence of a batch.
 
-    Scores of ``FORBIDDEN`` or less, -inf included, in transitions, start and end, are constraints:
-    what they forbid has probability 0 in all that follows. Where they forbid every path of a
-    sentence, ``ValueError`` names it (on a CPU; elsewhere its log Z is below -1e29).
+    Scores of ``FORBIDDEN`` or less, -inf included, are constraints, in whichever argument: what
+    they forbid has probability 0 and log-probability -inf in all that follows. Where they forbid
+    every path of a sentence, ``ValueError`` names it (on a CPU; elsewhere its log Z is -inf).
 
-    Results have the type of the emissions, at least float32; inside, sums are float64. All but
-    tags are differentiable in the scores: log_partition, log_prob and log_prob_allowed once by
-    the closed form and once more through log space, the others through log space wherever a
-    gradient is wanted. Under ``torch.no_grad()`` everything takes the fast way.
+    The scores are copied: what is done to the arguments afterwards changes nothing. Results have
+    the type of the emissions, at least float32; inside, sums are float64. All but tags are
+    differentiable in the scores: log_partition, log_prob and log_prob_allowed once by the closed
+    form and once more through log space, the others through log space wherever a gradient is
+    wanted. Under ``torch.no_grad()`` everything takes the fast way. Under ``torch.func`` and
+    forward-mode differentiation everything takes log space; argmax, max, topk and sample cannot
+    be vmapped. TorchScript is not supported.
 
     Args:
         emissions: ``(B, T, K)``; what stands beyond a length is ignored.
         transitions: ``(K, K)`` [from, to].
         start: ``(K,)``.
         end: ``(K,)``.
-        lengths: ``(B,)``, 1 to T.
+        lengths: ``(B,)`` integers, 1 to T.
     """
 
     def __init__(
         self, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
     ) -> None:
+        if emissions.dim() != 3 or 0 in emissions.shape[1:]:
+            raise ValueError(
+                "emissions: expected (B, T, K) with at least one token and one tag, "
+                f"found {tuple(emissions.shape)}"
+            )
         B, T, K = emissions.shape
         for name, scores, shape in (
             ("transitions", transitions, (K, K)),
@@ -112,29 +124,34 @@ class LinearChain:
                     f"{name}: emissions {tuple(emissions.shape)} go with the shape {shape}, "
                     f"found {tuple(scores.shape)}"
                 )
-        if lengths.device.type == "cpu" and B and not 1 <= lengths.min() <= lengths.max() <= T:
+        if lengths.is_floating_point() or lengths.dtype == torch.bool:
+            raise ValueError(f"lengths: expected integers, found {lengths.dtype}")
+        self.lengths = lengths = lengths.to(torch.int64, copy=True)
+        if _can_be_read(lengths) and B and not 1 <= lengths.min() <= lengths.max() <= T:
             bad = int(((lengths < 1) | (lengths > T)).nonzero()[0])
             raise ValueError(f"lengths[{bad}]: expected 1 to {T} tokens, found {lengths[bad]}")
-        self.emissions = emissions if emissions.dtype.itemsize >= 4 else emissions.float()
-        self.transitions, self.start, self.end = (
-            scores.clamp(min=FORBIDDEN) for scores in (transitions, start, end)
+        self.emissions, self.transitions, self.start, self.end = (
+            _copied(scores) for scores in (emissions, transitions, start, end)
         )
-        self.lengths = lengths
-        self.mask = torch.arange(T, device=lengths.device) < lengths[:, None]  # (B, T)
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """``(B, T)``, whether a token is within the length."""
+        T = self.emissions.shape[1]
+        return torch.arange(T, device=self.lengths.device) < self.lengths[:, None]
 
     @property
     def log_partition(self) -> Tensor:
         """log Z ``(B,)``."""
-        return self._log_partition().to(self.emissions.dtype)
+        return _without_forbidden(self._log_likelihood(None).neg()).to(self.emissions.dtype)
 
     def log_prob(self, tags: Tensor) -> Tensor:
         """``log p(y)`` ``(B,)`` of the paths ``tags (B, T)``; tags beyond a length are ignored.
 
         -inf where a path is forbidden.
         """
-        scores = self.emissions, *self._constraints
-        difference: Tensor = _LogLikelihood.apply(*scores, self, tags)
-        return _without_forbidden(difference).to(self.emissions.dtype)
+        log_p = self._log_likelihood(self._inside(tags))
+        return _without_forbidden(log_p).to(self.emissions.dtype)
 
     def log_prob_allowed(self, allowed: Tensor) -> Tensor:
         """``log Σ p(y)`` ``(B,)`` over the paths through ``allowed (B, T, K)`` bool alone.
@@ -143,9 +160,9 @@ class LinearChain:
         known, several or all where it is not.
         """
         admitted = LinearChain(
-            self.emissions.masked_fill(~allowed, FORBIDDEN), *self._constraints, self.lengths
+            self.emissions.masked_fill(~allowed.bool(), FORBIDDEN), *self._constraints, self.lengths
         )
-        difference = admitted._log_partition() - self._log_partition()
+        difference = self._log_likelihood(None) - admitted._log_likelihood(None)
         return difference.to(self.emissions.dtype)
 
     @property
@@ -184,41 +201,45 @@ class LinearChain:
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the paths ``tags``, all ``(B, T)``.
 
         The probability of a stretch of a path is its first marginal times the conditionals after
-        it. The first conditional is the marginal.
+        it. The first conditional is the marginal. What is forbidden is -inf: the marginal of a tag
+        through which no path leads, the conditional of a tag that cannot follow or from which
+        the end cannot be reached. Beyond a length both are 0.
         """
         before, beta = self._log_messages()
-        tags = torch.where(self.mask, tags, 0)
-        index = tags[..., None]
-        marginal = torch.log_softmax(before + beta, dim=2).gather(2, index).squeeze(2)
+        tags = self._inside(tags)
         onto = self.transitions.double()[tags[:, :-1]] + beta[:, 1:]  # (B, T - 1, K)
-        conditional = torch.log_softmax(onto, dim=2).gather(2, index[:, 1:]).squeeze(2)
-        conditional = torch.cat([marginal[:, :1], conditional], dim=1)
+        marginal = _log_probability(before + beta, tags)
+        conditional = torch.cat([marginal[:, :1], _log_probability(onto, tags[:, 1:])], dim=1)
         dtype = self.emissions.dtype
-        return marginal.to(dtype), conditional.to(dtype)
+        marginal, conditional = (
+            torch.where(self.mask, log_p, 0.0).to(dtype) for log_p in (marginal, conditional)
+        )
+        return marginal, conditional
 
     def span_log_prob(self, spans: Spans) -> Tensor:
         """``log p`` ``(N,)`` that each span has only tags that it allows: the forward recursion
         over its tokens, with the conditionals as transitions. -inf where that cannot be."""
         before, beta = self._log_messages()
         S = spans.allowed.shape[1]
-        last = torch.minimum(
-            torch.arange(S, device=spans.starts.device), spans.lengths[:, None] - 1
+        sentences, starts, lengths = (
+            x.long() for x in (spans.sentences, spans.starts, spans.lengths)
         )
-        places = spans.sentences[:, None], spans.starts[:, None] + last  # (N, S)
-        beta, barred = beta[places], ~spans.allowed
+        last = torch.minimum(torch.arange(S, device=starts.device), lengths[:, None] - 1)
+        places = sentences[:, None], starts[:, None] + last  # (N, S)
+        beta, barred = beta[places], ~spans.allowed.bool()
         inside = torch.log_softmax(before[places][:, 0] + beta[:, 0], dim=1)
         inside = inside.masked_fill(barred[:, 0], FORBIDDEN)  # (N, K)
         for t in range(1, S):
             onto = torch.log_softmax(self.transitions.double() + beta[:, t, None, :], dim=2)
             longer = torch.logsumexp(inside[:, :, None] + onto, dim=1)
             longer = longer.masked_fill(barred[:, t], FORBIDDEN)
-            inside = torch.where((t < spans.lengths)[:, None], longer, inside)
+            inside = torch.where((t < lengths)[:, None], longer, inside)
         return _without_forbidden(torch.logsumexp(inside, dim=1)).to(self.emissions.dtype)
 
     @property
     def argmax(self) -> Tensor:
         """The best path ``(B, T)``, 0 beyond a length."""
-        return _viterbi(self.emissions.detach(), *self._constraints, self.lengths)
+        return self._search(_viterbi)
 
     @property
     def max(self) -> Tensor:
@@ -230,11 +251,13 @@ class LinearChain:
 
         Where fewer than k paths are possible, the rest are 0 with a score of -inf.
         """
-        paths, possible = _best_paths(self.emissions, *self._constraints, self.lengths, k)
+        if k < 0:
+            raise ValueError(f"k: expected 0 or more paths, found {k}")
+        paths, possible = self._search(partial(_best_paths, k=max(k, 1)))
         scores = torch.where(possible, self._path_score(paths), -torch.inf)
         scores, order = scores.sort(dim=0, descending=True, stable=True)
         paths = paths.gather(0, order[..., None].expand_as(paths))
-        return paths, scores.to(self.emissions.dtype)
+        return paths[:k], scores[:k].to(self.emissions.dtype)
 
     @torch.no_grad()
     def sample(self, n: int) -> Tensor:
@@ -259,9 +282,28 @@ class LinearChain:
     def _constraints(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.transitions, self.start, self.end
 
+    @property
+    def _scores(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.emissions, *self._constraints
+
+    def _search(self, best: Callable[..., Result]) -> Result:
+        """What a search for best paths finds; it takes the scores without derivatives."""
+        scores = (forward_ad.unpack_dual(scores.detach()).primal for scores in self._scores)
+        try:
+            return best(*scores, self.lengths)
+        except RuntimeError as error:
+            if not _are_transformed(self._scores):
+                raise
+            raise ValueError(
+                "argmax, max and topk cannot be vmapped: put all sentences into one batch"
+            ) from error
+
+    def _inside(self, tags: Tensor) -> Tensor:
+        """A copy of the tags ``(…, B, T)`` with 0 beyond a length."""
+        return torch.where(self.mask, tags, 0).long()
+
     def _path_score(self, tags: Tensor) -> Tensor:
-        """``score(y)`` ``(…, B)`` of paths ``(…, B, T)``, in float64."""
-        tags = torch.where(self.mask, tags, 0)
+        """``score(y)`` ``(…, B)`` in float64 of paths ``(…, B, T)``, 0 beyond a length."""
         K = len(self.start)
         emissions = self.emissions.expand(*tags.shape, K)
         unary = emissions.gather(-1, tags[..., None]).squeeze(-1).double()
@@ -272,48 +314,40 @@ class LinearChain:
         last = tags.gather(-1, (self.lengths - 1).expand(tags.shape[:-1])[..., None]).squeeze(-1)
         return self.start.double()[tags[..., 0]] + unary + pairs + self.end.double()[last]
 
-    def _log_partition(self) -> Tensor:
-        """log Z ``(B,)`` in float64."""
-        scores = self.emissions, *self._constraints
-        minus: Tensor = _LogLikelihood.apply(*scores, self, None)
-        return -minus
+    def _log_likelihood(self, tags: Tensor | None) -> Tensor:
+        """``score(y) - log Z`` ``(B,)`` in float64 of the paths ``tags``, 0 beyond a length, or
+        ``-log Z`` where these are None."""
+        if _are_transformed((*self._scores, self.lengths)):
+            minus = -_log_space_messages(*self._scores, self.lengths).log_partition
+            return minus if tags is None else self._path_score(tags) + minus
+        value: Tensor = _LogLikelihood.apply(*self._scores, self, tags)
+        return value
 
     def _moves(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Some steps at a time: ``p(y_{t-1} = i)`` ``(B, t, K)``, 0 where the sentence is over
-        at t, and ``log p(y_t = j | y_{t-1} = i)`` ``(B, t, K, K)``."""
-        before, beta = self._log_messages()
-        marginals = torch.softmax(before + beta, dim=2)
-        B, T, K = beta.shape
-        chunk = max(1, _CHUNK // max(1, B * K * K))
-        for first in range(0, max(T - 1, 1), chunk):
-            ahead = slice(first + 1, first + 1 + chunk)
-            onto = self.transitions.double() + beta[:, ahead, None, :]
-            from_ = marginals[:, first : first + onto.shape[1]]
-            from_ = from_.masked_fill(~self.mask[:, ahead, None], 0.0)
-            yield from_, torch.log_softmax(onto, dim=3)
+        return _moves(*self._log_messages(), self.transitions.double(), self.mask)
 
     def _log_messages(self) -> tuple[Tensor, Tensor]:
         """``log (α_{t-1} A)`` (start at first) and ``log β_t``, ``(B, T, K)`` in float64.
 
         Each row is known up to a constant; rows beyond a length mean nothing.
         """
-        scores = self.emissions, *self._constraints
-        if torch.is_grad_enabled() and any(s.requires_grad for s in scores):
-            return _log_space_messages(*scores, self.lengths).logs()
-        logs = [(rows, *messages.logs()) for rows, messages in self._parts]
-        before, beta = (torch.empty_like(self.emissions, dtype=torch.float64) for _ in range(2))
-        for rows, part_before, part_beta in logs:
-            before[rows], beta[rows] = part_before, part_beta
-        return before, beta
+        scores = self._scores
+        wanted = torch.is_grad_enabled() and any(s.requires_grad for s in scores)
+        if wanted or _are_transformed((*scores, self.lengths)):
+            messages = _log_space_messages(*scores, self.lengths)
+            _check_possible(messages.log_partition)
+            return messages.logs()
+        rows = [rows for rows, _ in self._parts]
+        before, beta = zip(*(messages.logs() for _, messages in self._parts), strict=True)
+        return _joined(rows, before), _joined(rows, beta)
 
     @cached_property
     @torch.no_grad()
     def _parts(self) -> "list[tuple[slice | Tensor, _Scaled | _LogSpace]]":
         """The messages of the sentences, each of them once, with the rows that they belong to."""
-        scores = self.emissions, *self._constraints
         if self.emissions.device.type != "cpu":
-            return [(slice(None), _log_space_messages(*scores, self.lengths))]
-        scaled, sound = _scaled_messages(*scores, self.lengths)
+            return [(slice(None), _log_space_messages(*self._scores, self.lengths))]
+        scaled, sound = _scaled_messages(*self._scores, self.lengths)
         if sound.all():
             return [(slice(None), scaled)]
         good, bad = sound.nonzero()[:, 0], (~sound).nonzero()[:, 0]
@@ -325,10 +359,10 @@ class LinearChain:
 
 
 class _LogLikelihood(torch.autograd.Function):
-    """``score(y) - log Z`` ``(B,)`` of the paths ``tags``, or ``-log Z`` where these are None.
+    """See ``LinearChain._log_likelihood``.
 
     The gradient is in closed form: how often the path takes a tag or move, less how often that
-    is to be expected.
+    is to be expected. To be differentiated again, the same is put together in log space.
     """
 
     @staticmethod
@@ -342,38 +376,30 @@ class _LogLikelihood(torch.autograd.Function):
         tags: Tensor | None,
     ) -> Tensor:
         ctx.chain, ctx.tags = chain, tags
-        log_partition = emissions.new_empty(len(emissions), dtype=torch.float64)
-        for rows, messages in chain._parts:
-            log_partition[rows] = messages.log_partition
+        rows, messages = zip(*chain._parts, strict=True)
+        log_partition = _joined(rows, [m.log_partition for m in messages])
         return -log_partition if tags is None else chain._path_score(tags) - log_partition
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         chain: LinearChain = ctx.chain
         tags: Tensor | None = ctx.tags
-        scores = chain.emissions, *chain._constraints
-        if torch.is_grad_enabled():  # to be differentiated again
-            value = -_log_space_messages(*scores, chain.lengths).log_partition
-            value = value if tags is None else chain._path_score(tags) + value
-            wanted = [s for s in scores if s.requires_grad]
-            grads = torch.autograd.grad(
-                value, wanted, grad, create_graph=True, materialize_grads=True
-            )
-            found = iter(grads)
-            return *(next(found) if s.requires_grad else None for s in scores), None, None
-        unary = torch.empty_like(chain.emissions)
-        pairs = torch.zeros_like(chain.transitions, dtype=torch.float64)
-        for rows, messages in chain._parts:
-            unary[rows], moves = messages.expected_counts(-grad[rows], unary.dtype)
-            pairs += moves
+        parts = chain._parts
+        if torch.is_grad_enabled():
+            parts = [(slice(None), _log_space_messages(*chain._scores, chain.lengths))]
+        dtype = chain.emissions.dtype
+        counts = [messages.expected_counts(-grad[rows], dtype) for rows, messages in parts]
+        unary = _joined([rows for rows, _ in parts], [of_tags for of_tags, _ in counts])
+        pairs = counts[0][1]
+        for _, of_moves in counts[1:]:
+            pairs = pairs + of_moves
         if tags is not None:
-            tags, K = torch.where(chain.mask, tags, 0), len(pairs)
             weights = torch.where(chain.mask, grad[:, None], 0.0)
             unary.scatter_add_(2, tags[..., None], weights.to(unary.dtype)[..., None])
-            moves = tags[:, :-1] * K + tags[:, 1:]
+            moves = tags[:, :-1] * len(pairs) + tags[:, 1:]
             pairs.view(-1).index_add_(0, moves.flatten(), weights[:, 1:].flatten())
         grads = unary, pairs, unary[:, 0].sum(0), _at_last(unary, chain.lengths).sum(0)
-        typed = (g.to(s.dtype) for g, s in zip(grads, scores, strict=True))
+        typed = (g.to(s.dtype) for g, s in zip(grads, chain._scores, strict=True))
         return *typed, None, None
 
 
@@ -408,8 +434,10 @@ class _Scaled(NamedTuple):
     def logs(self) -> tuple[Tensor, Tensor]:
         """See ``LinearChain._log_messages``."""
         messages = self._before(), self.beta
-        before, beta = (x.transpose(0, 1).log().clamp_(min=FORBIDDEN) for x in messages)
-        return before, beta
+        before, beta = (
+            x.transpose(0, 1).clone(memory_format=torch.contiguous_format) for x in messages
+        )
+        return before.log_().clamp_(min=FORBIDDEN), beta.log_().clamp_(min=FORBIDDEN)
 
     def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """``p(y_t = k)`` times the weights ``(B,)`` of the sentences ``(B, T, K)``, 0 beyond a
@@ -425,13 +453,12 @@ class _Scaled(NamedTuple):
 
 
 class _LogSpace(NamedTuple):
-    """The recursions in log space: ``before``, ``alpha``, ``beta`` ``(B, T, K)``."""
+    """The recursions in log space: ``before`` and ``beta`` ``(B, T, K)``, ``log A`` ``(K, K)``."""
 
     before: Tensor
-    alpha: Tensor
     beta: Tensor
     transitions: Tensor
-    lengths: Tensor
+    mask: Tensor
     log_partition: Tensor
 
     def logs(self) -> tuple[Tensor, Tensor]:
@@ -440,21 +467,28 @@ class _LogSpace(NamedTuple):
 
     def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """As those of the scaled recursions."""
-        B, T, K = self.alpha.shape
-        inside = torch.arange(T, device=weights.device) < self.lengths[:, None]
-        weights = torch.where(inside, weights[:, None], 0.0)[..., None]  # (B, T, 1)
+        inside = torch.where(self.mask, weights[:, None], 0.0)[..., None]  # (B, T, 1)
+        unary = torch.softmax(self.before + self.beta, dim=2) * inside
         pairs = torch.zeros_like(self.transitions)
-        chunk = max(1, _CHUNK // max(1, B * K * K))
-        for first in range(0, T - 1, chunk):
-            ahead = slice(first + 1, first + 1 + chunk)
-            beta = self.beta[:, ahead, None, :] - self.log_partition[:, None, None, None]
-            alpha = self.alpha[:, first : first + beta.shape[1], :, None]
-            moves = (alpha + self.transitions + beta).masked_fill(
-                ~inside[:, ahead, None, None], FORBIDDEN
-            )
-            pairs += (moves.exp() * weights[:, ahead, None]).sum((0, 1))
-        unary = torch.softmax(self.before + self.beta, dim=2) * weights
+        for from_, onto in _moves(self.before, self.beta, self.transitions, self.mask):
+            pairs = pairs + torch.einsum("b,bti,btij->ij", weights, from_, onto.exp())
         return unary.to(dtype), pairs
+
+
+def _moves(
+    before: Tensor, beta: Tensor, transitions: Tensor, mask: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Some steps at a time: ``p(y_{t-1} = i)`` ``(B, t, K)``, 0 where the sentence is over at t,
+    and ``log p(y_t = j | y_{t-1} = i)`` ``(B, t, K, K)``, finite where it is impossible."""
+    marginals = torch.softmax(before + beta, dim=2)
+    B, T, K = beta.shape
+    chunk = max(1, _CHUNK // max(1, B * K * K))
+    for first in range(0, max(T - 1, 1), chunk):
+        ahead = slice(first + 1, first + 1 + chunk)
+        onto = transitions + beta[:, ahead, None, :]
+        from_ = marginals[:, first : first + onto.shape[1]]
+        from_ = from_.masked_fill(~mask[:, ahead, None], 0.0)
+        yield from_, torch.log_softmax(onto, dim=3)
 
 
 def _scaled_messages(
@@ -466,12 +500,13 @@ def _scaled_messages(
     # New memory costs more than what is computed in it, so there is one piece of it.
     memory = transitions.new_empty(3, T, B, K)
     messages, third = memory[:2], memory[2]
-    peak, move_peak = emissions.amax(2).double(), transitions.max()
-    weights = torch.sub(emissions, peak[..., None], out=third.view(B, T, K)).exp_()
-    move = torch.exp(transitions - move_peak)
-    ends = torch.stack([start, end])
+    peak = emissions.amax(2)
+    weights = torch.sub(emissions, peak[..., None].double(), out=third.view(B, T, K)).exp_()
+    move_peak, ends = transitions.max(), torch.stack([start, end])
     end_peaks = ends.amax(1, keepdim=True)
-    ends = torch.exp(ends - end_peaks)
+    relative = torch.cat([(transitions - move_peak).view(-1), (ends - end_peaks).view(-1)])
+    factors = relative.exp()
+    move, ends = factors[: K * K].view(K, K), factors[K * K :].view(2, K)
     # The weights of the tokens become α in the forward direction and β in the backward one.
     order = _both_ways(lengths, T, T).transpose(0, 1)
     torch.index_select(weights.view(-1, K), 0, order.flatten(), out=messages.view(-1, K))
@@ -484,29 +519,42 @@ def _scaled_messages(
         if t % _BLOCK == 0:
             scale = torch.amax(step, 2, keepdim=True, out=scales[t // _BLOCK])
             step.div_(scale.clamp_(min=1e-300))
-            step[0].add_(_FLOOR)
         previous = step
 
-    # What each direction has still to meet; forward nothing that was lost may be missing.
     sentences, at_last = torch.arange(B), lengths - 1
-    meeting = messages[:, at_last, sentences].transpose(0, 1)  # (B, 2, K)
-    other_ends = ends.flip(0)
-    meeting[:, 0] += _FLOOR
-    other_ends[0] += _FLOOR
-    sums = (meeting * other_ends).sum(2)  # (B, 2)
-    passed = torch.arange(len(scales))[:, None, None] <= at_last // _BLOCK
-    scales = torch.where(passed, scales.squeeze(3), 1.0)  # (blocks, 2, B)
-    log_sums = sums.log() + scales.log().sum(0).t()
+    total = (messages[0, at_last, sentences] * ends[1]).sum(1)
+    passed = torch.arange(len(scales))[:, None] <= at_last // _BLOCK  # (blocks, B)
+    log_scales = torch.where(passed, scales[:, 0, :, 0], 1.0).log().sum(0)
     inside = torch.arange(T) < lengths[:, None]
-    constant = torch.where(inside, peak, 0.0).sum(1) + move_peak * at_last + end_peaks.sum()
-    log_partition = log_sums[:, 0] + constant
-    sound = (log_sums[:, 0] - log_sums[:, 1]).abs() <= _DISAGREEMENT
-    sound &= torch.minimum(scales.amin((0, 1)), sums.amin(1)) >= _SMALLEST
-    sound &= log_partition > _IMPOSSIBLE
+    constant = torch.where(inside, peak, 0.0).double().sum(1)
+    log_partition = total.log() + log_scales + constant + move_peak * at_last + end_peaks.sum()
+    least = emissions.amin(2)
+    if (least <= _IMPOSSIBLE).any():
+        least = torch.where(emissions > _IMPOSSIBLE, emissions, peak[..., None]).amin(2)
+    shrinking = torch.where(inside, peak - least, 0.0).amax(1)
+    shrinking = shrinking - torch.where(relative > _IMPOSSIBLE, relative, 0.0).amin()
+    sound = _nothing_underflowed(messages, shrinking, lengths) & (log_partition > _IMPOSSIBLE)
     alpha, backward = messages
     turned = _turned(lengths, T) * B + sentences
     torch.index_select(backward.view(-1, K), 0, turned.flatten(), out=third.view(-1, K))
     return _Scaled(alpha, third, backward, ends[0], move, lengths, log_partition), sound
+
+
+def _nothing_underflowed(messages: Tensor, shrinking: Tensor, lengths: Tensor) -> Tensor:
+    """``(B,)``: whether every positive entry of the messages ``(2, T, B, K)`` is above
+    exp(_SMALLEST), and whether what is 0 can have come from zeros only.
+
+    In one step positive entries shrink by a factor of exp(shrinking) ``(B,)`` at most, so that
+    it is enough to look at every eighth step, or at more where this factor is large.
+    """
+    distance = _BLOCK
+    while distance > 1 and (distance * shrinking > -_SMALLEST / 2).any():
+        distance //= 2
+    seen = messages[:, ::distance]
+    smallest = torch.where(seen > 0.0, seen, 1.0).amin(3)  # (2, looks, B)
+    inside = torch.arange(0, messages.shape[1], distance)[:, None] < lengths
+    smallest = torch.where(inside, smallest, 1.0).amin((0, 1)).log()
+    return (smallest - (distance - 1) * shrinking >= _SMALLEST) & (shrinking <= _MOST_SHRINKING)
 
 
 def _log_space_messages(
@@ -517,25 +565,23 @@ def _log_space_messages(
     emissions, transitions, start, end = (
         scores.double() for scores in (emissions, transitions, start, end)
     )
+    peak = _peak(emissions)
+    mask = torch.arange(T, device=lengths.device) < lengths[:, None]
     order = _both_ways(lengths, T, T).flatten()
-    weights = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
+    weights = (emissions - peak).flatten(0, 1).index_select(0, order).view(T, 2, B, K)
     moves = torch.stack([transitions, transitions.t()])[:, None]  # (2, 1, from, to)
     before = [torch.stack([start, end])[:, None].expand(2, B, K)]
     after: list[Tensor] = []
-    for t, step in enumerate(weights):
+    for t, step in enumerate(weights.unbind()):
         if t > 0:
             before.append(torch.logsumexp(after[-1][..., None] + moves, dim=2))
         after.append(before[-1] + step)
-    alpha = torch.stack(after, dim=2)  # (2, B, T, K)
-    log_partition = torch.logsumexp(_at_last(alpha[0], lengths) + end, dim=1)
-    beta = alpha[1].gather(1, _turned(lengths, T).t()[..., None].expand(B, T, K))
+    alpha, backward = torch.stack(after, dim=2).unbind()  # (B, T, K)
+    offset = torch.where(mask, peak.squeeze(2), 0.0).sum(1)
+    log_partition = torch.logsumexp(_at_last(alpha, lengths) + end, dim=1) + offset
+    beta = backward.gather(1, _turned(lengths, T).t()[..., None].expand(B, T, K))
     return _LogSpace(
-        torch.stack([b[0] for b in before], dim=1),
-        alpha[0],
-        beta,
-        transitions,
-        lengths,
-        log_partition,
+        torch.stack([b[0] for b in before], dim=1), beta, transitions, mask, log_partition
     )
 
 
@@ -554,13 +600,15 @@ def _viterbi(
     steps = T // 2 + 1
     order = _both_ways(lengths, T, steps)
     scores = emissions.flatten(0, 1).index_select(0, order.flatten()).view(steps, 2, B, K)
-    scores[0] += torch.stack([start, end])[:, None]
-    scores = _maximise(scores, torch.stack([transitions, transitions.t()]))
+    firsts, moves = torch.stack([start, end]), torch.stack([transitions, transitions.t()])
+    scores = _maximise(scores, firsts, moves)
 
     sentences, middle = torch.arange(B, device=lengths.device), (lengths - 1) // 2
     places = (middle, 0, sentences), (lengths - 1 - middle, 1, sentences)
     # Both count the middle token itself.
-    joined = scores[places[0]] + (scores[places[1]] - emissions[sentences, middle])  # (B, K)
+    itself = emissions[sentences, middle]
+    itself = itself - _peak(itself)
+    joined = scores[places[0]] + (scores[places[1]] - itself)  # (B, K)
     _check_possible(joined)
     only = torch.full_like(joined, -torch.inf).scatter_(1, joined.argmax(1, keepdim=True), 0.0)
     scores[places[0]] = scores[places[1]] = only
@@ -594,16 +642,16 @@ def _best_paths(
     token. So k of them are kept, in place of k for every tag.
     """
     B, T, K = emissions.shape
-    transitions, start, end = (scores.to(emissions.dtype) for scores in (transitions, start, end))
+    emissions, transitions, start, end = (
+        scores.double() for scores in (emissions, transitions, start, end)
+    )
+    emissions = emissions - _peak(emissions)
     order = _both_ways(lengths, T, T).flatten()
     tokens = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
-    following = tokens[:, 1:].clone()
-    following[0] += end
-    following = _maximise(following, transitions.t()[None])
+    following = _maximise(tokens[:, 1:].clone(), end[None], transitions.t()[None])
     turned = _turned(lengths, T)[..., None].expand(T, B, K)
-    following = following[:, 0].gather(0, turned).double()
+    following = following[:, 0].gather(0, turned)
     after = following - tokens[:, 0]  # without the token itself
-    transitions, start = transitions.double(), start.double()
 
     beginnings = following.new_full((B, k), -torch.inf)
     beginnings[:, 0] = 0.0
@@ -633,9 +681,10 @@ def _best_paths(
     return paths.transpose(0, 1), possible.t()
 
 
-def _maximise(scores: Tensor, moves: Tensor) -> Tensor:
-    """The max recursion over ``scores (T, G, B, K)``, by ``moves (G, K, K)`` [from, to]: those of
-    the best path to each tag, up to a constant of the sentence; what is given is lost.
+def _maximise(scores: Tensor, firsts: Tensor, moves: Tensor) -> Tensor:
+    """The max recursion over ``scores (T, G, B, K)``, from ``firsts (G, K)`` by ``moves (G, K, K)``
+    [from, to]: those of the best path to each tag, up to a constant of the sentence; what is
+    given is lost.
 
     Each of the G directions has its own part of the buffer, so that on two cores it has its own
     core and its own cache. The longer of B and K is innermost in memory.
@@ -646,6 +695,8 @@ def _maximise(scores: Tensor, moves: Tensor) -> Tensor:
         ways = scores.new_empty(G, K, K, B).transpose(2, 3)
     else:
         rows, ways = scores, scores.new_empty(G, K, B, K)  # [direction, from, B, to]
+    rows -= _peak(rows)
+    rows[0] += firsts[:, None]
     best = torch.empty_like(rows[:1]).squeeze(0)
     moves = moves[:, :, None]
     origins = rows.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
@@ -654,7 +705,7 @@ def _maximise(scores: Tensor, moves: Tensor) -> Tensor:
         torch.add(origins[t - 1], moves, out=ways)
         steps[t].add_(torch.amax(ways, 1, out=best))
         if t % _DRIFT == 0:
-            steps[t].sub_(steps[t].amax(2, keepdim=True).clamp_(min=-1e20))  # forbidden stays so
+            steps[t].sub_(_peak(steps[t]))
     return rows.contiguous()
 
 
@@ -697,16 +748,71 @@ def _at_last(values: Tensor, lengths: Tensor) -> Tensor:
     return values[torch.arange(len(lengths), device=lengths.device), lengths - 1]
 
 
+def _joined(rows: Sequence[Any], parts: Sequence[Tensor]) -> Tensor:
+    """What the parts hold for these rows of the batch, as one tensor."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = parts[0].new_empty(sum(map(len, parts)), *parts[0].shape[1:])
+    for these, part in zip(rows, parts, strict=True):
+        whole[these] = part
+    return whole
+
+
+def _copied(scores: Tensor) -> Tensor:
+    """A copy of the scores in float32 or better, FORBIDDEN where they are less. Gradients pass
+    through: those of what is forbidden are 0."""
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    wanted = torch.is_grad_enabled() and scores.requires_grad
+    if not wanted or not _has_memory(scores):
+        return scores.clamp(min=FORBIDDEN)
+    copy = scores.clone()
+    with torch.no_grad():
+        return copy.clamp_(min=FORBIDDEN)
+
+
+def _peak(scores: Tensor) -> Tensor:
+    """The highest of the scores ``(…, K)`` as ``(…, 1)``, but so that what is forbidden stays so
+    when it is subtracted."""
+    return scores.detach().amax(-1, keepdim=True).clamp(min=-1e20)
+
+
+def _are_transformed(tensors: Iterable[Tensor]) -> bool:
+    """Whether a transform of ``torch.func`` or forward-mode differentiation is at work, which
+    follows plain operations only."""
+    return any(not _has_memory(x) or forward_ad.unpack_dual(x).tangent is not None for x in tensors)
+
+
+def _has_memory(tensor: Tensor) -> bool:
+    """False for the stand-ins that ``torch.func`` and ``torch.compile`` put in place of tensors."""
+    try:
+        tensor.data_ptr()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _can_be_read(tensor: Tensor) -> bool:
+    """Whether a look at the values is possible without waiting."""
+    return tensor.device.type == "cpu" and _has_memory(tensor)
+
+
+def _log_probability(scores: Tensor, tags: Tensor) -> Tensor:
+    """``log p`` ``(B, T)`` of the tags in the softmax of ``(B, T, K)``, -inf if forbidden."""
+    index = tags[..., None]
+    log_p = torch.log_softmax(scores, dim=2).gather(2, index)
+    return torch.where(scores.gather(2, index) > _IMPOSSIBLE, log_p, -torch.inf).squeeze(2)
+
+
 def _check_possible(scores: Tensor) -> None:
     """Raise if a sentence has no path at all; ``scores (B, …)`` are those of some of its paths,
     the best one included."""
-    if scores.device.type != "cpu" or not len(scores):
+    if not scores.numel() or not _can_be_read(scores):
         return
     best = scores.view(len(scores), -1).amax(1)
     if best.min() <= _IMPOSSIBLE:
         raise ValueError(
             f"sentence {int(best.argmin())} of the batch: every path is forbidden by the "
-            "constraints on start, transitions, end or the allowed tags"
+            "constraints on emissions, start, transitions, end or the allowed tags"
         )
 
 

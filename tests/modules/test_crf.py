@@ -115,6 +115,23 @@ def test_autocast_leaves_the_loss_in_float32() -> None:
     torch.testing.assert_close(marginals, crf.marginals(emissions.float(), lengths), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_crf_of_any_float_type_is_computed_in_float32_or_better(dtype: torch.dtype) -> None:
+    crf = make_crf().to(dtype)
+    emissions = torch.randn(3, 5, K, generator=torch.Generator().manual_seed(0)).to(dtype)
+    lengths, tags = torch.tensor([5, 3, 1]), torch.zeros(3, 5, dtype=torch.int64)
+    loss = crf.nll(emissions, lengths, tags)
+    assert loss.dtype == torch.promote_types(dtype, torch.float32)
+    loss.sum().backward()
+    assert crf.transitions.grad is not None
+    assert crf.transitions.grad.dtype == dtype
+    exact = make_crf().double()
+    exact.load_state_dict(crf.state_dict())
+    expected = exact.nll(emissions.double(), lengths, tags)
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-6, atol=1e-6)
+    assert torch.equal(crf.decode(emissions, lengths), exact.decode(emissions.double(), lengths))
+
+
 def test_forbidden_moves_get_no_gradient_and_allowed_ones_do() -> None:
     crf = make_crf()
     emissions = torch.randn(2, 8, K, generator=torch.Generator().manual_seed(0))

@@ -6,13 +6,13 @@ a batch is part this and part that.
 """
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch_struct
 import torchcrf
+from chains import NEVER, Scores, every_path, random_scores, taking, with_gradients
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,28 +21,8 @@ from nerlab.modules import linear_chain
 from nerlab.modules.linear_chain import LinearChain, Spans
 from nerlab.tags import iobes_constraints, iobes_tags
 
-Scores = tuple[Tensor, Tensor, Tensor, Tensor]  # emissions, transitions, start, end
-NEVER = -torch.inf
-
 every_way = pytest.mark.parametrize("way", ["scaled", "log space", "mixed"])
 few = settings(max_examples=25, deadline=None)
-
-
-@contextmanager
-def taking(way: str) -> Iterator[None]:
-    """Sentences are sent to log space; the scaled recursions send them there by themselves only
-    where they must."""
-    scaled_messages = linear_chain._scaled_messages
-
-    def distrusted(*scores: Tensor) -> tuple[linear_chain._Scaled, Tensor]:
-        scaled, sound = scaled_messages(*scores)
-        trusted = torch.arange(len(sound)) % 2 == 1
-        return scaled, sound & trusted if way == "mixed" else torch.zeros_like(sound)
-
-    with pytest.MonkeyPatch.context() as patch:
-        if way != "scaled":
-            patch.setattr(linear_chain, "_scaled_messages", distrusted)
-        yield
 
 
 @st.composite
@@ -65,32 +45,6 @@ def chains(draw: st.DrawFn) -> tuple[Scores, Tensor]:
 
     all_scores = scores(B, T, K), constrained(K, K), constrained(K), constrained(K)
     return all_scores, torch.tensor(lengths)
-
-
-def random_scores(B: int, T: int, K: int, dtype: torch.dtype = torch.float64) -> Scores:
-    generator = torch.Generator().manual_seed(1000 * B + 100 * T + K)
-    shapes = [(B, T, K), (K, K), (K,), (K,)]
-    emissions, transitions, start, end = (torch.randn(s, generator=generator) for s in shapes)
-    return emissions.to(dtype), transitions.to(dtype), start.to(dtype), end.to(dtype)
-
-
-def with_gradients(scores: Scores) -> Scores:
-    """Copies that ask for a gradient."""
-    emissions, transitions, start, end = (s.clone().requires_grad_() for s in scores)
-    return emissions, transitions, start, end
-
-
-def every_path(scores: Scores, b: int, length: int) -> tuple[Tensor, Tensor]:
-    """All paths ``(N, length)`` of sentence b and their scores ``(N,)``."""
-    emissions, transitions, start, end = scores
-    K = len(start)
-    paths = torch.tensor(list(itertools.product(range(K), repeat=length)))
-    totals = start[paths[:, 0]] + end[paths[:, -1]]
-    for t in range(length):
-        totals = totals + emissions[b, t, paths[:, t]]
-        if t > 0:
-            totals = totals + transitions[paths[:, t - 1], paths[:, t]]
-    return paths, totals
 
 
 def loop_log_partition(

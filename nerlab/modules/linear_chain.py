@@ -56,8 +56,8 @@ FORBIDDEN = -1e30
 
 _IMPOSSIBLE = FORBIDDEN / 2  # a score below it has met something forbidden
 _BLOCK = 16  # steps between two rescalings
-_SMALLEST = -330.0  # log of an entry: twice this is a normal float64, and so are all products
-_MOST_SHRINKING = 370.0  # log of the least factor of a step: its product with such an entry too
+_SMALLEST = -250.0  # log of an entry: products of two, and their inverses, stay normal float64
+_MOST_SHRINKING = 450.0  # log of the least factor of a step: its product with such an entry too
 _DRIFT = 16  # steps after which maxima are brought back to 0, where floats are finer
 _CHUNK = 2**22  # numbers of a (B, t, K, K) tensor that is computed at a time
 
@@ -545,10 +545,10 @@ def _nothing_underflowed(messages: Tensor, shrinking: Tensor, lengths: Tensor) -
     exp(_SMALLEST), and whether what is 0 can have come from zeros only.
 
     In one step positive entries shrink by a factor of exp(shrinking) ``(B,)`` at most, so that
-    it is enough to look at every eighth step, or at more where this factor is large.
+    it is enough to look at every 16th step, or at more where this factor is large.
     """
     distance = _BLOCK
-    while distance > 1 and (distance * shrinking > -_SMALLEST / 2).any():
+    while distance > 1 and (distance * shrinking > -0.6 * _SMALLEST).any():
         distance //= 2
     seen = messages[:, ::distance]
     smallest = torch.where(seen > 0.0, seen, 1.0).amin(3)  # (2, looks, B)

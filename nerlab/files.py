@@ -3,12 +3,15 @@
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from secrets import token_hex
+from typing import BinaryIO, TextIO, cast
 
 _BLOCK = 1 << 20
+_SHOWN_CHARACTERS = 40  # of a name in the name of a temporary file
 
 
 def sha256_of(path: Path) -> str:
@@ -72,22 +75,125 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def new_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Names beside ``paths`` to write to; all take their place at the end of the block, together.
+    """Empty files beside ``paths`` to write to; all take their place at the end, together.
 
-    If the block raises, none does, and nothing of it is left.
+    If the block raises, none does, and nothing of it is left. Their names are random: nobody's
+    file is in their way, and of two processes the later one wins. A file that is replaced hands
+    its mode on.
+
+    Raises:
+        ValueError: what stands under one of the names is a link, or no regular file.
     """
-    parts = [path.with_name(path.name + ".part") for path in paths]
+    parts: list[Path] = []
     try:
         with naming(*paths):
+            modes = [_mode_of(path) for path in paths]
+            for path, mode in zip(paths, modes, strict=True):
+                parts.append(_create_beside(path, 0o666 if mode is None else 0o600))
             yield parts
+            for part, mode in zip(parts, modes, strict=True):
+                sync(part)
+                if mode is not None:
+                    part.chmod(mode)
         for part, path in zip(parts, paths, strict=True):
             os.replace(part, path)
+        for folder in {path.parent for path in paths}:
+            with suppress(OSError):  # one that cannot be read; the files are there
+                sync(folder)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
 
 
+def _mode_of(path: Path) -> int | None:
+    """The permissions of a regular file; None if nothing is there."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path}: expected a regular file or none, found {_kind(mode)}; remove it")
+    return stat.S_IMODE(mode)
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _create_beside(path: Path, mode: int) -> Path:
+    """A new file in the same folder, whose name says what it becomes."""
+    part = path.with_name(f"{path.name[:_SHOWN_CHARACTERS]}.{token_hex(8)}.part")
+    try:
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    return part
+
+
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; half a surrogate pair is written as it is."""
-    with new_files([path]) as (part,):
-        part.write_text(text, encoding="utf-8", errors="surrogatepass", newline="\n")
+    """Write a file whole or not at all."""
+    with new_files([path]) as (part,), _open_text(part, "w") as file:
+        file.write(text)
+
+
+@contextmanager
+def output_file(name: str) -> Iterator[TextIO]:
+    """The text file that a person has named for output, which is written whole or not at all.
+
+    A link is followed, and what it leads to is replaced. What is no regular file (a device, a
+    named pipe, ``/dev/stderr``) is written to as it is.
+    """
+    path = Path(name)
+    is_descriptor = name.startswith(("/dev/std", "/dev/fd/", "/proc/self/fd/"))
+    if is_descriptor or (path.exists() and not path.is_file()):
+        with naming(path), _open_text(path, "a" if is_descriptor else "w") as file:
+            yield file
+        return
+    target = Path(os.path.realpath(path))
+    with new_files([target]) as (part,), _open_text(part, "w") as file:
+        yield file
+
+
+def _open_text(file: Path | int, mode: str) -> TextIO:
+    """Half a surrogate pair is written as it is."""
+    return cast(TextIO, open(file, mode, encoding="utf-8", errors="surrogatepass", newline="\n"))
+
+
+def open_to_append(path: Path) -> TextIO:
+    """A text file of a run, to write at its end.
+
+    Raises:
+        ValueError: it is a link, or no regular file.
+    """
+    _mode_of(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+    return _open_text(os.open(path, flags, 0o666), "a")
+
+
+def make_folder(base: Path, *names: str) -> Path:
+    """The folder ``base/names``, made where it is not there.
+
+    Raises:
+        ValueError: a part of it below ``base`` is a link, or no folder.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        base = base / name
+        base.mkdir(exist_ok=True)
+        if not stat.S_ISDIR(mode := base.lstat().st_mode):
+            raise ValueError(f"{base}: expected a folder, found {_kind(mode)}; remove it")
+    return base
+
+
+def check_plain(path: Path) -> None:
+    """Raise ``ValueError`` if a path, or anything in a folder, is neither file nor folder."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
+        for entry in sorted(path.iterdir()):
+            check_plain(entry)
+    elif not stat.S_ISREG(mode):
+        raise ValueError(f"{path}: expected a file or a folder, found {_kind(mode)}; remove it")

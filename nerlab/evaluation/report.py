@@ -18,7 +18,7 @@ from nerlab.evaluation.spans import (
     count_spans,
     count_strict_spans,
 )
-from nerlab.files import write_file
+from nerlab.files import new_files, write_file
 from nerlab.messages import counted
 from nerlab.tags import spans_of, tags_of
 
@@ -101,8 +101,7 @@ def table(report: Report) -> Table:
 
 
 def write_report(report: Report, directory: Path) -> None:
-    """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png``."""
-    directory.mkdir(parents=True, exist_ok=True)
+    """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png`` into a folder."""
     write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
     lines = []
     for tokens, gold, predicted in zip(report.tokens, report.gold, report.predicted, strict=True):
@@ -150,7 +149,8 @@ def _draw_confusions(report: Report, path: Path) -> None:
                     column, row, str(count), ha="center", va="center", color=shade, fontsize=8
                 )
                 text.set_in_layout(False)  # the axes hold it anyway, and thousands take seconds
-        figure.savefig(path, dpi=120)
+        with new_files([path]) as (part,):
+            figure.savefig(part, dpi=120, format="png")
 
 
 def _drawn_labels(confusions: Counter[tuple[str, str]]) -> list[str]:

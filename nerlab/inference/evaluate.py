@@ -12,6 +12,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
+from nerlab.files import make_folder
 from nerlab.instantiation import trusted_packages
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
@@ -42,7 +43,7 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
         batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
-        directory = Path(config.output or checkpoint.run) / "evaluation" / name
+        directory = make_folder(Path(config.output or checkpoint.run), "evaluation", name)
         write_report(report, directory)
         results.append((report, directory))
     return results

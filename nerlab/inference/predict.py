@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TextIO
 
 from omegaconf import DictConfig
 
-from nerlab.files import new_files
+from nerlab.files import output_file
 from nerlab.inference.lines import check_source, opened
 from nerlab.inference.output import FORMATS
 from nerlab.inference.predictor import load
@@ -39,11 +38,11 @@ def run_prediction(config: DictConfig) -> None:
 @contextmanager
 def _writer(path: str | None) -> Iterator[TextIO]:
     """Standard output, or a file that appears under its name only when it is whole."""
-    if path is None or path == "-":
-        if isinstance(sys.stdout, TextIO) or hasattr(sys.stdout, "reconfigure"):
-            sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-        yield sys.stdout
-        sys.stdout.flush()
+    if path not in (None, "-", "/dev/stdout"):
+        with output_file(path) as file:
+            yield file
         return
-    with new_files([Path(path)]) as (part,), part.open("w", encoding="utf-8") as file:
-        yield file
+    if isinstance(sys.stdout, TextIO) or hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    yield sys.stdout
+    sys.stdout.flush()

@@ -16,7 +16,7 @@ from nerlab.config import check_data, check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
-from nerlab.files import alone_in, new_files
+from nerlab.files import alone_in, make_folder, new_files
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.interruption import Interrupted, Interruption
 from nerlab.messages import counted
@@ -206,7 +206,7 @@ def _score(config: DictConfig, parts: Parts, run: Path) -> list[Report]:
             continue
         batcher = Batcher(corpus, vocabulary, with_tags=False)
         reports.append(score(tagger, vocabulary, batcher, split, config.trainer.decode_tokens))
-        write_report(reports[-1], run / "evaluation" / split)
+        write_report(reports[-1], make_folder(run, "evaluation", split))
     return reports
 
 

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nerlab.files import naming
+from nerlab.files import naming, open_to_append
 from nerlab.training.tracking import Tracker
 
 logger = logging.getLogger("nerlab")
@@ -28,7 +29,7 @@ class Recorder:
 
     def __init__(self, path: Path, tracker: Tracker, console: Console) -> None:
         self._path = path
-        self._file = path.open("a", encoding="utf-8")
+        self._file = open_to_append(path)
         self._tracker = tracker
         self._console = console
 
@@ -87,7 +88,7 @@ class ProgressBar:
 @contextmanager
 def logging_to(path: Path, console: Console) -> Iterator[None]:
     """Send what nerlab logs to a file and to the terminal."""
-    file_handler = _FileHandler(path, encoding="utf-8")
+    file_handler = _FileHandler(path)
     file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = [file_handler, _ConsoleHandler(console)]
     level = logger.level
@@ -103,16 +104,21 @@ def logging_to(path: Path, console: Console) -> Iterator[None]:
         file_handler.close()
 
 
-class _FileHandler(logging.FileHandler):
+class _FileHandler(logging.StreamHandler[TextIO]):
     """Raises what logging would print among the lines of the terminal: the disk is full."""
 
-    def close(self) -> None:
-        with naming(Path(self.baseFilename)):
-            super().close()
+    def __init__(self, path: Path) -> None:
+        super().__init__(open_to_append(path))
+        self._path = path
 
     def emit(self, record: logging.LogRecord) -> None:
-        with naming(Path(self.baseFilename)):
+        with naming(self._path):
             super().emit(record)
+
+    def close(self) -> None:
+        with naming(self._path):
+            self.stream.close()
+        super().close()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         raise

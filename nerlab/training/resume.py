@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from nerlab.files import check_plain
 from nerlab.models.checkpoint import find_last, load_state
 from nerlab.saved_config import checked_config, literal, read_run_config
 
@@ -14,6 +15,12 @@ _FREE = ("resume", "debug", "trust")
 # What a run does not depend on to the last bit, but for the device: each may have moved.
 _REPLACEABLE = ("data.dir", "data.vectors", "device", "tracker")
 _WHERE = "run.dir"  # a run may be moved, and a folder has many names
+
+# What is written to in a run directory, which somebody else may have made.
+_WRITTEN = (
+    *("config.yaml", "metrics.jsonl", "train.log", "not-finite.jsonl"),
+    *("checkpoints", "evaluation"),
+)
 
 
 class Resumption(NamedTuple):
@@ -76,6 +83,8 @@ def read_resumption(place: Place, config: DictConfig) -> Resumption:
     Raises:
         ValueError: it is broken, or would go on otherwise than it began.
     """
+    for name in _WRITTEN:
+        check_plain(place.run / name)
     found = _read(place)
     if config.resume == "auto":
         wanted, saved = (_flat(part) for part in (config, found.config))

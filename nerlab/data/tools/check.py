@@ -1,7 +1,6 @@
 """``python -m nerlab.data check``: what is wrong with a corpus, before it is trained on."""
 
 from functools import partial
-from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -19,7 +18,7 @@ from nerlab.data.tools.facts import Facts, facts_of, unseen_in
 from nerlab.data.tools.faults import SplitFaults
 from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
-from nerlab.files import write_file
+from nerlab.files import output_file
 from nerlab.instantiation import trusted_packages
 
 FORMATS = ("text", "json")
@@ -39,7 +38,8 @@ def run_check(config: DictConfig, console: Console) -> None:
     if config.output is None:
         console.out(text, end="", highlight=False)
     else:
-        write_file(Path(config.output), text)
+        with output_file(config.output) as file:
+            file.write(text)
     if errors := report.count("error"):
         found = f"{errors} error{'s' * (errors != 1)} found in the data"
         raise ValueError(f"{found}, see {config.output or 'above'}")

@@ -8,12 +8,14 @@ with quiet_exit():
     from nerlab.command_line import command
     from nerlab.evaluation.report import table
     from nerlab.inference.evaluate import evaluate
+    from nerlab.threads import use_threads
     from nerlab.training.recorder import make_console
 
 
 @command("evaluate", open_section="data.reader")
 def main(config: DictConfig) -> None:
     """Score as the configuration says, and print a table a split."""
+    use_threads(config.threads)
     console = make_console()
     for report, directory in evaluate(config):
         console.print(table(report))

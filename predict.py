@@ -7,11 +7,13 @@ with quiet_exit():
 
     from nerlab.command_line import command
     from nerlab.inference.predict import run_prediction
+    from nerlab.threads import use_threads
 
 
 @command("predict")
 def main(config: DictConfig) -> None:
     """Tag what the configuration names."""
+    use_threads(config.threads)
     run_prediction(config)
 
 

@@ -11,7 +11,16 @@ from conftest import ROOT, run_process
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config"),
-        *("device", "files", "interruption", "memory", "messages", "quiet_exit", "terminal"),
+        *(
+            "device",
+            "files",
+            "interruption",
+            "memory",
+            "messages",
+            "quiet_exit",
+            "terminal",
+            "threads",
+        ),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

@@ -6,39 +6,39 @@ python -m nerlab.data stats data=conll2003 data.dir=FOLDER       pictures and nu
 """
 
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
 
 from nerlab.quiet_exit import quiet_exit
 
 with quiet_exit():
     from omegaconf import DictConfig
+    from rich.console import Console
 
     from nerlab.command_line import command
     from nerlab.data.tools.check import run_check
     from nerlab.data.tools.convert import run_convert
     from nerlab.data.tools.stats import run_stats
+    from nerlab.threads import use_threads
     from nerlab.training.recorder import make_console
 
 
-@command("check")
-def check(config: DictConfig) -> None:
-    """Report what is wrong with the data."""
-    run_check(config, make_console())
+def _command(name: str, work: Callable[[DictConfig, Console], None]) -> Callable[[], None]:
+    """The command that does this work with the configuration of this name."""
+
+    @command(name)
+    def main(config: DictConfig) -> None:
+        use_threads(config.threads)
+        work(config, make_console())
+
+    return main
 
 
-@command("convert")
-def convert(config: DictConfig) -> None:
-    """Write the data in another format or tag scheme."""
-    run_convert(config, make_console())
-
-
-@command("stats")
-def stats(config: DictConfig) -> None:
-    """Draw and count the data."""
-    run_stats(config, make_console())
-
-
-COMMANDS = {"check": check, "convert": convert, "stats": stats}
+COMMANDS = {
+    "check": _command("check", run_check),
+    "convert": _command("convert", run_convert),
+    "stats": _command("stats", run_stats),
+}
 
 
 def main() -> None:
@@ -56,5 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with quiet_exit():
-        main()
+    main()

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from nerlab.data.batch import Batcher
 from nerlab.memory import if_it_fits
 from nerlab.models.tagger import Tagger
+from nerlab.threads import use_one_thread_here
 
 Result = TypeVar("Result")
 
@@ -144,15 +145,12 @@ def _map(
     if device.type != "cpu" or threads == 1:
         yield from map(work, groups)
         return
-    try:
-        with ThreadPoolExecutor(threads, initializer=lambda: torch.set_num_threads(1)) as pool:
-            # So many ahead that no thread waits, and so few that memory stays bounded.
-            ahead: deque[Future[Result]] = deque()
-            for group in groups:
-                ahead.append(pool.submit(work, group))
-                if len(ahead) > 2 * threads:
-                    yield ahead.popleft().result()
-            while ahead:
+    with ThreadPoolExecutor(threads, initializer=use_one_thread_here) as pool:
+        # So many ahead that no thread waits, and so few that memory stays bounded.
+        ahead: deque[Future[Result]] = deque()
+        for group in groups:
+            ahead.append(pool.submit(work, group))
+            if len(ahead) > 2 * threads:
                 yield ahead.popleft().result()
-    finally:
-        torch.set_num_threads(threads)
+        while ahead:
+            yield ahead.popleft().result()

@@ -23,6 +23,7 @@ from nerlab.messages import counted
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
 from nerlab.models.scoring import score
 from nerlab.saved_config import without_trust
+from nerlab.threads import Threads, use_threads
 from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.preparation import Parts, prepare
 from nerlab.training.recorder import Recorder, logging_to, make_console
@@ -57,15 +58,34 @@ def run_experiment(config: DictConfig) -> Path:
     # Locked before it is read: another process may be about to go on with the same run.
     with nullcontext() if place is None else alone_in(place.run):
         resumption = None if place is None else read_resumption(place, config)
+        wanted_threads = config.threads
         config = without_trust(config) if resumption is None else resumption.config
         check_run(config)
         check_trainer(config.trainer)
         check_data(config.data)
+        threads = _use_threads(wanted_threads, resumption)
+        config.threads = threads.number
         with deterministic_algorithms(config.trainer.deterministic):
-            return _run(config, resumption, trusted)
+            return _run(config, resumption, trusted, threads)
 
 
-def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, ...]) -> Path:
+def _use_threads(wanted: object, resumption: Resumption | None) -> Threads:
+    """As many as the run was begun with, for the same bits, unless another number is given."""
+    begun = "auto" if resumption is None else resumption.config.get("threads", "auto")
+    if begun == "auto":  # or a run of an earlier version
+        return use_threads(wanted)
+    if wanted in ("auto", begun):
+        return use_threads(begun)._replace(reason="as the run was begun")
+    reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
+    return use_threads(wanted)._replace(reason=reason)
+
+
+def _run(
+    config: DictConfig,
+    resumption: Resumption | None,
+    trusted: tuple[str, ...],
+    threads: Threads,
+) -> Path:
     checkpoint = None if resumption is None else resumption.checkpoint
     parts = prepare(config, trusted, has_weights=checkpoint is not None)
     make_tracker = _tracker_of(config, trusted)
@@ -84,6 +104,7 @@ def _run(config: DictConfig, resumption: Resumption | None, trusted: tuple[str, 
         state = _take_up(run, checkpoint, parts)
         with logging_to(run / "train.log", console):
             logger.info("run %s on %s", run, parts.optimisation.device)
+            logger.info(threads)
             for remark in parts.remarks:
                 logger.info(remark)
             facts = {"git_commit": _git_commit(), **parts.digests}

@@ -10,8 +10,8 @@ from nerlab.files import check_plain
 from nerlab.models.checkpoint import find_last, load_state
 from nerlab.saved_config import checked_config, literal, read_run_config
 
-# No part of a run: they are given anew each time.
-_FREE = ("resume", "debug", "trust")
+# Given anew each time; ``auto`` threads are those that the run was begun with.
+_FREE = ("resume", "debug", "trust", "threads")
 # What a run does not depend on to the last bit, but for the device: each may have moved.
 _REPLACEABLE = ("data.dir", "data.vectors", "device", "tracker")
 _WHERE = "run.dir"  # a run may be moved, and a folder has many names

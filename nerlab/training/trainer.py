@@ -29,7 +29,7 @@ from nerlab.training.state import (
     section,
     whole,
 )
-from nerlab.training.window import Window
+from nerlab.training.window import SpeedWatch, Window
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self._window = Window.empty(self.optimisation.device)
+        self._speed = SpeedWatch()
         self._gradients = Gradients(
             self.tagger, self.optimisation, self.train, self.config, self.generator
         )
@@ -206,6 +207,24 @@ class Trainer:
                 self.step,
                 counted(int(skipped), "step"),
             )
+        self._warn_if_slow(metrics["train/tokens_per_second"])
+
+    def _warn_if_slow(self, speed: float) -> None:
+        if not self._speed.has_fallen(speed):
+            return
+        advice = ""
+        if self.optimisation.device.type == "cpu" and torch.get_num_threads() > 1:
+            advice = (
+                "; threads that share the work of an operation then wait for each other: stop the "
+                "run and go on with resume=RUN threads=1 (its bits are other ones from there on)"
+            )
+        logger.warning(
+            "step %d: %.0f tokens/s, the best was %.0f; do other processes keep the cores busy?%s",
+            self.step,
+            speed,
+            self._speed.best,
+            advice,
+        )
 
     def _stop_if_not_finite(self, before: _Moment, sentences: np.ndarray) -> None:
         """Save how it was before the present step, if it is one skipped step too many.

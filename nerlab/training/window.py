@@ -83,5 +83,27 @@ class Window:
         return cls(loss, batches, skipped, in_a_row, whole(values, "tokens"))
 
 
+@dataclass
+class SpeedWatch:
+    """Tells when the speed of a run has fallen to a fifth of its best, once for each fall.
+
+    It tells at the second slow window in a row: a single one may have held the saving of a
+    checkpoint, or a few tokens only.
+
+    Attributes:
+        best: the highest speed so far, tokens a second.
+        slow: slow windows in a row.
+    """
+
+    best: float = 0.0
+    slow: int = 0
+
+    def has_fallen(self, speed: float) -> bool:
+        """Whether the speed of one more window is what tells it."""
+        self.best = max(self.best, speed)
+        self.slow = self.slow + 1 if speed <= self.best / 5 else 0
+        return self.slow == 2
+
+
 _SUMS = ("loss", "batches", "skipped", "in_a_row")
 _MOST_STEPS = 2**53

@@ -1,6 +1,7 @@
 """The quick ways of decoding give what the plain one gives."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -54,6 +55,28 @@ def test_emissions_are_those_of_the_tagger(
         seen += sentences.tolist()
     assert sorted(seen) == list(range(len(TAGGED)))
     assert torch.get_num_threads() == threads
+
+
+def test_decoding_changes_the_threads_of_nobody_else(threads: int) -> None:
+    tagger = make_tagger(lstm, True)
+
+    def count(emissions: Tensor, lengths: Tensor) -> int:
+        return torch.get_num_threads()
+
+    for _, inside in run(tagger, BATCHER, 12, count):
+        assert (inside, torch.get_num_threads()) == (1, threads)
+    left = run(tagger, BATCHER, 12, count)
+    assert isinstance(left, Generator)
+    next(left)
+    with ThreadPoolExecutor(1) as elsewhere:  # as a garbage collector may end it
+        elsewhere.submit(torch.get_num_threads).result()  # else it has no number of its own yet
+        elsewhere.submit(torch.set_num_threads, 5).result()
+        elsewhere.submit(left.close).result()
+        assert elsewhere.submit(torch.get_num_threads).result() == 5
+        elsewhere.submit(torch.set_num_threads, threads).result()
+    assert torch.get_num_threads() == threads
+    with ThreadPoolExecutor(1) as begun_later:
+        assert begun_later.submit(torch.get_num_threads).result() == threads
 
 
 @pytest.mark.usefixtures("threads")

@@ -90,7 +90,8 @@ def read(
 
 def _rows(file: Any, token_column: str, tag_column: str) -> Iterator[tuple[int, Any, Any]]:
     row = 0
-    for batch in file.iter_batches(_BATCH_ROWS, columns=[token_column, tag_column]):
+    columns = [token_column, tag_column]
+    for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
         for cells in zip(batch.column(token_column), batch.column(tag_column), strict=True):
             row += 1
             yield row, *cells

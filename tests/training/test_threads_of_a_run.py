@@ -1,0 +1,134 @@
+"""A run keeps the number of threads that it was begun with, and says when it becomes slow."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SMALL_MODEL, Result, run_script
+from helpers import reseal
+from omegaconf import OmegaConf
+
+from nerlab.training.window import SpeedWatch, Window
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def log_of(run: Path) -> list[str]:
+    return (run / "train.log").read_text(encoding="utf-8").splitlines()
+
+
+def test_the_number_is_in_the_configuration_and_in_the_log(run: Path) -> None:
+    for folder in (run, run / "checkpoints" / "last", run / "checkpoints" / "best"):
+        assert OmegaConf.load(folder / "config.yaml").threads == 1
+    assert any(line.endswith(" threads: 1 (auto: OMP_NUM_THREADS is set)") for line in log_of(run))
+
+
+@pytest.fixture
+def begun_with_two(run: Path, tmp_path: Path) -> Path:
+    """A finished run that was begun with two threads."""
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    for folder in (copy, copy / "checkpoints" / "last"):
+        config = OmegaConf.load(folder / "config.yaml")
+        config.threads = 2
+        OmegaConf.save(config, folder / "config.yaml")
+    reseal(copy / "checkpoints" / "last")
+    return copy
+
+
+def automatic(run: Path, corpus: Path, *more: str) -> Result:
+    arguments = (*SMALL_MODEL, f"data.dir={corpus}", f"run.dir={run}", "resume=auto")
+    return run_script("train", *arguments, *more)
+
+
+@pytest.mark.parametrize("way", ["named", "auto"])
+def test_a_run_goes_on_with_the_number_it_was_begun_with(
+    way: str, begun_with_two: Path, corpus: Path
+) -> None:
+    if way == "named":
+        result = run_script("train", f"resume={begun_with_two}")
+    else:
+        result = automatic(begun_with_two, corpus)
+    assert result.status == 0, result.err
+    assert torch.get_num_threads() == 2
+    assert "threads: 2 (as the run was begun)\n" in result.out
+    assert OmegaConf.load(begun_with_two / "config.yaml").threads == 2
+
+
+@pytest.mark.parametrize("way", ["named", "auto"])
+def test_another_number_may_be_given_and_its_price_is_said(
+    way: str, begun_with_two: Path, corpus: Path
+) -> None:
+    if way == "named":
+        result = run_script("train", f"resume={begun_with_two}", "threads=1")
+    else:
+        result = automatic(begun_with_two, corpus, "threads=1")
+    assert result.status == 0, result.err
+    assert torch.get_num_threads() == 1
+    said = "threads: 1 (as given; the run was begun with 2, from here on its bits are other ones)\n"
+    assert said in result.out
+    assert OmegaConf.load(begun_with_two / "config.yaml").threads == 1
+
+
+def test_a_run_of_an_earlier_version_goes_on(begun_with_two: Path) -> None:
+    for folder in (begun_with_two, begun_with_two / "checkpoints" / "last"):
+        config = OmegaConf.load(folder / "config.yaml")
+        del config.threads
+        OmegaConf.save(config, folder / "config.yaml")
+    reseal(begun_with_two / "checkpoints" / "last")
+    result = run_script("train", f"resume={begun_with_two}")
+    assert result.status == 0, result.err
+    assert "threads: 1 (auto: OMP_NUM_THREADS is set)\n" in result.out
+
+
+def test_a_saved_number_that_is_none_is_one_line(begun_with_two: Path) -> None:
+    folder = begun_with_two / "checkpoints" / "last"
+    config = OmegaConf.load(folder / "config.yaml")
+    config.threads = 10**9
+    OmegaConf.save(config, folder / "config.yaml")
+    reseal(folder)
+    result = run_script("train", f"resume={begun_with_two}")
+    assert result.status == 1
+    expected = "error: threads=1000000000: expected auto, or a number from 1 to 1024\n"
+    assert result.err == expected
+
+
+def falls(speeds: list[float]) -> list[int]:
+    """The windows at which a run says that it has become slow."""
+    watch = SpeedWatch()
+    return [i for i, speed in enumerate(speeds) if watch.has_fallen(speed)]
+
+
+def test_a_fall_to_a_fifth_is_told_once_each_time() -> None:
+    assert falls([10, 100, 30, 90]) == []
+    assert falls([10, 100, 20, 20, 20, 5]) == [3]
+    assert falls([100, 20, 100, 20, 100]) == []  # a checkpoint was saved, say
+    assert falls([100, 1, 1, 90, 1, 1, 1]) == [2, 5]
+    assert falls([5, 50, 500, 5000]) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_run_that_becomes_slow_says_so_once(
+    threads: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = iter([30_000.0, 31_000.0, *[900.0] * 1_000])
+    metrics = Window.metrics
+    monkeypatch.setattr(
+        Window,
+        "metrics",
+        lambda window: {**metrics(window), "train/tokens_per_second": next(speeds)},
+    )
+    run = tmp_path / "run"
+    more = ("trainer.epochs=2", "trainer.log_every=1", f"threads={threads}")
+    result = run_script("train", *SMALL_MODEL, *more, f"data.dir={corpus}", f"run.dir={run}")
+    assert result.status == 0, result.err
+    slow = [line for line in log_of(run) if "tokens/s" in line]
+    assert len(slow) == 1
+    assert "WARNING step 4: 900 tokens/s, the best was 31000; do other processes keep" in slow[0]
+    assert ("go on with resume=RUN threads=1" in slow[0]) == (threads == 2)

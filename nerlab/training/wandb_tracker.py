@@ -3,10 +3,12 @@
 import logging
 import netrc
 import os
+import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from nerlab.evaluation.report import Report, marked
@@ -14,6 +16,8 @@ from nerlab.evaluation.report import Report, marked
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
 _PATIENCE = 60.0  # seconds that the end of a run waits for wandb
+_LAST_PATIENCE = 5.0  # and, where that was too little, for its service to end
+_MAX_WAITING = 10_000  # calls that wandb has not taken yet
 _chosen: dict[str, str] = {}  # variables of the environment that an earlier run of ours has set
 
 
@@ -40,56 +44,70 @@ class WandbTracker:
         init_timeout: float,
     ) -> None:
         self._run: Any = None
+        self._actions: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        # A call can block for ever, where wandb's process is stopped.
+        self._worker = threading.Thread(target=self._work, daemon=True)
         try:
             self._run = _start(run_directory, name, config, project, init_timeout)
         except Exception as error:
-            self._give_up(error)
+            _warn(error)
+            _end_service(_PATIENCE)
+        else:
+            self._worker.start()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log numbers; wandb takes them in the background."""
-        self._guard(lambda run: run.log(dict(metrics), step=step))
+        self._add(lambda run: run.log(dict(metrics), step=step))
 
     def log_report(self, report: Report) -> None:
         """Log the confusion matrix and a table of tagged sentences of a split."""
-        self._guard(lambda run: _log_report(run, report))
+        self._add(lambda run: _log_report(run, report))
 
     def finish(self) -> None:
         """End the run, waiting a minute at most, and say how to look at it."""
+        run = self._run
+        self._add(lambda run: run.finish())
+        self._actions.put(None)
+        if self._worker.is_alive():
+            self._worker.join(_PATIENCE)
         if self._run is None:
             return
-        run = self._run
-        thread = threading.Thread(target=self._guard, args=(_finish,), daemon=True)
-        thread.start()
-        thread.join(_PATIENCE)
-        if thread.is_alive():
+        if self._worker.is_alive():
             logger.warning(
                 "wandb did not end within %.0f seconds; its run may lack rows", _PATIENCE
             )
-        elif self._run is None:
-            return
+            self._run = None
+            _end_service(_LAST_PATIENCE)
         if run.offline:
             place = Path(run.dir).parent
             logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", place, place)
         else:
             logger.info("look at the run: %s", run.url)
 
-    def _guard(self, action: Callable[[Any], None]) -> None:
+    def _add(self, action: Callable[[Any], None]) -> None:
         if self._run is None:
             return
-        try:
-            action(self._run)
-        except Exception as error:
-            self._give_up(error)
+        if self._actions.qsize() < _MAX_WAITING:
+            self._actions.put(action)
+        else:
+            self._run = None
+            _warn(TimeoutError(f"it has not taken the last {_MAX_WAITING} lines"))
+            _end_service(_LAST_PATIENCE)
 
-    def _give_up(self, error: Exception) -> None:
-        """Said once; from then on there is no wandb."""
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        logger.warning("wandb failed (%s); the run goes on without it", reason)
-        self._run = None
-        # Else it is looked for at exit, and its absence complained about at length.
-        thread = threading.Thread(target=_end_service, daemon=True)
-        thread.start()
-        thread.join(_PATIENCE)
+    def _work(self) -> None:
+        """Do what was added, until there is no more, or wandb fails."""
+        while (action := self._actions.get()) is not None:
+            run = self._run
+            if run is None:
+                return
+            try:
+                action(run)
+            except Exception as error:
+                if self._run is not None:
+                    self._run = None
+                    _warn(error)
+                    _end_service(_PATIENCE)
+                return
 
 
 def _start(
@@ -127,15 +145,41 @@ def _start(
     return None
 
 
-def _finish(run: Any) -> None:
-    run.finish()
+def _warn(error: Exception) -> None:
+    """Said once; from then on there is no wandb."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    logger.warning("wandb failed (%s); the run goes on without it", reason)
 
 
-def _end_service() -> None:
+def _end_service(patience: float) -> None:
+    """Let wandb's process end, and after so many seconds end it.
+
+    Else it is waited for at exit, or its absence complained about at length.
+    """
+    thread = threading.Thread(target=_tear_down, daemon=True)
+    thread.start()
+    thread.join(patience)
+    _kill_service()
+
+
+def _tear_down() -> None:
     with suppress(Exception):
         import wandb
 
         wandb.teardown()
+
+
+def _kill_service() -> None:
+    """Kill wandb's process, a child of this one, if it is still there.
+
+    It may be stopped, and would hold standard output open for ever. Where there is no /proc, it is
+    left alone.
+    """
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (folder / "stat").read_text().rpartition(") ")
+            if "wandb" in name and int(rest.split()[1]) == os.getpid():
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def _log_report(run: Any, report: Report) -> None:

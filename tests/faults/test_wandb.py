@@ -1,12 +1,15 @@
-"""The death of wandb's process in the middle of a run costs a warning."""
+"""wandb's process dies, or is stopped, in the middle of a run: that costs a warning."""
 
 import os
 import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from processes import content, start, wait_for_step
+from conftest import ROOT
+from processes import arguments, content, start, wait_for_step
 
 pytest_plugins = ["finished_run"]
 
@@ -24,12 +27,15 @@ def children(parent: int) -> dict[int, str]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a key, so that a run stays here."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_a_run_outlives_the_death_of_wandb(
-    corpus: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_outlives_the_death_of_wandb(corpus: Path, tmp_path: Path, finished: Path) -> None:
     run = tmp_path / "run"
-    monkeypatch.setenv("HOME", str(tmp_path))  # without a key, so that it stays here
     process = start(corpus, run, "tracker=wandb")
     wait_for_step(run, 9, process)
     process.send_signal(signal.SIGSTOP)
@@ -42,4 +48,39 @@ def test_a_run_outlives_the_death_of_wandb(
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (0, "")
     assert out.count("wandb failed") == 1
+    assert content(run) == content(finished)
+
+
+# The waiting at the end of a run, made short.
+_IMPATIENT = """
+import runpy
+from nerlab.training import wandb_tracker
+wandb_tracker._PATIENCE = wandb_tracker._LAST_PATIENCE = 2.0
+runpy.run_path("train.py", run_name="__main__")
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
+def test_a_run_ends_though_wandb_is_stopped(corpus: Path, tmp_path: Path, finished: Path) -> None:
+    run = tmp_path / "run"
+    command = [sys.executable, "-c", _IMPATIENT, *arguments(corpus, run, "tracker=wandb")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_for_step(run, 9, process)
+        wandb = children(process.pid)
+        assert wandb
+        try:
+            for number in wandb:
+                os.kill(number, signal.SIGSTOP)
+            out, err = process.communicate(timeout=60)
+            assert not any(Path(f"/proc/{number}").exists() for number in wandb)
+        finally:
+            process.kill()
+            for number in wandb:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+    assert (process.returncode, err) == (0, "")
+    assert out.count("wandb did not end within 2 seconds") == 1
     assert content(run) == content(finished)

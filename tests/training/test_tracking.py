@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import pytest
 from conftest import ROOT, SMALL_MODEL, Result, run_process
 
 from nerlab.evaluation.report import Report, make_report
+from nerlab.training import wandb_tracker
 from nerlab.training.tracking import NoTracker
 from nerlab.training.wandb_tracker import WandbTracker
 
@@ -200,6 +202,38 @@ def test_wandb_that_raises_costs_one_warning(
     assert [r.message for r in caplog.records] == [
         f"wandb failed ({broken} is broken); the run goes on without it"
     ]
+
+
+@pytest.mark.parametrize("most", [2, 100])
+def test_a_call_of_wandb_that_never_ends_keeps_nobody_waiting(
+    tracker_of: Build,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:
+    """As when its process is stopped."""
+    for name in ("_PATIENCE", "_LAST_PATIENCE"):
+        monkeypatch.setattr(wandb_tracker, name, 0.01)
+    monkeypatch.setattr(wandb_tracker, "_MAX_WAITING", most)
+    end = threading.Event()
+
+    class Stopped(FakeRun):
+        def _call(self, name: str) -> None:
+            end.wait()
+
+    tracker = tracker_of(lambda **_: Stopped())
+    for step in range(10):
+        tracker.log({"train/loss": 1.0}, step)
+    tracker.finish()
+    end.set()
+    messages = [record.message for record in caplog.records]
+    if most == 2:
+        assert messages == [
+            "wandb failed (it has not taken the last 2 lines); the run goes on without it"
+        ]
+    else:
+        assert messages[0] == "wandb did not end within 0 seconds; its run may lack rows"
+        assert "wandb leet" in messages[1]
 
 
 def test_wandb_that_does_not_start_costs_one_warning(

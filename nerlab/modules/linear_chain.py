@@ -513,9 +513,10 @@ def _scaled_messages(
     messages[:, 0] *= ends[:, None]
     moves = torch.stack([move, move.t()])
     scales = messages.new_ones((T + _BLOCK - 1) // _BLOCK, 2, B, 1)
+    product = torch.empty_like(messages[:, 0])
     previous, *steps = messages.unbind(1)
     for t, step in enumerate(steps, start=1):
-        step.mul_(torch.bmm(previous, moves))
+        step.mul_(torch.bmm(previous, moves, out=product))
         if t % _BLOCK == 0:
             scale = torch.amax(step, 2, keepdim=True, out=scales[t // _BLOCK])
             step.div_(scale.clamp_(min=1e-300))
@@ -547,8 +548,8 @@ def _nothing_underflowed(messages: Tensor, shrinking: Tensor, lengths: Tensor) -
     In one step positive entries shrink by a factor of exp(shrinking) ``(B,)`` at most, so that
     it is enough to look at every 16th step, or at more where this factor is large.
     """
-    distance = _BLOCK
-    while distance > 1 and (distance * shrinking > -0.6 * _SMALLEST).any():
+    distance, most = _BLOCK, max(shrinking.tolist(), default=0.0)
+    while distance > 1 and distance * most > -0.6 * _SMALLEST:
         distance //= 2
     seen = messages[:, ::distance]
     smallest = torch.where(seen > 0.0, seen, 1.0).amin(3)  # (2, looks, B)

@@ -186,6 +186,18 @@ def make_folder(base: Path, *names: str) -> Path:
     return base
 
 
+def check_file(path: Path, largest: int) -> None:
+    """Raise ``ValueError`` unless a path is a regular file of at most so many bytes."""
+    try:
+        found = path.lstat()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{path}: expected a regular file, found {_kind(found.st_mode)}")
+    if found.st_size > largest:
+        raise ValueError(f"{path}: expected at most {largest:,} bytes, found {found.st_size:,}")
+
+
 def check_plain(path: Path) -> None:
     """Raise ``ValueError`` if a path, or anything in a folder, is neither file nor folder."""
     try:

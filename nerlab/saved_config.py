@@ -11,6 +11,9 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from nerlab.config import DataConfig, TrainerConfig
+from nerlab.files import check_file
+
+_LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second
 
 
 def read_run_config(path: Path) -> DictConfig:
@@ -21,6 +24,7 @@ def read_run_config(path: Path) -> DictConfig:
     Raises:
         ValueError: the file is broken, holds more than plain values, or lacks a part.
     """
+    check_file(path, _LARGEST)
     try:
         content = path.read_bytes()
         # No run writes aliases; a few of them in each other stand for more than memory holds.

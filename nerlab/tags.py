@@ -206,10 +206,14 @@ class Constraints(NamedTuple):
 def iobes_constraints(tags: Sequence[str]) -> Constraints:
     """The boolean constraints that IOBES puts on sequences over ``tags``."""
     roles = [split_tag(tag) for tag in tags]
+    opens = np.array([role in _OPEN for role, _ in roles], dtype=bool)
+    goes_on = np.array([role in ("I", "E") for role, _ in roles], dtype=bool)
+    numbers = {label: number for number, (_, label) in enumerate(roles)}
+    labels = np.array([numbers[label] for _, label in roles], dtype=np.int64)
+    # For thousands of tags, as may_follow says for two; broadcast over [from, to].
+    inside_same = opens[:, None] & (labels[:, None] == labels)
     return Constraints(
         start=np.array([may_follow(_NOTHING, tag, "iobes") for tag in roles], dtype=bool),
-        transitions=np.array(
-            [[may_follow(a, b, "iobes") for b in roles] for a in roles], dtype=bool
-        ).reshape(len(tags), len(tags)),
+        transitions=np.where(goes_on, inside_same, ~opens[:, None]),
         end=np.array([may_follow(tag, _NOTHING, "iobes") for tag in roles], dtype=bool),
     )

@@ -95,7 +95,7 @@ def _open(entry: Path) -> Corpus | None:
             return None
         arrays = {name: map_array(entry / name, dtype) for name, dtype in ARRAYS.items()}
         return from_arrays(arrays, list(meta["labels"]), list(meta["remarks"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -50,5 +50,5 @@ def _blaming(section: str) -> Iterator[None]:
     """A part that refuses what its section says is the configuration's fault."""
     try:
         yield
-    except (TypeError, RuntimeError, AttributeError) as error:
+    except (TypeError, RuntimeError, AttributeError, LookupError, ArithmeticError) as error:
         raise ValueError(f"{section}: {' '.join(str(error).split())}") from error

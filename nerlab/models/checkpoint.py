@@ -22,16 +22,27 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.files import sha256_of, sync
+from nerlab.files import check_file, sha256_of, sync
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
 from nerlab.saved_config import read_run_config
 
 # 1 had no manifest, and its version in the metadata of the weights; it is read as it is.
 FORMAT = 2
+_TYPE = "F32"  # of all weights, by the name that safetensors has for it
 _WEIGHTS, _CONFIG, _VOCABULARY = "model.safetensors", "config.yaml", "vocab.json"
 _TENSORS, _VALUES = "training.safetensors", "training.json"
 _MANIFEST = "manifest.json"
+_REQUIRED = (_WEIGHTS, _CONFIG, _VOCABULARY)
+_MEBIBYTE = 2**20
+# Bytes of the largest that are read; the first and the last but one are mapped, not read.
+_LARGEST = {
+    _WEIGHTS: 2**50,
+    _CONFIG: _MEBIBYTE,
+    _VOCABULARY: 2**30,
+    _TENSORS: 2**50,
+    _VALUES: _MEBIBYTE,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,16 +139,12 @@ def verify(directory: Path) -> None:
     """Raise ``ValueError`` unless every file of a checkpoint is the one that was written."""
     path = directory / _MANIFEST
     if not path.exists():
+        for name in _REQUIRED:
+            check_file(directory / name, _LARGEST[name])
         _check_first_format(directory / _WEIGHTS)
         return
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version, digests = manifest["format"], dict(manifest["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
-    if version != FORMAT:
-        raise _unknown_version(path, version)
-    for name, digest in digests.items():
+    for name, digest in _digests(path).items():
+        check_file(directory / name, _LARGEST[name])
         try:
             found = sha256_of(directory / name)
         except OSError as error:
@@ -149,6 +156,24 @@ def verify(directory: Path) -> None:
                 f"{directory / name}: broken file, its checksum is not the one in {_MANIFEST}; "
                 "use another checkpoint"
             )
+
+
+def _digests(path: Path) -> dict[str, str]:
+    """The checksums in a manifest, of the files that a checkpoint has and of no others."""
+    check_file(path, _MEBIBYTE)
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, digests = manifest["format"], dict(manifest["sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
+    if version != FORMAT:
+        raise _unknown_version(path, version)
+    if set(digests) not in ({*_REQUIRED}, {*_LARGEST}):
+        raise ValueError(
+            f"{path}: expected the checksums of {', '.join(_REQUIRED)}, and of {_TENSORS} and "
+            f"{_VALUES} or of nothing else; use another checkpoint"
+        )
+    return digests
 
 
 def _check_first_format(path: Path) -> None:
@@ -186,10 +211,16 @@ def load_checkpoint(
     config = read_run_config(directory / _CONFIG)
     vocabulary = Vocabulary.from_json(directory / _VOCABULARY)
     try:
+        check_shapes(config.model, vocabulary, trusted, directory)
         tagger = build_tagger(config.model, vocabulary, trusted)
     except ValueError as error:
         raise ValueError(f"{directory / _CONFIG}: {error}") from None
     load_weights(tagger, directory)
+    for name, weights in tagger.state_dict().items():
+        if not weights.isfinite().all():
+            raise ValueError(
+                f"{directory / _WEIGHTS}: {name} is not finite; use another checkpoint"
+            )
     run = directory.parent.parent if directory.parent.name == "checkpoints" else directory
     return Checkpoint(tagger.to(device).eval(), vocabulary, config, run)
 
@@ -241,6 +272,41 @@ def find_last(path: Path) -> Path | None:
     return next((place for place in places if (place / _MANIFEST).exists()), None)
 
 
+def check_shapes(
+    model: DictConfig, vocabulary: Vocabulary, trusted: tuple[str, ...], directory: Path
+) -> None:
+    """Raise ``ValueError`` unless the weights of a checkpoint folder are those of the model.
+
+    Nothing takes memory yet: of the model there are shapes alone, of the file its header. What a
+    package of one's own builds may need numbers to be built; there it is left out.
+    """
+    if trusted:
+        return
+    path = directory / _WEIGHTS
+    with torch.device("meta"):
+        expected = {
+            name: list(weights.shape)
+            for name, weights in build_tagger(model, vocabulary).state_dict().items()
+        }
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.offset_keys()}
+            found = {name: part.get_shape() for name, part in slices.items()}
+            types = {name: part.get_dtype() for name, part in slices.items()}
+    except SafetensorError as error:
+        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            shapes = (str(shapes.get(name, "none")) for shapes in (expected, found))
+            raise _misfit(path, "{}: expected the shape {}, found {}".format(name, *shapes))
+        if types[name] != _TYPE:
+            raise _misfit(path, f"{name}: expected the type {_TYPE}, found {types[name]}")
+
+
+def _misfit(path: Path, reason: str) -> ValueError:
+    return ValueError(f"{path}: weights do not fit {_CONFIG} and {_VOCABULARY}: {reason}")
+
+
 def load_weights(tagger: Tagger, directory: Path) -> None:
     """Load the weights of a checkpoint folder into a tagger built like the saved one."""
     path = directory / _WEIGHTS
@@ -250,7 +316,4 @@ def load_weights(tagger: Tagger, directory: Path) -> None:
     except SafetensorError as error:
         raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"{path}: weights do not fit {_CONFIG} and {_VOCABULARY}: {reason}"
-        ) from None
+        raise _misfit(path, " ".join(str(error).split())[:200]) from None

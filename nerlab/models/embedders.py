@@ -99,6 +99,13 @@ class Concatenation(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, parts: Mapping[str, Callable[..., Any]]) -> None:
         super().__init__()
+        for name in parts:
+            taken = hasattr(nn.ModuleDict(), str(name))
+            if not isinstance(name, str) or not name.isidentifier() or taken:
+                raise ValueError(
+                    f"model.embedder.parts.{name}: expected a name of letters, digits and _ for a "
+                    "part, and none of PyTorch's own; choose another one"
+                )
         built = {name: part(vocabulary=vocabulary) for name, part in parts.items()}
         self.parts = nn.ModuleDict(built)
         self.output_dim = sum(int(part.output_dim) for part in built.values())

@@ -87,7 +87,7 @@ def _run(
     threads: Threads,
 ) -> Path:
     checkpoint = None if resumption is None else resumption.checkpoint
-    parts = prepare(config, trusted, has_weights=checkpoint is not None)
+    parts = prepare(config, trusted, checkpoint)
     make_tracker = _tracker_of(config, trusted)
     console = make_console()
     run = (
@@ -141,13 +141,6 @@ def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
         raise ValueError(
             f"{checkpoint}: no training can go on from it ({error}); begin a new run"
         ) from None
-    # Runs of earlier versions have not kept that of dev.
-    for name, digest in parts.digests.items():
-        if state.values.get(name, digest) != digest:
-            raise ValueError(
-                f"{run}: the {name.partition('_')[0]} split is not the one that the run was begun "
-                "with; put that one back, set data.dir to where it is, or begin a new run"
-            )
     found = metrics.stat().st_size
     if found < size:
         raise ValueError(

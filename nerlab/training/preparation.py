@@ -1,5 +1,6 @@
 """What a run is made of, before it begins."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
 from nerlab.messages import counted
 from nerlab.models.build import build_tagger
+from nerlab.models.checkpoint import check_shapes, load_state
 from nerlab.models.embedders import Words
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimisation import Optimisation
@@ -40,13 +42,13 @@ class Parts(NamedTuple):
     remarks: list[str]
 
 
-def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> Parts:
+def prepare(config: DictConfig, trusted: tuple[str, ...], checkpoint: Path | None) -> Parts:
     """Read the data, build the tagger and its optimisation.
 
     Args:
         config: the whole configuration of a run.
         trusted: packages beside nerlab that may be named in it.
-        has_weights: a checkpoint is loaded into the tagger: no word vectors are needed.
+        checkpoint: is loaded into the tagger: it has to fit, and no word vectors are needed.
 
     Raises:
         ValueError: something is wrong with the configuration or the data.
@@ -63,6 +65,10 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> 
         config.data.min_count,
         config.data.max_word_length,
     )
+    digests = {"train_sha256": train.digest(), "dev_sha256": dev.digest()}
+    if checkpoint is not None:
+        _check_splits(digests, checkpoint)
+        check_shapes(config.model, vocabulary, trusted, checkpoint)
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary, trusted)
     remarks = [
@@ -80,12 +86,24 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], has_weights: bool) -> 
     remarks.append(f"labels: {' '.join(vocabulary.labels)}")
     if missing := set(dev.labels) - set(train.labels):
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
-    if config.data.vectors is not None and not has_weights:
+    if config.data.vectors is not None and checkpoint is None:
         remarks.append(_load_vectors(tagger, vocabulary, config.data.vectors))
     remarks.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
     optimisation = Optimisation(tagger.to(device), config.trainer, device)
-    digests = {"train_sha256": train.digest(), "dev_sha256": dev.digest()}
     return Parts(train, dev, test, digests, vocabulary, tagger, optimisation, remarks)
+
+
+def _check_splits(digests: dict[str, str], checkpoint: Path) -> None:
+    """Raise ``ValueError`` unless the splits are those that the run was begun with."""
+    _, state = load_state(checkpoint)
+    # Runs of earlier versions have not kept that of dev.
+    for name, digest in digests.items():
+        if state.values.get(name, digest) != digest:
+            raise ValueError(
+                f"{checkpoint.parent.parent}: the {name.partition('_')[0]} split is not the one "
+                "that the run was begun with; put that one back, set data.dir to where it is, or "
+                "begin a new run"
+            )
 
 
 def _load_vectors(tagger: Tagger, vocabulary: Vocabulary, path: str) -> str:

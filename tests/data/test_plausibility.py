@@ -62,7 +62,7 @@ def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
         "no entity at all; set the key of data.reader that says where the tags stand (tag_column, "
         "say)",
     ]
-    remarks = prepare(config, (), has_weights=False).remarks
+    remarks = prepare(config, (), checkpoint=None).remarks
     assert [line for line in remarks if "warning" in line] == [
         f"warning: train: {line}" for line in expected
     ]

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,8 @@ SMALL_MODEL = (
 settings.register_profile("nerlab", deadline=None)
 settings.load_profile("nerlab")
 torch.set_num_threads(1)
+# Of a background job of a shell SIGINT is ignored, and of every process that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Result(NamedTuple):

@@ -215,7 +215,7 @@ def test_the_key_that_is_meant_is_found(typed: str, meant: str | None) -> None:
         (b"a O\nAnna I-PER\n", "dev.conll:2: tag 'I-PER' follows 'O', which iob2 forbids; set"),
         (b"", "dev.conll: no sentence found"),
         (b"a O\n" * 9000 + b"caf\xe9 O\n", "dev.conll:9001: byte 0xe9 is not utf-8; set data.rea"),
-        ("Anna B-PER\n".encode("utf-16"), "dev.conll:1: byte 0xff is not utf-8"),
+        ("Anna B-PER\n".encode("utf-16"), "dev.conll: expected utf-8, found what is utf-16"),
     ],
 )
 def test_an_error_in_the_data_names_file_line_and_remedy(

@@ -164,6 +164,7 @@ READER = reader_logger("some.reader")
 def test_what_a_reader_logs_is_collected_and_goes_nowhere_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.WARNING)
     with collected_remarks() as remarks:
         READER.warning("%d rows passed over", 3)
         READER.info("a detail")

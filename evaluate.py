@@ -8,6 +8,7 @@ with quiet_exit():
     from nerlab.command_line import command
     from nerlab.evaluation.report import table
     from nerlab.inference.evaluate import evaluate
+    from nerlab.messages import escape_controls
     from nerlab.threads import use_threads
     from nerlab.training.recorder import make_console
 
@@ -20,10 +21,11 @@ def main(config: DictConfig) -> None:
     for report, directory in evaluate(config):
         console.print(table(report))
         if report.unknown_labels:
-            missed = " ".join(report.unknown_labels)
+            missed = escape_controls(" ".join(report.unknown_labels))
             line = f"labels that the model does not know, all missed: {missed}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        console.print(f"written: {directory}", soft_wrap=True, markup=False)
+        place = escape_controls(str(directory))
+        console.print(f"written: {place}", soft_wrap=True, markup=False)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from nerlab.config import register_schemas
 from nerlab.interruption import exit_on_signals
 from nerlab.memory import is_out_of_memory
+from nerlab.messages import escape_controls
 from nerlab.quiet_exit import is_closed_pipe, quiet_exit
 from nerlab.saved_config import escape_references
 
@@ -41,8 +42,6 @@ _SYNONYMS = {
     **{"bs": "batch_tokens", "gpu": "device", "cuda": "device", "amp": "precision"},
     **{"fp16": "precision", "early_stopping": "patience", "embeddings": "vectors"},
 }
-# A file may have them in its name: a message is one line all the same, and moves no cursor.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def command(
@@ -63,7 +62,7 @@ def command(
         def fail(error: Exception) -> NoReturn:
             if "debug=true" in sys.argv:
                 raise error
-            message = _CONTROL.sub(_spelled, explain(error, conf, config_name))
+            message = escape_controls(explain(error, conf, config_name))
             print(f"error: {message}", file=sys.stderr)
             sys.exit(1)
 
@@ -114,11 +113,6 @@ def _is_users(error: Exception) -> bool:
 def _outside_packages(script: Path) -> Path:
     """The nearest folder above a script that is no package."""
     return next(folder for folder in script.parents if not (folder / "__init__.py").is_file())
-
-
-def _spelled(control: "re.Match[str]") -> str:
-    """A control character as Python spells it."""
-    return repr(control[0])[1:-1]
 
 
 def _refuse_odd_bytes(arguments: list[str]) -> None:

@@ -19,7 +19,7 @@ from nerlab.evaluation.spans import (
     count_strict_spans,
 )
 from nerlab.files import new_files, write_file
-from nerlab.messages import counted
+from nerlab.messages import as_column, counted, escape_controls
 from nerlab.tags import spans_of, tags_of
 
 # Of the picture.
@@ -85,7 +85,7 @@ def metrics(report: Report) -> dict[str, Any]:
 
 def table(report: Report) -> Table:
     """Precision, recall and F1 in percent, a row a type."""
-    title = f"{escape(report.split)}: {counted(len(report.tokens), 'sentence')}"
+    title = f"{escape(escape_controls(report.split))}: {counted(len(report.tokens), 'sentence')}"
     result = Table(title=title, title_justify="left", box=None, pad_edge=False)
     result.add_column("type")
     for name in ("precision", "recall", "F1", "entities"):
@@ -95,7 +95,10 @@ def table(report: Report) -> Table:
     for name, score in rows:
         numbers = [f"{100 * value:.2f}" for value in score[:3]]
         result.add_row(
-            escape(name), *numbers, str(score.support), style="bold" if name == "all" else None
+            escape(escape_controls(name)),
+            *numbers,
+            str(score.support),
+            style="bold" if name == "all" else None,
         )
     return result
 
@@ -106,7 +109,8 @@ def write_report(report: Report, directory: Path) -> None:
     lines = []
     for tokens, gold, predicted in zip(report.tokens, report.gold, report.predicted, strict=True):
         columns = (tokens, _iob2(gold), _iob2(predicted))
-        lines += [f"{' '.join(row)}\n" for row in zip(*columns, strict=True)] + ["\n"]
+        rows = zip(*columns, strict=True)
+        lines += [f"{' '.join(map(as_column, row))}\n" for row in rows] + ["\n"]
     write_file(directory / "predictions.conll", "".join(lines))
     _draw_confusions(report, directory / "confusion.png")
 

@@ -14,6 +14,7 @@ from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
 from nerlab.files import make_folder
 from nerlab.instantiation import trusted_packages
+from nerlab.messages import escape_controls
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
 from nerlab.saved_config import data_config
@@ -39,7 +40,7 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     results = []
     for name, corpus in _corpora(data, config.split, config.path, trusted):
         for remark in corpus.remarks:
-            logger.warning(remark)
+            logger.warning(escape_controls(remark))
         batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)

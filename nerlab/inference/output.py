@@ -1,10 +1,15 @@
 """Tagged texts as JSON lines, CoNLL columns or a table."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 
 from nerlab.inference.predictor import Entity, TaggedSentence
+from nerlab.messages import as_column, escape_controls
 from nerlab.tags import spans_of, tags_of
+
+# JSON may have them as they are; a terminal obeys them, and UTF-8 has no half surrogate pair.
+_CONTROL = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 Tagged = tuple[str, list[TaggedSentence]]
 
@@ -15,27 +20,32 @@ def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
         entities = [entity._asdict() for entity in _entities(tagged)]
         for entity in entities:
             entity["score"] = round(entity["score"], 6)
-        yield _writable(json.dumps({"text": text, "entities": entities}, ensure_ascii=False)) + "\n"
+        line = json.dumps({"text": text, "entities": entities}, ensure_ascii=False)
+        yield _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n"
 
 
 def conll(texts: Iterable[Tagged]) -> Iterator[str]:
-    """A line a token with its tag in IOB2, a blank line after each sentence."""
+    """A line a token with its tag in IOB2, a blank line after each sentence.
+
+    What would end a line or a column is spelt out, see :func:`nerlab.messages.as_column`.
+    """
     for _, tagged in texts:
         for sentence in tagged:
             tags = tags_of(spans_of(sentence.tags), len(sentence.tags), "iob2")
             for token, tag in zip(sentence.tokens, tags, strict=True):
-                yield _writable(f"{token.text} {tag}\n")
+                yield f"{as_column(token.text)} {as_column(tag)}\n"
             yield "\n"
 
 
 def table(texts: Iterable[Tagged]) -> Iterator[str]:
     """For the eye: a line an entity under each text."""
     for text, tagged in texts:
-        yield _writable(text) + "\n"
+        yield escape_controls(text, keep="\t\n") + "\n"
         for entity in _entities(tagged):
             place = f"{entity.start}-{entity.end}"
-            name = " ".join(entity.text.split())
-            yield _writable(f"  {entity.label:<8} {entity.score:.3f}  {place:>9}  {name}\n")
+            label = escape_controls(entity.label)
+            name = escape_controls(" ".join(entity.text.split()))
+            yield f"  {label:<8} {entity.score:.3f}  {place:>9}  {name}\n"
 
 
 FORMATS: dict[str, Callable[[Iterable[Tagged]], Iterator[str]]] = {
@@ -48,8 +58,3 @@ FORMATS: dict[str, Callable[[Iterable[Tagged]], Iterator[str]]] = {
 def _entities(tagged: list[TaggedSentence]) -> Iterator[Entity]:
     for sentence in tagged:
         yield from sentence.entities
-
-
-def _writable(line: str) -> str:
-    """Half a surrogate pair cannot be written as UTF-8; JSON can spell it, other formats not."""
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")

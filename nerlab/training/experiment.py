@@ -19,7 +19,7 @@ from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import alone_in, make_folder, new_files
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.interruption import Interrupted, Interruption
-from nerlab.messages import counted
+from nerlab.messages import counted, escape_controls
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
 from nerlab.models.scoring import score
 from nerlab.saved_config import without_trust
@@ -234,7 +234,8 @@ def _show(report: Report, console: Console) -> None:
     ]
     console.print(f"some sentences of {report.split}, as tagged:")
     for sentence in found[:: max(1, len(found) // _EXAMPLES)][:_EXAMPLES]:
-        console.print("  " + sentence, markup=False, highlight=False, soft_wrap=True)
+        line = "  " + escape_controls(sentence)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _git_commit() -> str | None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from nerlab.files import naming, open_to_append
+from nerlab.messages import escape_controls
 from nerlab.training.tracking import Tracker
 
 logger = logging.getLogger("nerlab")
@@ -111,6 +112,9 @@ class _FileHandler(logging.StreamHandler[TextIO]):
         super().__init__(open_to_append(path))
         self._path = path
 
+    def format(self, record: logging.LogRecord) -> str:
+        return escape_controls(super().format(record))
+
     def emit(self, record: logging.LogRecord) -> None:
         with naming(self._path):
             super().emit(record)
@@ -132,7 +136,8 @@ class _ConsoleHandler(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        line = escape_controls(record.getMessage())
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Terminal(Console):

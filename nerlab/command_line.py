@@ -66,8 +66,12 @@ def command(
             print(f"error: {message}", file=sys.stderr)
             sys.exit(1)
 
+        has_begun = False
+
         @quiet_exit()  # within, else Hydra writes a line of its own
         def job(config: DictConfig) -> None:
+            nonlocal has_begun
+            has_begun = True
             try:
                 main(config)
             except Exception as error:
@@ -79,6 +83,8 @@ def command(
 
         @quiet_exit()
         def run() -> None:
+            nonlocal has_begun
+            has_begun = False
             register_schemas()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that we can say it shorter
             # What a file is named is shown, whether or not its bytes are text.
@@ -93,7 +99,8 @@ def command(
                     if sys.stdout is not None:
                         sys.stdout.flush()  # here a full disk is still an error of ours
             except Exception as error:
-                if not _is_users(error):
+                # Before the job, whatever Hydra stumbles over was typed.
+                if is_closed_pipe(error) or (has_begun and not _is_users(error)):
                     raise
                 fail(error)
 
@@ -182,6 +189,10 @@ def explain(error: Exception, conf: str, config_name: str) -> str:
     cause = error.__cause__ if isinstance(error, HydraException) else None
     text = str(cause or error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not _is_users(error):
+        what = ": ".join([type(error).__name__, *lines[:1]])
+        typed = [a for a in sys.argv[1:] if "hydra" in a] or sys.argv[1:]
+        return f"{' '.join(typed)}: expected a configuration, found {what}; --help lists the keys"
     if not lines:
         return type(error).__name__
     if key := re.search(r"full_key: (\S+)", text):

@@ -5,13 +5,14 @@ wrong type or an unknown key fails when the configuration is composed, before an
 """
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 
@@ -123,28 +124,49 @@ class TrainerConfig:
     deterministic: bool = False
 
 
+class Range(NamedTuple):
+    """The numbers that a key may have: ``whole`` ones alone, or any, from ``low`` to ``high``,
+    which is one of them unless it is ``open``. None is infinite."""
+
+    low: float
+    high: float
+    whole: bool = True
+    open: bool = False
+
+    def __str__(self) -> str:
+        kind = "a whole number" if self.whole else "a number"
+        if self.high == math.inf:
+            return f"{kind}, at least {self.low}"
+        return f"{kind}, {self.low} to {'less than ' * self.open}{self.high}"
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is such a number; true and false are none."""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return False
+        return self.low <= value <= self.high and value < (self.high if self.open else math.inf)
+
+
+_COUNT = Range(1, 2**31 - 1)
+_SHARE = Range(0, 1, whole=False)
+_AMOUNT = Range(0, math.inf, whole=False)
+_WIDTH = Range(1, 10_000)
 _TRAINER_RANGES = {
-    "epochs": (1, math.inf),
-    "batch_tokens": (1, math.inf),
-    "accumulate": (1, math.inf),
-    "rare_word_dropout": (0, 1),
-    "learning_rate": (0, math.inf),
-    "momentum": (0, 1),
-    "weight_decay": (0, math.inf),
-    "warmup": (0, 1),
-    "clip_norm": (0, math.inf),
-    "ema": (0, 1),
-    "log_every": (1, math.inf),
-    "decode_tokens": (1, math.inf),
-    "save_every_steps": (1, math.inf),
-    "patience": (1, math.inf),
-    "keep_last": (1, math.inf),
-    "max_skipped_steps": (1, math.inf),
+    **dict.fromkeys(("epochs", "batch_tokens", "accumulate", "log_every", "decode_tokens"), _COUNT),
+    **dict.fromkeys(("save_every_steps", "patience", "keep_last", "max_skipped_steps"), _COUNT),
+    **dict.fromkeys(("rare_word_dropout", "momentum", "warmup", "ema"), _SHARE),
+    **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm"), _AMOUNT),
 }
 _DATA_RANGES = {
-    "split_seed": (0, math.inf),
-    "min_count": (1, math.inf),
-    "max_word_length": (1, 2**31 - 1),
+    "split_seed": Range(0, 2**63 - 1),
+    "min_count": _COUNT,
+    "max_word_length": _COUNT,
+}
+# Of nerlab's own parts, by the name of the argument; a list has such numbers.
+_PART_RANGES = {
+    **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
+    **dict.fromkeys(("layers", "heads", "widths"), Range(1, 100)),
+    "dropout": Range(0, 1, whole=False, open=True),
+    "init_timeout": Range(0, 3600, whole=False),
 }
 
 
@@ -158,14 +180,42 @@ def check_data(config: DataConfig) -> None:
     _check_ranges("data", config, _DATA_RANGES)
 
 
+def check_part(section: str, node: object) -> None:
+    """Raise ``ValueError`` at the first number in a section with a part of nerlab, or in those
+    within it, that makes no sense; what numbers a part of one's own takes, it knows itself."""
+    if not isinstance(node, DictConfig):
+        return
+    is_ours = str(node.get("_target_", "nerlab.")).startswith("nerlab.")
+    # Numbers first: sections within may refer to them.
+    for key in sorted(map(str, node), key=lambda key: key not in _PART_RANGES):
+        value, where, wanted = node.get(key), f"{section}.{key}", _PART_RANGES.get(key)
+        if wanted is None or not is_ours:
+            check_part(where, value)
+        elif key == "widths":
+            if not isinstance(value, ListConfig) or not 1 <= len(value) <= 100:
+                raise ValueError(f"{where}={_short(value)}: expected a list of 1 to 100 numbers")
+            for width in value:
+                _check_range(where, width, wanted)
+        else:
+            _check_range(where, value, wanted)
+
+
 def _check_ranges(
-    section: str, config: DataConfig | TrainerConfig, ranges: Mapping[str, tuple[float, float]]
+    section: str, config: DataConfig | TrainerConfig, ranges: Mapping[str, Range]
 ) -> None:
-    for name, (low, high) in ranges.items():
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            limit = f"at least {low}" if high == math.inf else f"{low} to {high}"
-            raise ValueError(f"{section}.{name}={value}: expected {limit}")
+    for name, wanted in ranges.items():
+        if (value := getattr(config, name)) is not None:
+            _check_range(f"{section}.{name}", value, wanted)
+
+
+def _check_range(key: str, value: object, wanted: Range) -> None:
+    if not wanted.holds(value):
+        raise ValueError(f"{key}={_short(value)}: expected {wanted}")
+
+
+def _short(value: object) -> str:
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return reprlib.repr(plain)
 
 
 def register_schemas() -> None:
@@ -200,8 +250,9 @@ def check_run(config: DictConfig) -> None:
         OmegaConf.to_container(run, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ValueError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
-    if not 0 <= run.seed < 2**63:
-        raise ValueError(f"seed={run.seed}: expected at least 0 and less than 2 to the 63")
+    _check_range("seed", config.seed, Range(0, 2**63 - 1))
+    if not isinstance(config.test, bool):
+        raise ValueError(f"test={config.test!r}: expected true or false, without quotes")
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

@@ -16,9 +16,9 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        device = torch.device(str(name))
+        torch.ones(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={name}: not to be had here ({reason}); set device=auto") from None
     return device

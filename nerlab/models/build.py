@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
+from nerlab.config import check_part
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Tagger
@@ -33,8 +34,7 @@ def build_tagger(
     """
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
-    if not isinstance(model.dropout, int | float) or not 0 <= model.dropout < 1:
-        raise ValueError(f"model.dropout={model.dropout}: expected 0 <= dropout < 1")
+    check_part("model", model)
     with _blaming("model.embedder"):
         embedder = instantiate(model.embedder, EMBEDDERS, trusted)(vocabulary=vocabulary)
     with _blaming("model.encoder"):
@@ -50,5 +50,14 @@ def _blaming(section: str) -> Iterator[None]:
     """A part that refuses what its section says is the configuration's fault."""
     try:
         yield
-    except (TypeError, RuntimeError, AttributeError, LookupError, ArithmeticError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+    ) as error:
+        if str(error).startswith(section):
+            raise
         raise ValueError(f"{section}: {' '.join(str(error).split())}") from error

@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_data, check_run, check_trainer, to_plain
+from nerlab.config import check_data, check_part, check_run, check_trainer, to_plain
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
@@ -63,6 +63,8 @@ def run_experiment(config: DictConfig) -> Path:
         check_run(config)
         check_trainer(config.trainer)
         check_data(config.data)
+        check_part("model", config.model)
+        check_part("tracker", config.tracker)
         threads = _use_threads(wanted_threads, resumption)
         config.threads = threads.number
         with deterministic_algorithms(config.trainer.deterministic):

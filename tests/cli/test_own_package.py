@@ -23,7 +23,7 @@ from nerlab.training.experiment import TRACKERS
 
 TEXT = "Anna Smith flew to Berlin ."
 ADVICE = "; trust=mylab admits it, if you trust its author and that of this configuration"
-ENCODER = "_target_ 'mylab.encoders.GRU'"
+ENCODER = "model.encoder: _target_ 'mylab.encoders.GRU'"
 
 
 @pytest.fixture(scope="module")

@@ -162,8 +162,10 @@ def test_a_foreign_target_is_refused_in_every_place(
     node: dict[str, Any] = {"_target_": "os.mkdir", "_args_": [str(marker)]}
     edit(folder, put({"deep": [[{"er": node}]]} if nested else node, place))
     message = refusal(folder)
-    reasons = ("_target_ 'os.mkdir'", "its _target_", "Hydra's keys _target_ and _partial_")
-    reasons += ("expected a whole number",)
+    reasons = (
+        *("_target_ 'os.mkdir'", "its _target_", "Hydra's keys _target_ and _partial_"),
+        "expected a whole number",
+    )
     assert any(reason in message for reason in reasons)
     assert not marker.exists()
 

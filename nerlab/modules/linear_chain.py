@@ -35,10 +35,10 @@ Both ways give the same numbers, down to events of any size; what is forbidden h
 **Maxima.** The best path takes the same recursions with max in place of Σ (Viterbi 1967). α runs
 from the start and β from the end until they meet in the middle: half the steps, each twice as
 wide. Only the scores are kept; where the best one came from is found again along the best path
-alone, by an arg max over K tags a step in place of K². Every token's highest score is subtracted
-first, so that an offset common to its tags costs no digits. The k best paths are computed in
-float64, the best one in the type of the emissions: paths that differ by less than that type
-resolves (some 1e-6 in float32, if scores are below 10) count as equal.
+alone, by an arg max over K tags a step in place of K². The highest score of every token and of
+the transitions is subtracted first, so that common offsets cost no digits. The k best paths are
+computed in float64, the best one in the type of the emissions: paths that differ by less than
+that type resolves (some 1e-6 in float32, if scores are below 10) count as equal.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -207,12 +207,17 @@ class LinearChain:
         """
         before, beta = self._log_messages()
         tags = self._inside(tags)
+        index = tags[..., None]
+        marginal = torch.log_softmax(before + beta, dim=2).gather(2, index)
         onto = self.transitions.double()[tags[:, :-1]] + beta[:, 1:]  # (B, T - 1, K)
-        marginal = _log_probability(before + beta, tags)
-        conditional = torch.cat([marginal[:, :1], _log_probability(onto, tags[:, 1:])], dim=1)
-        dtype = self.emissions.dtype
+        conditional = torch.log_softmax(onto, dim=2).gather(2, index[:, 1:])
+        possible = onto.gather(2, index[:, 1:]) > _IMPOSSIBLE  # if nothing is, its softmax is not 0
+        conditional = torch.where(possible, conditional, FORBIDDEN)
+        both = torch.cat([marginal, marginal[:, :1], conditional], dim=1).squeeze(2)
+        both = _without_forbidden(both).to(self.emissions.dtype)
+        T = tags.shape[1]
         marginal, conditional = (
-            torch.where(self.mask, log_p, 0.0).to(dtype) for log_p in (marginal, conditional)
+            torch.where(self.mask, log_p, 0.0) for log_p in (both[:, :T], both[:, T:])
         )
         return marginal, conditional
 
@@ -566,7 +571,8 @@ def _log_space_messages(
     emissions, transitions, start, end = (
         scores.double() for scores in (emissions, transitions, start, end)
     )
-    peak = _peak(emissions)
+    peak, move_peak = _peak(emissions), _peak(transitions.flatten())
+    transitions = transitions - move_peak
     mask = torch.arange(T, device=lengths.device) < lengths[:, None]
     order = _both_ways(lengths, T, T).flatten()
     weights = (emissions - peak).flatten(0, 1).index_select(0, order).view(T, 2, B, K)
@@ -578,7 +584,7 @@ def _log_space_messages(
             before.append(torch.logsumexp(after[-1][..., None] + moves, dim=2))
         after.append(before[-1] + step)
     alpha, backward = torch.stack(after, dim=2).unbind()  # (B, T, K)
-    offset = torch.where(mask, peak.squeeze(2), 0.0).sum(1)
+    offset = torch.where(mask, peak.squeeze(2), 0.0).sum(1) + move_peak * (lengths - 1)
     log_partition = torch.logsumexp(_at_last(alpha, lengths) + end, dim=1) + offset
     beta = backward.gather(1, _turned(lengths, T).t()[..., None].expand(B, T, K))
     return _LogSpace(
@@ -598,6 +604,7 @@ def _viterbi(
     """
     B, T, K = emissions.shape
     transitions, start, end = (scores.to(emissions.dtype) for scores in (transitions, start, end))
+    transitions = transitions - _peak(transitions.flatten())
     steps = T // 2 + 1
     order = _both_ways(lengths, T, steps)
     scores = emissions.flatten(0, 1).index_select(0, order.flatten()).view(steps, 2, B, K)
@@ -646,7 +653,10 @@ def _best_paths(
     emissions, transitions, start, end = (
         scores.double() for scores in (emissions, transitions, start, end)
     )
-    emissions = emissions - _peak(emissions)
+    emissions, transitions = (
+        emissions - _peak(emissions),
+        transitions - _peak(transitions.flatten()),
+    )
     order = _both_ways(lengths, T, T).flatten()
     tokens = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
     following = _maximise(tokens[:, 1:].clone(), end[None], transitions.t()[None])
@@ -697,7 +707,7 @@ def _maximise(scores: Tensor, firsts: Tensor, moves: Tensor) -> Tensor:
     else:
         rows, ways = scores, scores.new_empty(G, K, B, K)  # [direction, from, B, to]
     rows -= _peak(rows)
-    rows[0] += firsts[:, None]
+    rows[0] += (firsts - _peak(firsts))[:, None]
     best = torch.empty_like(rows[:1]).squeeze(0)
     moves = moves[:, :, None]
     origins = rows.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
@@ -707,7 +717,7 @@ def _maximise(scores: Tensor, firsts: Tensor, moves: Tensor) -> Tensor:
         steps[t].add_(torch.amax(ways, 1, out=best))
         if t % _DRIFT == 0:
             steps[t].sub_(_peak(steps[t]))
-    return rows.contiguous()
+    return scores.copy_(rows) if B > K else scores
 
 
 def _trace(tags: Any, scores: Any, sources: Any, offsets: Any) -> None:
@@ -795,13 +805,6 @@ def _has_memory(tensor: Tensor) -> bool:
 def _can_be_read(tensor: Tensor) -> bool:
     """Whether a look at the values is possible without waiting."""
     return tensor.device.type == "cpu" and _has_memory(tensor)
-
-
-def _log_probability(scores: Tensor, tags: Tensor) -> Tensor:
-    """``log p`` ``(B, T)`` of the tags in the softmax of ``(B, T, K)``, -inf if forbidden."""
-    index = tags[..., None]
-    log_p = torch.log_softmax(scores, dim=2).gather(2, index)
-    return torch.where(scores.gather(2, index) > _IMPOSSIBLE, log_p, -torch.inf).squeeze(2)
 
 
 def _check_possible(scores: Tensor) -> None:

@@ -293,20 +293,27 @@ def best_score(scores: Scores) -> Tensor:
     ("B", "T", "K", "offset"),
     [(20, 50, 9, 1e4), (20, 50, 9, 0.0), (4, 4096, 9, 1e6), (2, 4096, 3, -1e4), (3, 300, 37, 1e5)],
 )
-def test_an_offset_does_not_cost_the_best_path(B: int, T: int, K: int, offset: float) -> None:
-    emissions, transitions, start, end = random_scores(B, T, K, torch.float32)
+@pytest.mark.parametrize("others", [0.0, 1e4])
+def test_an_offset_does_not_cost_the_best_path(
+    B: int, T: int, K: int, offset: float, others: float
+) -> None:
+    emissions, *constraints = random_scores(B, T, K, torch.float32)
+    transitions, start, end = (scores + others for scores in constraints)
     emissions = emissions + offset * (1 + torch.arange(T) % 3)[:, None]  # others at other tokens
     lengths = torch.full((B,), T)
     chain = LinearChain(emissions, transitions, start, end, lengths)
     peak = emissions.double().amax(2, keepdim=True)
-    exact = emissions.double() - peak, transitions.double(), start.double(), end.double()
+    move_peak = transitions.double().max()
+    exact = emissions.double() - peak, transitions - move_peak, start.double(), end.double()
     reference = LinearChain(*exact, lengths)
     expected = best_score(exact)
+    assert expected.abs().max() < 1e5  # float64 is fine enough
     for path in (chain.argmax, chain.topk(2)[0][0]):
         scores = reference.log_prob(path) + reference.log_partition
         torch.testing.assert_close(scores, expected, rtol=0, atol=2e-5)
     torch.testing.assert_close(reference.max, expected, rtol=0, atol=1e-9)
-    torch.testing.assert_close(chain.max, (expected + peak.sum((1, 2))).float())
+    whole = expected + peak.sum((1, 2)) + (T - 1) * move_peak
+    torch.testing.assert_close(chain.max, whole.float())
 
 
 @pytest.mark.parametrize("inference", [False, True])

@@ -66,18 +66,21 @@ class Training:
                 self.config.trainer.batch_tokens, self.generator
             )
 
+    def step(self) -> int:
+        """Make a step as the training loop does; returns its tokens."""
+        sentences = next(self.groups)
+        batch = self._batch(sentences)
+        with self.optimisation.autocast():
+            loss = self.tagger.loss(batch.to(self.device))
+        self.optimisation.backward(loss)
+        self.optimisation.step(0.0)
+        return int(self.batcher.corpus.lengths[sentences].sum())
+
     def steps(self, count: int) -> float:
-        """Make some steps as the training loop does; returns tokens a second."""
-        tokens = 0
+        """Make some steps; returns tokens a second."""
         self.tagger.train()
         start = time.perf_counter()
-        for sentences in itertools.islice(self.groups, count):
-            batch = self._batch(sentences)
-            with self.optimisation.autocast():
-                loss = self.tagger.loss(batch.to(self.device))
-            self.optimisation.backward(loss)
-            self.optimisation.step(0.0)
-            tokens += int(self.batcher.corpus.lengths[sentences].sum())
+        tokens = sum(self.step() for _ in range(count))
         _wait(self.device)
         return tokens / (time.perf_counter() - start)
 
@@ -179,7 +182,7 @@ def main() -> None:
     """Measure and print."""
     arguments = _parse_arguments()
     device = choose_device(arguments.device)
-    config = _compose(arguments)
+    config = compose_config(arguments.directory, arguments.precision)
     train, valid = load_split(config.data, "train"), load_split(config.data, "dev")
     data = config.data
     vocabulary = build_vocabulary(
@@ -231,10 +234,11 @@ def _parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _compose(arguments: argparse.Namespace) -> DictConfig:
+def compose_config(directory: str, precision: str) -> DictConfig:
+    """The configuration of train.py with the field's sizes, for a folder of CoNLL-2003."""
     register_schemas()
     conf = str(Path(__file__).resolve().parent.parent / "conf")
-    data = [f"data.dir='{arguments.directory}'", f"trainer.precision={arguments.precision}"]
+    data = [f"data.dir='{directory}'", f"trainer.precision={precision}"]
     with initialize_config_dir(conf, version_base="1.3"):
         return compose("train", overrides=["data=conll2003", *_SIZES, *data])
 

@@ -1,4 +1,4 @@
-"""``python -m nerlab.data`` as a person calls it: each command once as a process of its own."""
+"""``python -m nerlab.data`` as a person calls it; check as a process of its own too."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def run_alone(folder: Path, *arguments: str, **env: str) -> Result:
 
 
 def test_without_a_command_and_with_help_the_commands_are_listed(tmp_path: Path) -> None:
-    bare, helped = run_alone(tmp_path), run(tmp_path, "--help")
+    bare, helped = run(tmp_path), run(tmp_path, "--help")
     assert bare == helped
     assert (bare.status, bare.err) == (0, "")
     for command in COMMANDS:
@@ -75,9 +75,7 @@ def test_check_exits_with_status_one_if_there_is_an_error(tmp_path: Path) -> Non
 
 
 def test_what_is_converted_is_the_same_corpus_to_check(corpus: Path, tmp_path: Path) -> None:
-    result = run_alone(
-        tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=out", "to=bmes"
-    )
+    result = run(tmp_path, "convert", "data=conll", f"data.dir={corpus}", "output=out", "to=bmes")
     assert (result.status, result.err) == (0, "")
     assert result.out == (
         "written: out/train.conll  40 sentences\nwritten: out/dev.conll  26 sentences\n"
@@ -127,7 +125,7 @@ def test_convert_refuses_what_is_no_name(tmp_path: Path, key: str, value: str) -
 
 
 def test_stats_are_written_under_the_name_of_the_data(corpus: Path, tmp_path: Path) -> None:
-    result = run_alone(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
+    result = run(tmp_path, "stats", "data=conll", f"data.dir={corpus}")
     assert (result.status, result.err) == (0, "")
     folder = Path("stats", "conll")
     assert result.out == f"written: {folder}/index.html\nwritten: {folder}/statistics.json\n"

@@ -369,7 +369,7 @@ def closed_pipe() -> int:
     [
         ["predict.py", "--help"],
         ["predict.py", "checkpoint=RUN", "text=Eve"],
-        ["predict.py", "checkpoint=RUN", "input=-"],
+        pytest.param(["predict.py", "checkpoint=RUN", "input=-"], marks=pytest.mark.long),
         pytest.param(["evaluate.py", "--cfg=job", "checkpoint=RUN"], marks=pytest.mark.long),
         pytest.param(["nerlab/data/__main__.py", "check"], marks=pytest.mark.long),
         pytest.param(["nerlab/data/__main__.py"], marks=pytest.mark.long),

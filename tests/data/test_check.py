@@ -407,6 +407,7 @@ def test_the_orphan_tags_and_the_lost_characters_of_weibo_are_found() -> None:
     assert replacement.count == sum("\ufffd" in line for line in text.split("\n"))
 
 
+@pytest.mark.long
 def test_the_duplicates_of_gmb_are_found() -> None:
     real("gmb/ner_dataset.csv.gz")
     report = check_real("gmb", "gmb")

@@ -298,7 +298,7 @@ def test_an_option_that_makes_no_sense_is_told(
         ("azerbaijani", "azerbaijani/valid_words"),
         ("weibo", "weibo_zh/weiboNER_2nd_conll.dev"),
         ("conll2003", "conll2003/valid.txt"),
-        ("gmb", "gmb/ner_dataset.csv.gz"),
+        pytest.param("gmb", "gmb/ner_dataset.csv.gz", marks=pytest.mark.long),
     ],
 )
 def test_a_published_corpus_comes_back(tmp_path: Path, preset: str, file: str) -> None:

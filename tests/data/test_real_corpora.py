@@ -228,6 +228,7 @@ def test_the_texts_of_fashion_brands_are_read_whole(
     assert set(corpus.labels) == {"FASHION_BRAND"}
 
 
+@pytest.mark.long
 def test_the_splits_of_gmb_are_those_of_blawok() -> None:
     real("gmb/ner_dataset.csv.gz")
     data = compose_data("data=gmb", f"data.dir={DATA / 'gmb'}")
@@ -238,6 +239,7 @@ def test_the_splits_of_gmb_are_those_of_blawok() -> None:
     assert sum(map(len, spans)) == 11_377  # as that project counts them
 
 
+@pytest.mark.long
 def test_equal_sentences_of_gmb_fall_on_one_side() -> None:
     real("gmb/ner_dataset.csv.gz")
     data = compose_data("data=gmb", f"data.dir={DATA / 'gmb'}", "data.split=hash")

@@ -219,7 +219,7 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert again == html
 
 
-@settings(max_examples=10)
+@settings(max_examples=4)
 @given(train=texts, dev=texts)
 @example(train=[], dev=[])
 @example(train=[Sentence(NASTY, ["B-<b>"] * len(NASTY))], dev=[])

@@ -42,7 +42,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_the_one_before_stays(
 ) -> None:
     run = tmp_path / "run"
     process = start(corpus, run, _LONG)
-    wait_for_step(run, 30, process)
+    wait_for_step(run, 6, process)
     process.terminate()
     process.communicate(timeout=60)
     checkpoints = run / "checkpoints"
@@ -57,6 +57,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_the_one_before_stays(
     load_checkpoint(checkpoints / "last", torch.device("cpu"))
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_from_the_start_leaves_no_half_checkpoint(
     corpus: Path, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def arguments(data: Path, run: Path) -> list[str]:
     return [*SMALL_MODEL, *wide, "data.test=null", f"data.dir={data}", f"run.dir={run}"]
 
 
+@pytest.mark.long
 def test_a_batch_that_does_not_fit_is_split_and_the_run_ends_well(tmp_path: Path) -> None:
     data = corpus_with(tmp_path / "data", [20] * 800)
     run = tmp_path / "run"

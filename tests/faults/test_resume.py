@@ -46,7 +46,14 @@ def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
     assert content(run) == content(expected if more else finished)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        # tests/test_interruption.py has each of them, in one process
+        *(pytest.param(n, marks=pytest.mark.long) for n in (signal.SIGINT, signal.SIGHUP)),
+    ],
+)
 def test_a_signal_ends_the_step_and_saves_it(corpus: Path, tmp_path: Path, number: int) -> None:
     run = tmp_path / "run"
     process = start(corpus, run, "trainer.epochs=300", "trainer.save_every_steps=null")
@@ -306,7 +313,9 @@ def test_a_checkpoint_outside_its_run_cannot_be_gone_on_from(run: Path, tmp_path
     assert "expected a checkpoint in the directory of its run" in result.err
 
 
-@pytest.mark.parametrize("first", ["config.yaml", "metrics.jsonl"])
+@pytest.mark.parametrize(
+    "first", [pytest.param("config.yaml", marks=pytest.mark.long), "metrics.jsonl"]
+)
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(
     first: str, corpus: Path, tmp_path: Path, finished: Path
 ) -> None:

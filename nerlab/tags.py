@@ -31,6 +31,8 @@ _BEGIN_INSIDE_END_SINGLE = {
     "bmes": "BMES",
     "bilou": "BILU",
 }
+# A model has four tags a label and O: K = 4,093 at most, and a CRF K^2 transitions.
+MAX_LABELS = 1023
 SCHEMES = tuple(_BEGIN_INSIDE_END_SINGLE)
 _ROLE_OF_PREFIX = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 _OPEN = ("B", "I")

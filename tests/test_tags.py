@@ -16,6 +16,7 @@ from nerlab.tags import (
     check,
     iobes_constraints,
     iobes_tags,
+    may_follow,
     spans_of,
     split_tag,
     tags_of,
@@ -118,6 +119,17 @@ def test_spans_come_back_from_the_tags_of_every_scheme(
 def test_spans_are_those_of_conlleval_on_legal_and_illegal_sequences() -> None:
     for tags in sequences("BI", 6):
         assert spans_of(tags) == conlleval(tags), tags
+
+
+def test_constraints_are_those_of_every_pair_of_tags() -> None:
+    outside = ("O", "")
+    tags = [*iobes_tags(["A", "B-C", "D"]), "U-A", "M-D", "L-B-C"]
+    start, transitions, end = iobes_constraints(tags)
+    for i, tag in enumerate(tags):
+        assert start[i] == may_follow(outside, split_tag(tag), "iobes")
+        assert end[i] == may_follow(split_tag(tag), outside, "iobes")
+        for j, following in enumerate(tags):
+            assert transitions[i, j] == may_follow(split_tag(tag), split_tag(following), "iobes")
 
 
 def test_with_end_tags_spans_are_those_of_conlleval_cut_before_each_begin() -> None:

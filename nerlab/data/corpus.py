@@ -115,7 +115,7 @@ def build_corpus(
         folder: where the arrays are written, a file each; the corpus then maps these files.
 
     Raises:
-        ValueError: a tag is unknown or illegal; the message names file and line.
+        ValueError: a tag is unknown or illegal, with file and line; or there are too many labels.
         OSError: the folder cannot be written.
     """
     ids: defaultdict[str, int] = defaultdict()
@@ -195,6 +195,8 @@ def _iobes(
         number = int(np.searchsorted(offsets, error.position, side="right")) - 1
         position = error.position - int(offsets[number])
         raise tag_problem(chunk[number], position, error, source) from None
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
     if len(illegal) and not repair:
         sentence = chunk[illegal[0]]
         try:

@@ -10,11 +10,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nerlab.tags import OUTSIDE, TagError, continues, is_of_scheme, may_follow, split_tag
+from nerlab.messages import counted
+from nerlab.tags import (
+    MAX_LABELS,
+    OUTSIDE,
+    TagError,
+    continues,
+    is_of_scheme,
+    may_follow,
+    split_tag,
+)
 
-MAX_TAGS = 4096
 _ASKED, _LEGAL, _CONTINUES = 1, 2, 4  # bits of the table
 _BEGIN, _INSIDE, _END, _SINGLE = range(4)  # the order of nerlab.tags.iobes_tags
+
+
+FEWER_LABELS = (
+    "merge the rare ones, or set the key of data.reader that says where the tags stand "
+    "(tag_column, say)"
+)
+
+
+def too_many_labels(number: int) -> str:
+    """What is said of more than ``MAX_LABELS`` labels."""
+    tags = 4 * number + 1
+    return (
+        f"{counted(number, 'entity type')}, expected {MAX_LABELS:,} at most: they make K = "
+        f"{tags:,} tags, and a CRF's transitions and its work for each token grow with K^2 = "
+        f"{tags**2:,}"
+    )
 
 
 class TagRewriter:
@@ -30,6 +54,7 @@ class TagRewriter:
 
     def __init__(self, scheme: str) -> None:
         self.labels: list[str] = []
+        self._label_numbers: dict[str, int] = {}
         self.scheme = scheme
         self._ids: defaultdict[str, int] = defaultdict()
         self._ids.default_factory = self._ids.__len__
@@ -50,7 +75,8 @@ class TagRewriter:
             The ids ``(N,)`` int32, and which sentences have a sequence that the scheme forbids.
 
         Raises:
-            TagError: a tag is one in no scheme, or there are more than ``MAX_TAGS``.
+            TagError: a tag is one in no scheme.
+            ValueError: there are more than ``MAX_LABELS`` labels.
         """
         ids = np.fromiter(map(self._ids.__getitem__, tags), dtype=np.int64, count=len(tags))
         self._learn_tags(ids)
@@ -79,13 +105,14 @@ class TagRewriter:
         for number, tag in enumerate(new, start=known):
             try:
                 _, label = split_tag(tag)
-                if number == MAX_TAGS:
-                    raise ValueError(f"tag {tag!r} is one more than {MAX_TAGS} distinct ones")
             except ValueError as error:
                 raise TagError(int(np.argmax(ids == number)), str(error)) from None
-            if label and label not in self.labels:
+            if label and label not in self._label_numbers:
+                self._label_numbers[label] = len(self.labels)
                 self.labels.append(label)
-            begins.append(1 + 4 * self.labels.index(label) if label else 0)
+            begins.append(1 + 4 * self._label_numbers[label] if label else 0)
+        if len(self.labels) > MAX_LABELS:
+            raise ValueError(f"at least {too_many_labels(len(self.labels))}; {FEWER_LABELS}")
         self._names += new
         self._begins = np.append(self._begins, np.array(begins, dtype=np.int32))
         grown = np.zeros((len(self._names),) * 2, dtype=np.uint8)

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nerlab.data.corpus import Corpus
+from nerlab.tags import MAX_LABELS
 
+# From here on the CRF takes more time than all the rest of a training step.
+_MANY_LABELS = 100
 _NUMBER = re.compile(r"[-+]?\d[-.,:/\d]*")
 
 
@@ -56,6 +59,22 @@ def warnings_of(
         remedy = "set the key of data.reader that says where the tags stand (tag_column, say)"
         warnings.append(DataWarning("no-entity", "no entity at all", remedy, 1))
     return warnings
+
+
+def cost_of_labels(number: int) -> list[DataWarning]:
+    """What it costs that train has so many labels, if that is much."""
+    if not _MANY_LABELS < number <= MAX_LABELS:
+        return []
+    tags = 4 * number + 1
+    message = (
+        f"{number:,} entity types make K = {tags:,} tags: a CRF has K^2 = {tags**2:,} transitions, "
+        "and its time and memory for each token grow with K^2"
+    )
+    remedy = (
+        "merge the rare ones, train model=bilstm, whose cost grows with K alone, or lower "
+        "trainer.batch_tokens and trainer.decode_tokens"
+    )
+    return [DataWarning("many-types", message, remedy, number)]
 
 
 def warnings_of_corpus(corpus: Corpus) -> list[DataWarning]:

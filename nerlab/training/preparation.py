@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
-from nerlab.data.plausibility import warnings_of_corpus
+from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
 from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.device import choose_device
@@ -78,11 +78,9 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], checkpoint: Path | Non
     splits = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
     # Splits of one file have the same remarks.
     remarks += dict.fromkeys(remark for corpus in splits.values() for remark in corpus.remarks)
-    remarks += [
-        f"warning: {name}: {warning.message}; {warning.remedy}"
-        for name, corpus in splits.items()
-        for warning in warnings_of_corpus(corpus)
-    ]
+    warnings = [(name, w) for name, corpus in splits.items() for w in warnings_of_corpus(corpus)]
+    warnings += [("train", w) for w in cost_of_labels(len(vocabulary.labels))]
+    remarks += [f"warning: {name}: {w.message}; {w.remedy}" for name, w in warnings]
     remarks.append(f"labels: {' '.join(vocabulary.labels)}")
     if missing := set(dev.labels) - set(train.labels):
         remarks.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data import flat_tags
 from nerlab.data.flat_tags import TagRewriter
-from nerlab.tags import SCHEMES, TagError, check, iobes_tags, spans_of, tags_of
+from nerlab.tags import MAX_LABELS, SCHEMES, TagError, check, iobes_tags, spans_of, tags_of
 
 tags = st.builds("{}-{}".format, st.sampled_from("BIESMLU"), st.sampled_from(["X", "Y.Z"]))
 sentences = st.lists(st.lists(tags | st.just("O"), min_size=1, max_size=7), max_size=8)
@@ -59,9 +58,22 @@ def test_a_tag_of_no_scheme_is_named_with_its_first_place(tag: str) -> None:
     assert caught.value.position == 2
 
 
-def test_a_column_of_ever_new_tags_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flat_tags, "MAX_TAGS", 10)
-    names = [f"B-{i}" for i in range(20)]
-    with pytest.raises(TagError, match="tag 'B-9' is one more than 10 distinct ones") as caught:
-        TagRewriter("iob2").rewrite(names, np.array([0, 20]))
-    assert caught.value.position == 9
+@pytest.mark.parametrize("prefixes", ["B", "BIESMLU"])
+def test_more_labels_than_a_model_takes_are_refused(prefixes: str) -> None:
+    def names(first: int, last: int) -> list[str]:
+        return [f"{prefix}-{i}" for i in range(first, last) for prefix in prefixes]
+
+    rewriter = TagRewriter("iobes")
+    fitting = names(0, MAX_LABELS)
+    rewriter.rewrite(fitting, np.array([0, len(fitting)]))
+    assert len(rewriter.labels) == MAX_LABELS
+    more = names(MAX_LABELS - 1, MAX_LABELS + 3)
+    message = r"^at least 1,026 entity types, expected 1,023 at most: they make K = 4,105 tags, "
+    with pytest.raises(ValueError, match=message):
+        rewriter.rewrite(more, np.array([0, len(more)]))
+
+
+def test_any_number_of_labels_is_refused_before_a_table_of_them_is_made() -> None:
+    names = [f"B-{i}" for i in range(1_000_000)]
+    with pytest.raises(ValueError, match=r"^at least 1,000,000 entity types, "):
+        TagRewriter("iob2").rewrite(names, np.array([0, len(names)]))

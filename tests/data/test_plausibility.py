@@ -71,6 +71,44 @@ def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
     assert {(f.severity, f.split) for f in found} == {("warning", "train")}
 
 
+def corpus_of_types(folder: Path, number: int) -> None:
+    text = "".join(f"w{i} B-T{i}\nx O\n\n" for i in range(number))
+    (folder / "train.conll").write_text(text)
+    (folder / "dev.conll").write_text("w B-T0\nx O\n")
+
+
+@pytest.mark.parametrize("number", [1_024, 5_000])
+def test_more_types_than_a_model_takes_are_an_error_of_check_and_of_training(
+    tmp_path: Path, number: int
+) -> None:
+    corpus_of_types(tmp_path, number)
+    data = compose_data("data=conll", f"data.dir={tmp_path}")
+    message = rf"train\.conll: at least {number:,} entity types, expected 1,023 at most"
+    with pytest.raises(ValueError, match=message):
+        load_split(data, "train")
+    (error,) = (finding for finding in check(data).findings if finding.severity == "error")
+    assert (error.kind, error.split, error.count) == ("too-many-types", "train", number)
+    assert error.message.startswith(f"{number:,} entity types, expected 1,023 at most")
+
+
+@pytest.mark.parametrize("number", [100, 101])
+def test_what_many_types_cost_is_said_at_the_start(tmp_path: Path, number: int) -> None:
+    corpus_of_types(tmp_path, number)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose(
+            "train", overrides=[*SMALL_MODEL, f"data.dir={tmp_path}", "data.test=null"]
+        )
+    said = [line for line in prepare(config, (), has_weights=False).remarks if "warning" in line]
+    found = [
+        f"{f.message}; {f.remedy}" for f in check(config.data).findings if f.kind == "many-types"
+    ]
+    if number == 100:
+        assert said == found == []
+    else:
+        assert said == [f"warning: train: {found[0]}"]
+        assert found[0].startswith("101 entity types make K = 405 tags: a CRF has K^2 = 164,025 ")
+
+
 @pytest.mark.parametrize(
     ("preset", "folder"),
     [

@@ -6,8 +6,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, check_data
+from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
 from nerlab.data.load import MissingFileError, read_split, splits_of
-from nerlab.data.plausibility import warnings_of
+from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.check_report import Report, as_json, as_text
@@ -20,6 +21,7 @@ from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
 from nerlab.files import output_file
 from nerlab.instantiation import trusted_packages
+from nerlab.tags import MAX_LABELS
 
 FORMATS = ("text", "json")
 
@@ -70,8 +72,16 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
         findings += _new("warning", "reader", split, remarks, findings)
         findings += [
             Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy)
-            for w in warnings_of(read.lengths.items(), read.words.items(), bool(read.entities))
+            for w in [
+                *warnings_of(read.lengths.items(), read.words.items(), bool(read.entities)),
+                *(cost_of_labels(len(read.labels)) if split == "train" else ()),
+            ]
         ]
+        if (number := len(read.labels)) > MAX_LABELS:
+            text = too_many_labels(number)
+            findings.append(
+                Finding("error", "too-many-types", split, text, number, remedy=FEWER_LABELS)
+            )
     findings += comparisons(counts)
     findings += duplicates.findings(list(counts))
     findings.sort(key=lambda finding: finding.severity)

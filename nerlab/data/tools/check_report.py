@@ -45,6 +45,8 @@ def as_json(report: Report) -> str:
     unknown-tag            a tag is a word that is none in any scheme
     illegal-tag            a tag that ``data.scheme`` does not know or forbids there
     reader                 what the reader remarked on
+    too-many-types         more entity types than a model takes
+    many-types             so many in train that a CRF is slow
     one-token-sentences    at least half of the sentences of a split have one token
     number-tokens          at least half of its tokens are numbers
     no-entity              it has no entity

@@ -98,7 +98,7 @@ def test_what_many_types_cost_is_said_at_the_start(tmp_path: Path, number: int) 
         config = compose(
             "train", overrides=[*SMALL_MODEL, f"data.dir={tmp_path}", "data.test=null"]
         )
-    said = [line for line in prepare(config, (), has_weights=False).remarks if "warning" in line]
+    said = [line for line in prepare(config, (), checkpoint=None).remarks if "warning" in line]
     found = [
         f"{f.message}; {f.remedy}" for f in check(config.data).findings if f.kind == "many-types"
     ]

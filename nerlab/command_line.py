@@ -68,18 +68,19 @@ def command(
 
         has_begun = False
 
-        @quiet_exit()  # within, else Hydra writes a line of its own
         def job(config: DictConfig) -> None:
             nonlocal has_begun
             has_begun = True
-            try:
-                main(config)
-            except Exception as error:
-                if not _is_users(error):
-                    raise
-                if HydraConfig.get().mode is RunMode.MULTIRUN:
-                    raise  # Hydra goes on with the next job and fails at the end
-                fail(error)
+            # Within, else Hydra writes a line of its own; no decorator, which joblib cannot pickle.
+            with quiet_exit():
+                try:
+                    main(config)
+                except Exception as error:
+                    if not _is_users(error):
+                        raise
+                    if HydraConfig.get().mode is RunMode.MULTIRUN:
+                        raise  # Hydra goes on with the next job and fails at the end
+                    fail(error)
 
         @quiet_exit()
         def run() -> None:

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import cloudpickle
+import hydra
 import pytest
 from conftest import SMALL_MODEL, Result, run_script
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -321,3 +323,16 @@ def test_every_key_of_the_contract_can_be_set() -> None:
         assert (result.status, result.err) == (0, "")
         for key in keys.split():
             assert key in values or f"{key.rpartition('.')[2]}:" in result.out
+
+
+def test_a_sweep_may_send_the_work_of_a_script_to_other_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = []
+
+    def launcher(**_: object) -> Callable[[Callable[..., None]], Callable[[], None]]:
+        return lambda job: lambda: sent.append(cloudpickle.dumps(job))
+
+    monkeypatch.setattr(hydra, "main", launcher)
+    assert run_script("train").status == 0
+    assert len(sent) == 1

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from nerlab.evaluation.report import Report, marked
+from nerlab.files import make_folder
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
@@ -113,8 +114,7 @@ class WandbTracker:
 def _start(
     directory: Path, name: str, config: Mapping[str, Any], project: str, init_timeout: float
 ) -> Any:
-    folder = directory / "wandb"
-    folder.mkdir(exist_ok=True)
+    folder = make_folder(directory, "wandb")
     # wandb keeps a cache and settings in the home directory unless told otherwise.
     for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
         variable = f"WANDB_{kind}_DIR"

@@ -13,6 +13,7 @@ from test_file_names import run_data
 
 from nerlab.files import make_folder, new_files, open_to_append, output_file, write_file
 from nerlab.inference.output import FORMATS
+from nerlab.training.wandb_tracker import WandbTracker
 
 
 @pytest.fixture
@@ -231,3 +232,12 @@ def test_an_output_that_is_cut_short_leaves_what_was_there(
     refused(run_script("predict", f"checkpoint={run}", "text=Eve", f"output={tmp_path / 'x'}"))
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "before"
+
+
+def test_wandb_does_not_write_through_a_linked_folder(
+    victim: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "wandb").symlink_to(victim.parent)
+    WandbTracker(tmp_path, "name", {}, project="nerlab", init_timeout=1.0).finish()
+    assert "found a link; remove it); the run goes on without it" in caplog.text
+    untouched(victim)

@@ -88,7 +88,8 @@ def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
     are not null. A whole reader, with its ``_target_``, replaces that of the checkpoint."""
     given = [key for key, value in overrides.items() if value is not None]
     changes = OmegaConf.masked_copy(overrides, given)  # type: ignore[arg-type]
-    if "_target_" in changes.get("reader", {}):
+    reader = changes.get("reader")
+    if isinstance(reader, DictConfig) and "_target_" in reader:
         saved = OmegaConf.masked_copy(saved, [str(key) for key in saved if key != "reader"])
     return cast(DataConfig, _checked("data/base", DataConfig, saved, changes))
 

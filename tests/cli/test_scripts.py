@@ -297,6 +297,13 @@ def test_a_key_that_the_reader_of_the_run_lacks_is_named(copy: Path) -> None:
     assert "'delimiter'" in result.err
 
 
+@pytest.mark.parametrize("value", ["0.5", "true", "[1]", "x"])
+def test_a_reader_that_is_no_section_is_one_line(copy: Path, value: str) -> None:
+    result = run_script("evaluate", f"checkpoint={copy}", f"data.reader={value}")
+    assert (result.status, result.out, result.err.count("\n")) == (1, "", 1)
+    assert result.err.startswith("error: data")
+
+
 def test_a_sweep_makes_a_run_for_each_seed(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

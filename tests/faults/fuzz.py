@@ -23,7 +23,7 @@ LIMITS = ("-timeout=30", "-rss_limit_mb=4096", "-max_len=4096")
 TARGETS = (
     *("columns", "parallel", "table", "jsonl", "spans", "parquet"),
     *("prodigy", "doccano", "spacy", "label_studio"),
-    *("vectors", "tokens", "checkpoint", "state", "predict", "overrides"),
+    *("vectors", "tokens", "checkpoint", "state", "predict", "overrides", "commands"),
 )
 
 

@@ -6,13 +6,14 @@ be imported before.
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from conftest import SMALL_MODEL, run_script
+import yaml
+from conftest import SMALL_MODEL, Result, run_script
 from formats import FORMATS, SMALL, TOOLS, Format
 from helpers import make_batcher, reseal
 from invariants import (
@@ -156,6 +157,68 @@ def overrides(scratch: Path) -> Target:
     return Target(survive, lines)
 
 
+# What may stand behind any key; what is a name of a corpus on the network is not among them.
+ODD_VALUES = (
+    *("null", "true", "false", "0", "1", "2", "3", "-1", "0.5", "-0.0", "1e-9", "nan", "inf"),
+    *("-inf", "4294967297", "9223372036854775808", "1" + "0" * 400, "1e999", "'7'", "''", '""'),
+    *("[]", "[1]", "[a,null]", "{}", "{a: 1}", "{a: {b: [1]}}", "???", "'???'", "x", "auto"),
+    *("cpu", "meta", "cuda:99", "é", "北京", "'\\x1b[31m'", "'a\tb'", "'a b'", "'${x}'", "${seed}"),
+    *("../none", ".", "none/none", "a" * 300, "2020-01-01", "0x10", "1_000", "utf-16", "iob"),
+)
+# Tracebacks are what debug is for; of the others some values are sensible, and take for ever.
+_LEFT_OUT = ("debug", "trainer.epochs", "tracker._target_", "run.root", "run.dir", "output")
+
+
+def commands(scratch: Path) -> Target:
+    """Each command with a key or two of its own set to an odd value: two bytes an override."""
+    run, data = _trained(scratch), ("data=conll", f"data.dir={scratch}")
+    bases = {
+        "train": (*SMALL_MODEL, data[1], "trainer.epochs=1", f"run.dir={scratch}/fuzzed"),
+        "evaluate": (f"checkpoint={run}", f"output={scratch}/fuzzed"),
+        "predict": (f"checkpoint={run}", "text=Ada met Eve."),
+        "check": data,
+        "stats": (*data, f"output={scratch}/fuzzed"),
+        "convert": (*data, f"output={scratch}/fuzzed"),
+    }
+    keys = {name: _keys_of(name, base) for name, base in bases.items()}
+
+    def survive(content: bytes) -> None:
+        name = sorted(bases)[content[0] % len(bases)] if content else "check"
+        pairs = list(zip(content[1:5:2], content[2:5:2], strict=False))
+        chosen = [
+            (keys[name][k % len(keys[name])], ODD_VALUES[v % len(ODD_VALUES)]) for k, v in pairs
+        ]
+        result = _command(name, *bases[name], *(f"{key}={value}" for key, value in chosen))
+        shutil.rmtree(scratch / "fuzzed", ignore_errors=True)
+        assert result.status in (0, 1), (name, chosen, result)
+        if result.status == 1:
+            last = result.err.rstrip("\n").split("\n")[-1]
+            assert last.startswith("error: "), (name, chosen, result.err)
+        assert "Traceback" not in result.err, (name, chosen, result.err)
+
+    seeds = [bytes([c, k, v]) for c in range(6) for k in range(0, 60, 7) for v in range(0, 50, 9)]
+    return Target(survive, seeds)
+
+
+def _command(name: str, *arguments: str) -> Result:
+    if name in ("train", "evaluate", "predict"):
+        return run_script(name, *arguments)
+    return run_script("nerlab/data/__main__", name, *arguments)
+
+
+def _keys_of(name: str, base: tuple[str, ...]) -> list[str]:
+    """The keys of a command as it is composed, sections too."""
+    composed = yaml.safe_load(_command(name, "--cfg=job", *base).out)
+
+    def visit(node: dict[str, Any], prefix: str) -> Iterator[str]:
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            if isinstance(value, dict):
+                yield from visit(value, f"{prefix}{key}.")
+
+    return [key for key in visit(composed, "") if key not in _LEFT_OUT]
+
+
 TARGETS: dict[str, Callable[[Path], Target]] = {
     **{name: partial(reader, form) for name, form in FORMATS.items()},
     **{name: partial(reader, form) for name, form in TOOLS.items()},
@@ -165,5 +228,6 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "state": state,
     "predict": predicted,
     "overrides": overrides,
+    "commands": commands,
 }
 logging.disable()

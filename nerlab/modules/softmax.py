@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class Softmax(nn.Module):
@@ -17,26 +16,32 @@ class Softmax(nn.Module):
 
     def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
         """``-log p(tags)`` of each sentence ``(B,)``; tags beyond a length are ignored."""
-        losses = F.cross_entropy(emissions.transpose(1, 2).float(), tags, reduction="none")
-        return torch.where(_mask(tags, lengths), losses, 0.0).sum(1)
+        log_p, _ = self.path_log_probabilities(emissions, lengths, tags)
+        return -log_p.sum(1)
 
     def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The most probable tag of each token ``(B, T)``, 0 beyond a length."""
-        tags = emissions.argmax(2)
-        return torch.where(_mask(tags, lengths), tags, 0)
+        return torch.where(_mask(emissions, lengths), emissions.argmax(2), 0)
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each tag at each token ``(B, T, K)``, 0 beyond a length."""
-        probabilities = emissions.float().softmax(2)
-        return torch.where(_mask(probabilities, lengths)[..., None], probabilities, 0.0)
+        probabilities = _at_least_float32(emissions).softmax(2)
+        return torch.where(_mask(emissions, lengths)[..., None], probabilities, 0.0)
 
     def path_log_probabilities(
         self, emissions: Tensor, lengths: Tensor, tags: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """``log p(y_t)`` twice ``(B, T)``: the tag before changes nothing."""
-        log_p = emissions.float().log_softmax(2).gather(2, tags[..., None]).squeeze(2)
+        """``log p(y_t)`` twice ``(B, T)``, 0 beyond a length: the tag before changes nothing."""
+        mask = _mask(emissions, lengths)
+        index = torch.where(mask, tags, 0).long()[..., None]
+        log_p = _at_least_float32(emissions).log_softmax(2).gather(2, index).squeeze(2)
+        log_p = torch.where(mask, log_p, 0.0)
         return log_p, log_p
 
 
-def _mask(like: Tensor, lengths: Tensor) -> Tensor:
-    return torch.arange(like.shape[1], device=lengths.device) < lengths[:, None]
+def _at_least_float32(emissions: Tensor) -> Tensor:
+    return emissions if emissions.dtype.itemsize >= 4 else emissions.float()
+
+
+def _mask(emissions: Tensor, lengths: Tensor) -> Tensor:
+    return torch.arange(emissions.shape[1], device=lengths.device) < lengths[:, None]

@@ -86,3 +86,25 @@ def test_loss_of_bfloat16_is_computed_in_float32() -> None:
 
 def test_it_has_nothing_to_learn() -> None:
     assert not list(make_softmax(4).parameters())
+
+
+def test_tags_beyond_a_length_may_be_any_number() -> None:
+    emissions, _, tags = example()
+    lengths = torch.tensor([5, 2, 1])
+    odd = tags.masked_fill(torch.arange(5) >= lengths[:, None], 99)
+    softmax = make_softmax(4)
+    assert torch.equal(softmax.nll(emissions, lengths, odd), softmax.nll(emissions, lengths, tags))
+    _, log_p = softmax.path_log_probabilities(emissions, lengths, odd)
+    assert torch.equal(-log_p.sum(1), softmax.nll(emissions, lengths, tags))
+
+
+def test_emissions_in_float64_keep_their_digits() -> None:
+    emissions, lengths, tags = example()
+    found = make_softmax(4).nll(emissions.double(), lengths, tags)
+    expected = torch.stack(
+        [
+            torch.nn.functional.cross_entropy(e[:n].double(), y[:n], reduction="sum")
+            for e, n, y in zip(emissions, lengths, tags, strict=True)
+        ]
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)

@@ -62,10 +62,12 @@ def _kill_while_indexing(folder: Path, cache: Path, kills: int) -> int:
     """Kill a process that builds the cache so many times; then it must be whole and right."""
     rng = np.random.default_rng()
     met = 0
-    for number in range(kills):
+    for _ in range(kills):
+        before = set(cache.glob("*.part"))
         process = _index(folder, cache)
-        wait_until(process, lambda n=number: len(list(cache.glob("*.part"))) > n)  # type: ignore[misc]
-        time.sleep(float(rng.uniform(0, 0.3)))
+        # Its own part: those of processes that died it removes.
+        wait_until(process, lambda before=before: not before.issuperset(cache.glob("*.part")))  # type: ignore[misc]
+        time.sleep(float(rng.uniform(0, 0.15)))
         process.kill()
         met += process.wait() == -signal.SIGKILL
         process.communicate()

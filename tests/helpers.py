@@ -1,13 +1,27 @@
 """Eight sentences, and their batches; checkpoints that are changed on purpose."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.files import sha256_of
+
+
+def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
+    """Cases to parametrise with: one in ``number`` is quick, the others are long."""
+    return [
+        case
+        if index % number == 0
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
+        for index, case in enumerate(cases)
+    ]
 
 
 def reseal(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """How many threads compute: from what the machine is said to have, and from what it has."""
 
+import itertools
 import math
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ import joblib
 import pytest
 import torch
 from conftest import run_script
+from helpers import one_in
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -230,8 +232,16 @@ def test_a_worker_of_joblib_has_one_thread() -> None:
     assert found == [(1, "auto: one a worker process")] * 2
 
 
-@pytest.mark.parametrize("wanted", ["0", "-1", "1025", "1.5", "true", "two", "null", "[2]", "''"])
-@pytest.mark.parametrize("script", ["train", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    one_in(
+        4,
+        itertools.product(
+            ["train", "evaluate", "predict"],
+            ["0", "-1", "1025", "1.5", "true", "two", "null", "[2]", "''"],
+        ),
+    ),
+)
 def test_what_is_no_number_of_threads_is_one_line(script: str, wanted: str, run: Path) -> None:
     more = () if script == "train" else (f"checkpoint={run}",)
     result = run_script(script, f"threads={wanted}", *more)

@@ -186,6 +186,7 @@ def test_a_token_of_wikiann_has_lost_its_language_and_one_of_weibo_its_digit() -
     assert "".join(weibo.sentence_tokens(0)[:3]) == "口腔溃"
 
 
+@pytest.mark.long
 def test_the_table_of_the_groningen_meaning_bank_is_read_whole() -> None:
     path = real("gmb/ner_dataset.csv.gz")
     corpus = load_file(compose_data("data=csv", "data.reader.encoding=cp1252"), path)

@@ -131,6 +131,7 @@ def test_a_name_of_any_characters_is_written_and_drawn(tmp_path: Path, label: st
     shown(odd)
 
 
+@pytest.mark.long
 def test_of_hundreds_of_types_the_commonest_are_drawn(tmp_path: Path) -> None:
     labels = [f"S-{i}" for i in range(1_000)] + ["S-common"] * 5
     many = make_report("dev", [["a"] * len(labels)], [labels], [["O"] * len(labels)], [])

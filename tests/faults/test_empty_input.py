@@ -1,10 +1,12 @@
 """Nothing where something is expected: tagged, trained on, or refused in one line."""
 
+import itertools
 from pathlib import Path
 
 import pytest
 from conftest import SMALL_MODEL, run_script
 from formats import FORMATS, TOOLS
+from helpers import one_in
 from invariants import read_or_refuse, refused
 
 import nerlab
@@ -32,8 +34,9 @@ def arguments(folder: Path, **splits: str) -> tuple[str, ...]:
     return (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={folder}", f"run.dir={folder / 'run'}")
 
 
-@pytest.mark.parametrize("split", ["train", "dev", "test"])
-@pytest.mark.parametrize("content", NOTHING)
+@pytest.mark.parametrize(
+    ("split", "content"), one_in(4, itertools.product(["train", "dev", "test"], NOTHING))
+)
 def test_a_split_without_a_sentence_is_refused(tmp_path: Path, split: str, content: str) -> None:
     splits = {"train": SOME, "dev": SOME, "test": SOME, split: content}
     result = run_script("train", *arguments(tmp_path, **splits), "test=true")

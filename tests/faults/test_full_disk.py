@@ -71,10 +71,8 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_half_checkpoint(
     assert "no whole checkpoint in it" in message
 
 
-@pytest.mark.parametrize(
-    ("size", "name"),
-    [(3000, "metrics.jsonl"), pytest.param(100, "config.yaml", marks=pytest.mark.long)],
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("size", "name"), [(3000, "metrics.jsonl"), (100, "config.yaml")])
 def test_every_file_that_does_not_fit_is_named(
     size: int, name: str, corpus: Path, tmp_path: Path
 ) -> None:

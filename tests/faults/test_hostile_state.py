@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import SMALL_MODEL, run_script
-from helpers import reseal
+from helpers import one_in, reseal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -194,13 +194,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        pytest.param(*case, marks=() if number % 12 == 0 else pytest.mark.long)
-        for number, case in enumerate(VALUES)
-    ],
-)
+@pytest.mark.parametrize(("key", "value"), one_in(12, VALUES))
 def test_a_value_that_makes_no_sense_is_named(run_copy: Path, key: str, value: object) -> None:
     path = run_copy / "checkpoints" / "step-5" / "training.json"
     values = json.loads(path.read_text())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SMALL_MODEL, Result, run_script
-from helpers import reseal
+from helpers import one_in, reseal
 from omegaconf import OmegaConf
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
@@ -24,9 +24,7 @@ from nerlab.training import experiment
 pytest_plugins = ["finished_run"]
 
 
-@pytest.mark.parametrize(
-    "variant", ["plain", "averaged", pytest.param("sgd", marks=pytest.mark.long)]
-)
+@pytest.mark.parametrize("variant", one_in(3, ["plain", "averaged", "sgd"]))
 def test_a_run_killed_in_the_middle_goes_on_bit_for_bit(
     variant: str, corpus: Path, tmp_path: Path, finished: Path
 ) -> None:
@@ -226,10 +224,13 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: 
 
 @pytest.mark.parametrize(
     "key",
-    [
-        *("metrics_bytes", "train_sha256", "trainer", "trainer.place", "trainer.window"),
-        *("trainer.chance.state", "trainer.epoch_chance"),
-    ],
+    one_in(
+        3,
+        [
+            *("metrics_bytes", "train_sha256", "trainer", "trainer.place", "trainer.window"),
+            *("trainer.chance.state", "trainer.epoch_chance"),
+        ],
+    ),
 )
 def test_a_state_of_training_that_is_none_is_one_line(stopped: Path, key: str) -> None:
     last = stopped / "checkpoints" / "last"

@@ -13,6 +13,7 @@ import torch
 import torch_struct
 import torchcrf
 from chains import NEVER, Scores, every_path, random_scores, taking, with_gradients
+from helpers import one_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -418,7 +419,7 @@ _DIFFERENTIABLE: dict[str, Callable[[LinearChain, Tensor], Tensor]] = {
 @every_way
 @pytest.mark.parametrize(
     ("T", "K"),
-    [(5, 3), (1, 1), *(pytest.param(*size, marks=pytest.mark.long) for size in ((1, 3), (4, 1)))],
+    one_in(4, [(5, 3), (1, 1), (1, 3), (4, 1)]),
 )
 @pytest.mark.parametrize("name", _DIFFERENTIABLE)
 def test_gradients_agree_with_finite_differences(way: str, T: int, K: int, name: str) -> None:
@@ -749,8 +750,9 @@ def test_a_tag_without_a_way_out_may_end_a_short_sentence() -> None:
 
 
 _SIZES_AND_SCALES = [
-    *itertools.product([40, 4096], [4], [1.0, 30.0, 1e3, 1e4]),
-    *itertools.product([300], [32], [1.0, 30.0, 1e3, 1e4]),
+    *itertools.product([40], [4], [1.0, 30.0, 1e3, 1e4]),
+    *one_in(2, itertools.product([300], [32], [1.0, 30.0, 1e3, 1e4])),
+    *one_in(3, itertools.product([4096], [4], [1e3, 30.0, 1.0, 1e4])),
     pytest.param(4096, 32, 1e4, marks=pytest.mark.long),
 ]
 

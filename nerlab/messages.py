@@ -27,14 +27,5 @@ def escape_controls(text: str, keep: str = "") -> str:
     return _CONTROL.sub(lambda match: match[0] if match[0] in keep else _spelt(match[0]), text)
 
 
-def as_column(text: str) -> str:
-    r"""The text as one column of a line, its spaces spelt too.
-
-    >>> as_column("New York")
-    'New\\x20York'
-    """
-    return escape_controls(text).replace(" ", r"\x20")
-
-
 def _spelt(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

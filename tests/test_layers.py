@@ -12,6 +12,8 @@ LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config"),
         *(
+            "conll",
+            "console",
             "device",
             "files",
             "interruption",

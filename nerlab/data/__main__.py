@@ -16,11 +16,11 @@ with quiet_exit():
     from rich.console import Console
 
     from nerlab.command_line import command
+    from nerlab.console import make_console
     from nerlab.data.tools.check import run_check
     from nerlab.data.tools.convert import run_convert
     from nerlab.data.tools.stats import run_stats
     from nerlab.threads import use_threads
-    from nerlab.training.recorder import make_console
 
 
 def _command(name: str, work: Callable[[DictConfig, Console], None]) -> Callable[[], None]:

@@ -14,10 +14,10 @@ from typing import Union, cast, get_args, get_origin, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from nerlab.config import DataConfig, SplitRule
+from nerlab.console import counted_on_terminal
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
 from nerlab.data.parts import cut
-from nerlab.data.progress import watched
 from nerlab.data.published import PUBLICATIONS, Publication
 from nerlab.data.readers.lines import opener
 from nerlab.data.readers.messages import shown
@@ -223,7 +223,7 @@ def _load(
     before = _states(sources)
 
     def build(folder: Path | None) -> Corpus:
-        sentences = watched(read(), f"indexing {path.name}")
+        sentences = counted_on_terminal(read(), f"indexing {path.name}", "sentences")
         try:
             with collected_remarks() as remarks:
                 corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)

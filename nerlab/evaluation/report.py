@@ -11,6 +11,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from nerlab.conll import as_column, conll_sentence
 from nerlab.evaluation.spans import (
     Score,
     SpanCounts,
@@ -19,7 +20,7 @@ from nerlab.evaluation.spans import (
     count_strict_spans,
 )
 from nerlab.files import new_files, write_file
-from nerlab.messages import as_column, counted, escape_controls
+from nerlab.messages import counted, escape_controls
 from nerlab.tags import spans_of, tags_of
 
 # Of the picture.
@@ -106,12 +107,11 @@ def table(report: Report) -> Table:
 def write_report(report: Report, directory: Path) -> None:
     """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png`` into a folder."""
     write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
-    lines = []
+    sentences = []
     for tokens, gold, predicted in zip(report.tokens, report.gold, report.predicted, strict=True):
         columns = (tokens, _iob2(gold), _iob2(predicted))
-        rows = zip(*columns, strict=True)
-        lines += [f"{' '.join(map(as_column, row))}\n" for row in rows] + ["\n"]
-    write_file(directory / "predictions.conll", "".join(lines))
+        sentences.append(conll_sentence(*(map(as_column, column) for column in columns)))
+    write_file(directory / "predictions.conll", "".join(sentences))
     _draw_confusions(report, directory / "confusion.png")
 
 

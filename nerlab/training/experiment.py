@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from nerlab.config import check_data, check_part, check_run, check_trainer, to_plain
+from nerlab.console import make_console
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
@@ -26,7 +27,7 @@ from nerlab.saved_config import without_trust
 from nerlab.threads import Threads, use_threads
 from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.preparation import Parts, prepare
-from nerlab.training.recorder import Recorder, logging_to, make_console
+from nerlab.training.recorder import Recorder, logging_to
 from nerlab.training.resume import Resumption, find_place, read_resumption
 from nerlab.training.run_directory import (
     check_empty,

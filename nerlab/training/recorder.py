@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,15 +137,3 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         line = escape_controls(record.getMessage())
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-class _Terminal(Console):
-    """rich would end the process with status 1 when nobody reads; that is for others to decide."""
-
-    def on_broken_pipe(self) -> None:
-        raise
-
-
-def make_console() -> Console:
-    """The terminal; without one, lines are as long as they need to be."""
-    return _Terminal(file=sys.stdout, width=None if sys.stdout.isatty() else 120)

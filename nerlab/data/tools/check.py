@@ -6,10 +6,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, check_data
+from nerlab.console import counted_on_terminal
 from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
 from nerlab.data.load import MissingFileError, read_split, splits_of
 from nerlab.data.plausibility import cost_of_labels, warnings_of
-from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.check_report import Report, as_json, as_text
 from nerlab.data.tools.compare import comparisons
@@ -59,7 +59,7 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
                 path, sentences = read_split(data, split, trusted)
                 faults = SplitFaults(split, path, data.scheme.value, data.repair)
                 read = SplitCounts()
-                for sentence in watched(sentences, f"{split} {path}"):
+                for sentence in counted_on_terminal(sentences, f"{split} {path}", "sentences"):
                     read.add(sentence, faults.add(sentence))
                     duplicates.add(split, path, sentence)
             except (ValueError, OSError) as error:

@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, Scheme, check_data
+from nerlab.console import counted_on_terminal
 from nerlab.data.load import SPLITS, present_splits, read_split, source_files
-from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
@@ -46,7 +46,8 @@ def run_convert(config: DictConfig, console: Console) -> None:
     counts = []
     with collected_remarks() as remarks, new_files(targets) as parts:
         for part, (source, sentences) in zip(parts, read, strict=True):
-            rewritten = retagged(watched(sentences, str(source)), config.data, scheme, str(source))
+            counted_sentences = counted_on_terminal(sentences, str(source), "sentences")
+            rewritten = retagged(counted_sentences, config.data, scheme, str(source))
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
     for remark in dict.fromkeys([*warnings, *remarks]):
         console.out(f"warning: {remark}", highlight=False)

@@ -8,8 +8,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from nerlab.config import DataConfig, check_data
+from nerlab.console import counted_on_terminal
 from nerlab.data.load import present_splits, read_split
-from nerlab.data.progress import watched
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.entities import entities_of
@@ -50,7 +50,7 @@ def collect(data: DataConfig, splits: list[str], trusted: tuple[str, ...] = ()) 
     for split in splits:
         path, sentences = read_split(data, split, trusted)
         counts = SplitCounts()
-        for sentence in watched(sentences, f"{split} {path}"):
+        for sentence in counted_on_terminal(sentences, f"{split} {path}", "sentences"):
             spans = entities_of(sentence, data.scheme.value, data.repair, str(path))
             counts.add(sentence, spans)
         counted[split] = (str(path), counts)

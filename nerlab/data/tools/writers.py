@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from nerlab.conll import conll_sentence
 from nerlab.data.readers.conll import DOCUMENT_MARK
 from nerlab.data.sentence import Sentence
 
@@ -40,7 +41,7 @@ def conll(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
             if problem := _problem(token) or _problem(tag):
                 where = f"{source}:{sentence.line_of(position)}"
                 raise ValueError(f"{where}: columns cannot hold {problem}; set format=jsonl")
-        text = mark + "".join(f"{token}\t{tag}\n" for token, tag in rows) + "\n"
+        text = mark + conll_sentence(sentence.tokens, sentence.tags, separator="\t")
         # A reader takes the first byte order mark of a file for one, and the second for text.
         yield _BYTE_ORDER_MARK + text if is_first and text[0] == _BYTE_ORDER_MARK else text
         is_first = False

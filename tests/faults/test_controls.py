@@ -59,9 +59,7 @@ def tagged(token: str) -> list[tuple[str, list[TaggedSentence]]]:
 
 def test_every_format_of_predict_keeps_its_lines() -> None:
     for token in [*ODD, *ORDINARY]:
-        row, blank = conll(tagged(token))
-        assert blank == "\n"
-        assert row == f"{as_column(token)} B-{as_column(token)}\n"
+        assert list(conll(tagged(token))) == [f"{as_column(token)} B-{as_column(token)}\n\n"]
         (line,) = jsonl(tagged(token))
         assert len(line.splitlines()) == 1
         assert holds_nothing_odd(line)

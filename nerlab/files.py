@@ -1,29 +1,28 @@
-"""Files that are what they should be: checksums, bytes on the disk, whole or not there."""
+"""Atomic writes and file locks: a file or a folder is there whole, or not at all."""
 
-import fcntl
 import hashlib
 import os
-import stat
-from collections.abc import Iterator, Sequence
+import shutil
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO, TextIO, cast
+from typing import BinaryIO, TextIO
+
+from filelock import lock_descriptor
 
 _BLOCK = 1 << 20
 _SHOWN_CHARACTERS = 40  # of a name in the name of a temporary file
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return sha256_of_stream(file)
-
-
-def sha256_of_stream(file: BinaryIO) -> str:
-    """The SHA-256 of what is left to read of an open file, in hexadecimal."""
+def sha256_of(source: Path | BinaryIO) -> str:
+    """The SHA-256 of a file, or of what is left to read of an open one, in hexadecimal."""
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return sha256_of(file)
     state = hashlib.sha256()
-    while block := file.read(_BLOCK):
+    while block := source.read(_BLOCK):
         state.update(block)
     return state.hexdigest()
 
@@ -50,162 +49,105 @@ def naming(*paths: Path) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same out of a folder, until the block is left.
+def file_lock(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder until the block is left; ``wait`` until others have released it.
 
-    A process that dies keeps nobody out, and neither does a file system without locks.
+    The folder itself is locked, no file in it: the system releases the lock however a process
+    ends, and nothing is left behind. On a file system without locks nobody is kept out.
 
     Raises:
-        ValueError: another process is in it.
+        ValueError: another process holds it, and ``wait`` is false.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"{folder}: another process is at work in it; wait until it ends, or stop it"
-            ) from None
-        except OSError:
-            pass
+        with suppress(OSError):
+            if not lock_descriptor(descriptor, blocking=False):
+                if not wait:
+                    raise ValueError(
+                        f"{folder}: another process is at work in it; wait until it ends, or "
+                        "stop it"
+                    )
+                print(f"{folder}: waiting for another process", file=sys.stderr)
+                lock_descriptor(descriptor)
         yield
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def new_files(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Empty files beside ``paths`` to write to; all take their place at the end, together.
+def new_file(path: Path) -> Iterator[Path]:
+    """An empty file beside ``path`` to write to; at the end it takes the place of ``path``.
 
-    If the block raises, none does, and nothing of it is left. Their names are random: nobody's
-    file is in their way, and of two processes the later one wins. A file that is replaced hands
-    its mode on.
+    If the block raises, what was there stays. The name is random: nobody's file is in its way, and
+    of two processes the later one wins. A file that is replaced hands its mode on.
 
     Raises:
-        ValueError: what stands under one of the names is a link, or no regular file.
+        ValueError: ``path`` is a link, or no regular file.
     """
-    parts: list[Path] = []
+    part = path.with_name(f"{path.name[:_SHOWN_CHARACTERS]}.{token_hex(8)}.part")
     try:
-        with naming(*paths):
-            modes = [_mode_of(path) for path in paths]
-            for path, mode in zip(paths, modes, strict=True):
-                parts.append(_create_beside(path, 0o666 if mode is None else 0o600))
-            yield parts
-            for part, mode in zip(parts, modes, strict=True):
-                sync(part)
-                if mode is not None:
-                    part.chmod(mode)
-        for part, path in zip(parts, paths, strict=True):
-            os.replace(part, path)
-        for folder in {path.parent for path in paths}:
-            with suppress(OSError):  # one that cannot be read; the files are there
-                sync(folder)
+        with naming(path):
+            mode = _mode_of(path)
+            part.touch(0o666 if mode is None else 0o600, exist_ok=False)
+            yield part
+            sync(part)
+            if mode is not None:
+                part.chmod(mode)
+        os.replace(part, path)
+        with suppress(OSError):  # a folder that cannot be read; the file is there
+            sync(path.parent)
     finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 def _mode_of(path: Path) -> int | None:
     """The permissions of a regular file; None if nothing is there."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(mode):
-        raise ValueError(f"{path}: expected a regular file or none, found {_kind(mode)}; remove it")
-    return stat.S_IMODE(mode)
-
-
-def _kind(mode: int) -> str:
-    kinds = {stat.S_IFLNK: "a link", stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe"}
-    return kinds.get(stat.S_IFMT(mode), "a device")
-
-
-def _create_beside(path: Path, mode: int) -> Path:
-    """A new file in the same folder, whose name says what it becomes."""
-    part = path.with_name(f"{path.name[:_SHOWN_CHARACTERS]}.{token_hex(8)}.part")
-    try:
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode))
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    return part
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise ValueError(
+            f"{path}: expected a regular file or none, found a link, folder or device; remove it"
+        )
+    return path.stat().st_mode & 0o777 if path.exists() else None
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with new_files([path]) as (part,), _open_text(part, "w") as file:
-        file.write(text)
-
-
-@contextmanager
-def output_file(name: str) -> Iterator[TextIO]:
-    """The text file that a person has named for output, which is written whole or not at all.
-
-    A link is followed, and what it leads to is replaced. What is no regular file (a device, a
-    named pipe, ``/dev/stderr``) is written to as it is.
-    """
-    path = Path(name)
-    is_descriptor = name.startswith(("/dev/std", "/dev/fd/", "/proc/self/fd/"))
-    if is_descriptor or (path.exists() and not path.is_file()):
-        with naming(path), _open_text(path, "a" if is_descriptor else "w") as file:
-            yield file
-        return
-    target = Path(os.path.realpath(path))
-    with new_files([target]) as (part,), _open_text(part, "w") as file:
-        yield file
-
-
-def _open_text(file: Path | int, mode: str) -> TextIO:
-    """Half a surrogate pair is written as it is."""
-    return cast(TextIO, open(file, mode, encoding="utf-8", errors="surrogatepass", newline="\n"))
+    """Write a text file atomically; half a surrogate pair is written as it is."""
+    with new_file(path) as part:
+        part.write_text(text, "utf-8", "surrogatepass", "\n")
 
 
 def open_to_append(path: Path) -> TextIO:
-    """A text file of a run, to write at its end.
-
-    Raises:
-        ValueError: it is a link, or no regular file.
-    """
+    """A text file to write at its end; a link or a named pipe is refused, as in ``new_file``."""
     _mode_of(path)
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
-    return _open_text(os.open(path, flags, 0o666), "a")
+    descriptor = os.open(path, flags, 0o666)
+    return open(descriptor, "a", encoding="utf-8", errors="surrogatepass", newline="\n")
 
 
-def make_folder(base: Path, *names: str) -> Path:
-    """The folder ``base/names``, made where it is not there.
+def former(folder: Path) -> Path:
+    """Where a folder waits while :func:`new_folder` replaces it."""
+    return folder.with_name(f"{folder.name}.old")
 
-    Raises:
-        ValueError: a part of it below ``base`` is a link, or no folder.
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """An empty folder ``<path>.part`` for files; at the end it takes the place of ``path``.
+
+    If the block raises, what was there stays; should the process die between the two renames, it
+    stands in :func:`former`. Only one process at a time may do this for a path.
     """
-    base.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        base = base / name
-        base.mkdir(exist_ok=True)
-        if not stat.S_ISDIR(mode := base.lstat().st_mode):
-            raise ValueError(f"{base}: expected a folder, found {_kind(mode)}; remove it")
-    return base
-
-
-def check_file(path: Path, largest: int) -> None:
-    """Raise ``ValueError`` unless a path is a regular file of at most so many bytes."""
+    part, old = path.with_name(f"{path.name}.part"), former(path)
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
     try:
-        found = path.lstat()
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError(f"{path}: expected a regular file, found {_kind(found.st_mode)}")
-    if found.st_size > largest:
-        raise ValueError(f"{path}: expected at most {largest:,} bytes, found {found.st_size:,}")
-
-
-def check_plain(path: Path) -> None:
-    """Raise ``ValueError`` if a path, or anything in a folder, is neither file nor folder."""
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        for entry in sorted(path.iterdir()):
-            check_plain(entry)
-    elif not stat.S_ISREG(mode):
-        raise ValueError(f"{path}: expected a file or a folder, found {_kind(mode)}; remove it")
+        yield part
+        for file in (*part.iterdir(), part):
+            sync(file)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(path, old)
+    os.replace(part, path)
+    sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)

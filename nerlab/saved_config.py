@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from nerlab.config import DataConfig, TrainerConfig
-from nerlab.files import check_file
+from nerlab.paths import check_file
 
 _LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second
 

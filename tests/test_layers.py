@@ -19,6 +19,7 @@ LAYERS = (
             "interruption",
             "memory",
             "messages",
+            "paths",
             "quiet_exit",
             "terminal",
             "threads",

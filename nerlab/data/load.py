@@ -23,7 +23,7 @@ from nerlab.data.readers.lines import opener
 from nerlab.data.readers.messages import shown
 from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
-from nerlab.files import sha256_of_stream
+from nerlab.files import sha256_of
 from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
@@ -111,7 +111,7 @@ def _sha256_unpacked(path: Path) -> str | None:
     """The SHA-256 of what a file holds, unpacked if it is ``.gz``; None: it is no gzip file."""
     try:
         with opener(path)(path, "rb") as file:
-            return sha256_of_stream(file)
+            return sha256_of(file)
     except (gzip.BadGzipFile, EOFError, zlib.error):
         return None
 

@@ -19,7 +19,7 @@ from nerlab.evaluation.spans import (
     count_spans,
     count_strict_spans,
 )
-from nerlab.files import new_files, write_file
+from nerlab.files import new_file, write_file
 from nerlab.messages import counted, escape_controls
 from nerlab.tags import spans_of, tags_of
 
@@ -153,7 +153,7 @@ def _draw_confusions(report: Report, path: Path) -> None:
                     column, row, str(count), ha="center", va="center", color=shade, fontsize=8
                 )
                 text.set_in_layout(False)  # the axes hold it anyway, and thousands take seconds
-        with new_files([path]) as (part,):
+        with new_file(path) as part:
             figure.savefig(part, dpi=120, format="png")
 
 

@@ -12,11 +12,11 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
-from nerlab.files import make_folder
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import escape_controls
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.models.scoring import score
+from nerlab.paths import make_folder
 from nerlab.saved_config import data_config
 
 logger = logging.getLogger(__name__)

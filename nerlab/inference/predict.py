@@ -7,10 +7,10 @@ from typing import TextIO
 
 from omegaconf import DictConfig
 
-from nerlab.files import output_file
 from nerlab.inference.lines import check_source, opened
 from nerlab.inference.output import FORMATS
 from nerlab.inference.predictor import load
+from nerlab.paths import output_file
 
 
 def run_prediction(config: DictConfig) -> None:

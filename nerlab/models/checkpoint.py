@@ -22,9 +22,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.files import check_file, sha256_of, sync
+from nerlab.files import sha256_of, sync
 from nerlab.models.build import build_tagger
 from nerlab.models.tagger import Tagger
+from nerlab.paths import check_file
 from nerlab.saved_config import read_run_config
 
 # 1 had no manifest, and its version in the metadata of the weights; it is read as it is.

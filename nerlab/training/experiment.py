@@ -17,7 +17,7 @@ from nerlab.console import make_console
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
-from nerlab.files import alone_in, make_folder, new_files
+from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.interruption import Interrupted, Interruption
 from nerlab.messages import counted, escape_controls
@@ -57,7 +57,7 @@ def run_experiment(config: DictConfig) -> Path:
     trusted = trusted_packages(config.trust)
     place = find_place(config)
     # Locked before it is read: another process may be about to go on with the same run.
-    with nullcontext() if place is None else alone_in(place.run):
+    with nullcontext() if place is None else file_lock(place.run):
         resumption = None if place is None else read_resumption(place, config)
         wanted_threads = config.threads
         config = without_trust(config) if resumption is None else resumption.config
@@ -98,11 +98,11 @@ def _run(
         if resumption is None
         else resumption.run
     )
-    with alone_in(run) if resumption is None else nullcontext():
+    with file_lock(run) if resumption is None else nullcontext():
         if resumption is None:
             check_empty(run)  # another process may have begun a run in it, and ended
         # The first file of a run: from now on it can be resumed.
-        with new_files([run / "config.yaml"]) as (file,):
+        with new_file(run / "config.yaml") as file:
             OmegaConf.save(config, file, resolve=True)
         state = _take_up(run, checkpoint, parts)
         with logging_to(run / "train.log", console):
@@ -223,7 +223,9 @@ def _score(config: DictConfig, parts: Parts, run: Path) -> list[Report]:
             continue
         batcher = Batcher(corpus, vocabulary, with_tags=False)
         reports.append(score(tagger, vocabulary, batcher, split, config.trainer.decode_tokens))
-        write_report(reports[-1], make_folder(run, "evaluation", split))
+        folder = run / "evaluation" / split
+        folder.mkdir(parents=True, exist_ok=True)
+        write_report(reports[-1], folder)
     return reports
 
 

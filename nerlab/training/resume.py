@@ -6,8 +6,8 @@ from typing import NamedTuple
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.files import check_plain
 from nerlab.models.checkpoint import find_last, load_state
+from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
 
 # Given anew each time; ``auto`` threads are those that the run was begun with.

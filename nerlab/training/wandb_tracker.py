@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from nerlab.evaluation.report import Report, marked
-from nerlab.files import make_folder
+from nerlab.paths import make_folder
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200

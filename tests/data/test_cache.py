@@ -26,7 +26,7 @@ from nerlab.data.readers.lines import numbered_lines
 from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import build_vocabulary
-from nerlab.files import alone_in
+from nerlab.files import file_lock
 
 TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\n"
 
@@ -274,7 +274,7 @@ def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_are_not(
     for part in (old, new):
         part.mkdir()
         (part / "tokens").write_bytes(b"1234")
-    with alone_in(new):  # as the process that builds it does
+    with file_lock(new):  # as the process that builds it does
         load_split(data(tmp_path), "train")  # a start that finds its entry cleans up too
         assert not old.exists()
         assert new.exists()
@@ -284,7 +284,7 @@ def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_are_not(
 
 def test_a_part_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> None:
     def build(part: Path) -> Corpus:
-        with pytest.raises(ValueError, match="another process is at work in it"), alone_in(part):
+        with pytest.raises(ValueError, match="another process is at work in it"), file_lock(part):
             pass
         load_split(data(tmp_path), "train")  # another start in the meantime
         assert part.is_dir()

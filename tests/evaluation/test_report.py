@@ -12,7 +12,6 @@ from rich.console import Console
 from nerlab.data.readers.conll import read
 from nerlab.evaluation.report import Report, make_report, marked, metrics, table, write_report
 from nerlab.evaluation.spans import count_spans
-from nerlab.files import make_folder
 
 TOKENS = [["Anna", "Smith", "saw", "Rome"], ["Oslo", "\xa0x"], ["«", "\u200bé"]]
 GOLD = [["B-PER", "E-PER", "O", "S-LOC"], ["S-LOC", "O"], ["S-NEW", "O"]]
@@ -46,7 +45,7 @@ def test_an_unknown_gold_label_is_a_miss_and_is_reported() -> None:
 
 
 def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path, "evaluation", "dev")
+    folder = tmp_path
     write_report(report(), folder)
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["confusion.png", "metrics.json", "predictions.conll"]

@@ -11,8 +11,9 @@ from conftest import run_script
 from invariants import refused
 from test_file_names import run_data
 
-from nerlab.files import make_folder, new_files, open_to_append, output_file, write_file
+from nerlab.files import new_file, open_to_append, write_file
 from nerlab.inference.output import FORMATS
+from nerlab.paths import make_folder, output_file
 from nerlab.training.wandb_tracker import WandbTracker
 
 
@@ -184,7 +185,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, mode: int) -> No
     path = tmp_path / "file"
     path.write_text("before")
     path.chmod(mode)
-    with new_files([path]) as (part,):
+    with new_file(path) as part:
         assert part.stat().st_mode & 0o077 == 0  # nobody else reads it meanwhile
         part.write_text("after")
     assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("after", mode)
@@ -198,9 +199,9 @@ def test_a_new_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
 
 def test_of_two_that_write_one_file_the_later_wins_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    with new_files([path]) as (first,):
+    with new_file(path) as first:
         first.write_text("first")
-        with new_files([path]) as (second,):
+        with new_file(path) as second:
             second.write_text("second")
         assert path.read_text() == "second"
     assert path.read_text() == "first"

@@ -16,7 +16,7 @@ from helpers import one_in, reseal
 from omegaconf import OmegaConf
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
-from nerlab.files import alone_in
+from nerlab.files import file_lock
 from nerlab.models.checkpoint import load_state
 from nerlab.saved_config import read_run_config
 from nerlab.training import experiment
@@ -366,10 +366,10 @@ def test_what_another_process_has_done_before_the_lock_is_seen(
     @contextmanager
     def late(folder: Path) -> Iterator[None]:
         shutil.copytree(finished, run, dirs_exist_ok=True)
-        with alone_in(folder):
+        with file_lock(folder):
             yield
 
-    monkeypatch.setattr(experiment, "alone_in", late)
+    monkeypatch.setattr(experiment, "file_lock", late)
     result = resume(run) if begun else run_script("train", *arguments(corpus, run))
     assert content(run) == content(finished)
     if begun:

@@ -19,8 +19,8 @@ from nerlab.data.tools.facts import Facts, facts_of, unseen_in
 from nerlab.data.tools.faults import SplitFaults
 from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
-from nerlab.files import output_file
 from nerlab.instantiation import trusted_packages
+from nerlab.paths import output_file
 from nerlab.tags import MAX_LABELS
 
 FORMATS = ("text", "json")

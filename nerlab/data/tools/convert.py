@@ -1,6 +1,7 @@
 """``python -m nerlab.data convert``: a corpus in another format and tag scheme."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -13,7 +14,7 @@ from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.writers import WRITERS
-from nerlab.files import new_files
+from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
 from nerlab.tags import tags_of
@@ -44,7 +45,8 @@ def run_convert(config: DictConfig, console: Console) -> None:
     _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
     Path(config.output).mkdir(parents=True, exist_ok=True)
     counts = []
-    with collected_remarks() as remarks, new_files(targets) as parts:
+    with collected_remarks() as remarks, ExitStack() as stack:
+        parts = [stack.enter_context(new_file(target)) for target in targets]
         for part, (source, sentences) in zip(parts, read, strict=True):
             counted_sentences = counted_on_terminal(sentences, str(source), "sentences")
             rewritten = retagged(counted_sentences, config.data, scheme, str(source))

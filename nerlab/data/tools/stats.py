@@ -15,7 +15,7 @@ from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.page import page
 from nerlab.data.tools.statistics import Statistics, statistics_of
-from nerlab.files import new_files
+from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
 
 
@@ -35,7 +35,8 @@ def run_stats(config: DictConfig, console: Console) -> None:
         statistics = collect(config.data, splits, trusted_packages(config.trust))
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
-    with new_files([folder / "index.html", folder / "statistics.json"]) as (html, numbers):
+    files = (folder / "index.html", folder / "statistics.json")
+    with new_file(files[0]) as html, new_file(files[1]) as numbers:
         html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
     for remark in dict.fromkeys([*warnings, *remarks]):

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import DataConfig, TrainerConfig
+from nerlab.config import DataConfig, TrainConfig
 from nerlab.paths import check_file
 
 _LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second
@@ -95,11 +95,8 @@ def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:
 
 
 def checked_config(saved: DictConfig) -> DictConfig:
-    """The configuration of a run as it was composed: its stable sections typed by the schemas."""
-    config = saved.copy()
-    config.data = _checked("data/base", DataConfig, saved.data, {})
-    config.trainer = _checked("trainer/default", TrainerConfig, saved.trainer, {})
-    return config
+    """The configuration of a run as it was composed: typed by its schema."""
+    return cast(DictConfig, _checked("train", TrainConfig, saved, {}))
 
 
 def _checked(
@@ -109,5 +106,5 @@ def _checked(
         return OmegaConf.merge(OmegaConf.structured(schema), saved, changes)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
-        section = name.partition("/")[0]
-        raise ValueError(f"{section}: {reason}; expected the keys of conf/{name}.yaml") from None
+        where = f"{name.partition('/')[0]}: {error.full_key}"
+        raise ValueError(f"{where}: {reason}; expected the keys of conf/{name}.yaml") from None

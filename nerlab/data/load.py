@@ -138,7 +138,7 @@ def _rule(data: DataConfig, split: str) -> tuple[str, int, str, bool] | None:
     return (
         None
         if split == "test" and not with_test
-        else (data.split.value, data.split_seed, split, with_test)
+        else (data.split.name, data.split_seed, split, with_test)
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
-from nerlab.config import check_part
+from nerlab.config import check_numbers
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Tagger
@@ -34,7 +34,7 @@ def build_tagger(
     """
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
-    check_part("model", model)
+    check_numbers("model", model)
     with _blaming("model.embedder"):
         embedder = instantiate(model.embedder, EMBEDDERS, trusted)(vocabulary=vocabulary)
     with _blaming("model.encoder"):

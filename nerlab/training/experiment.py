@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_data, check_part, check_run, check_trainer, to_plain
+from nerlab.config import check_numbers, to_plain
 from nerlab.console import make_console
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
@@ -61,11 +61,7 @@ def run_experiment(config: DictConfig) -> Path:
         resumption = None if place is None else read_resumption(place, config)
         wanted_threads = config.threads
         config = without_trust(config) if resumption is None else resumption.config
-        check_run(config)
-        check_trainer(config.trainer)
-        check_data(config.data)
-        check_part("model", config.model)
-        check_part("tracker", config.tracker)
+        check_numbers("", config)
         threads = _use_threads(wanted_threads, resumption)
         config.threads = threads.number
         with deterministic_algorithms(config.trainer.deterministic):

@@ -5,7 +5,7 @@ from functools import partial
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig, check_data
+from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
 from nerlab.data.load import MissingFileError, read_split, splits_of
@@ -34,7 +34,7 @@ def run_check(config: DictConfig, console: Console) -> None:
     """
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
-    check_data(config.data)
+    check_numbers("data", config.data)
     report = check(config.data, trusted_packages(config.trust))
     text = as_json(report) if config.format == "json" else as_text(report, console.width)
     if config.output is None:

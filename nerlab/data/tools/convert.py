@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig, Scheme, check_data
+from nerlab.config import DataConfig, Scheme, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import SPLITS, present_splits, read_split, source_files
 from nerlab.data.remarks import collected_remarks
@@ -35,7 +35,7 @@ def run_convert(config: DictConfig, console: Console) -> None:
         if str(config[key]) not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
     scheme = schemes[config.to].value
-    check_data(config.data)
+    check_numbers("data", config.data)
     trusted = trusted_packages(config.trust)
     splits, warnings = [str(config.split)], list[str]()
     if config.split == "all":

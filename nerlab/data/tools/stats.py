@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from nerlab.config import DataConfig, check_data
+from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import present_splits, read_split
 from nerlab.data.remarks import collected_remarks
@@ -29,7 +29,7 @@ def run_stats(config: DictConfig, console: Console) -> None:
         ValueError: a split cannot be read, or has a tag that is unknown or illegal.
         OSError: a file cannot be read or written.
     """
-    check_data(config.data)
+    check_numbers("data", config.data)
     with collected_remarks() as remarks:
         splits, warnings = present_splits(config.data)
         statistics = collect(config.data, splits, trusted_packages(config.trust))

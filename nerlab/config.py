@@ -27,7 +27,7 @@ class Scheme(Enum):
     bilou = bioul = "bilou"
 
 
-SplitRule = Enum("SplitRule", "hash blawok")  # how one file is cut, see nerlab.data.parts
+SplitRule = Enum("SplitRule", "hash blawok")  # how one file is split, see nerlab.data.splits
 Published = Enum("Published", "wnut17 wikiann_en conll2003 gmb")  # see nerlab.data.published
 Precision = Enum("Precision", "auto fp32 bf16 fp16")
 Optimizer = Enum("Optimizer", "adam adamw sgd")

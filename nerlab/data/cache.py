@@ -94,7 +94,7 @@ def _open(entry: Path) -> Corpus | None:
         if any(sha256_of(entry / name) != meta["sha256"][name] for name in ARRAYS):
             return None
         arrays = {name: map_array(entry / name, dtype) for name, dtype in ARRAYS.items()}
-        return from_arrays(arrays, list(meta["labels"]), list(meta["remarks"]))
+        return from_arrays(arrays, list(meta["labels"]), list(meta["warnings"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -102,7 +102,7 @@ def _open(entry: Path) -> Corpus | None:
 def _write_meta(part: Path, corpus: Corpus) -> None:
     meta = {
         "labels": corpus.labels,
-        "remarks": corpus.remarks,
+        "warnings": corpus.warnings,
         "sentences": len(corpus),
         "tokens": len(corpus.tokens),
         "sha256": {name: sha256_of(part / name) for name in ARRAYS},

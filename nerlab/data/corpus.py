@@ -36,8 +36,8 @@ class Corpus:
         tokens: ``(N,)`` int32, into ``lexicon``.
         tags: ``(N,)`` int32, into ``tag_names``.
         offsets: ``(S + 1,)`` int64; sentence s is ``tokens[offsets[s]:offsets[s + 1]]``.
-        documents: ``(S,)`` int32, the document of each sentence.
-        remarks: what the reader remarked on, see :mod:`nerlab.data.remarks`.
+        documents: ``(S,)`` int32, the document of each sentence; -1 where none are marked.
+        warnings: those of the reader, see :mod:`nerlab.data.reader_warnings`.
     """
 
     lexicon: Lexicon
@@ -46,7 +46,7 @@ class Corpus:
     tags: np.ndarray
     offsets: np.ndarray
     documents: np.ndarray
-    remarks: list[str]
+    warnings: list[str]
 
     def __len__(self) -> int:
         return len(self.documents)
@@ -86,10 +86,12 @@ class Corpus:
         return f"sentence {sentence + 1} ({counted(int(end - start), 'token')}, {beginning!r})"
 
     def digest(self) -> str:
-        """SHA-256 of tokens, tags and borders: equal for equal data, whatever the file format."""
+        """SHA-256 of tokens, tags, sentences and documents: equal for equal data, whatever the
+        format and scheme of the file."""
         state = hashlib.sha256(json.dumps(self.labels).encode())
         arrays = (self.lexicon.characters, self.lexicon.offsets, self.tokens, self.tags)
-        for array in (*arrays, self.offsets):
+        begins = np.flatnonzero(np.diff(self.documents, prepend=-1))
+        for array in (*arrays, self.offsets, begins):
             state.update(len(array).to_bytes(8, "little"))
             state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
@@ -126,7 +128,9 @@ def build_corpus(
     }
     last = np.zeros(1, dtype=np.int64)
     growing["offsets"].extend(last)
+    marks: bool | None = None
     for chunk in _chunks(sentences):
+        marks = chunk[0].document is not None if marks is None else marks
         tokens = list(chain.from_iterable(sentence.tokens for sentence in chunk))
         offsets = np.cumsum([0, *(len(sentence.tokens) for sentence in chunk)])
         growing["tokens"].extend(
@@ -134,7 +138,7 @@ def build_corpus(
         )
         growing["tags"].extend(_iobes(chunk, offsets, rewriter, repair, source))
         growing["offsets"].extend(last + offsets[1:])
-        growing["documents"].extend(np.array([sentence.document for sentence in chunk]))
+        growing["documents"].extend(_documents(chunk, marks, source))
         last = last + offsets[-1]
     lexicon = Lexicon.of(list(ids))
     growing["characters"].extend(lexicon.characters)
@@ -154,7 +158,7 @@ ARRAYS = {
 """The flat arrays that a corpus is made of, and the types of their numbers."""
 
 
-def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], remarks: list[str]) -> Corpus:
+def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], warnings: list[str]) -> Corpus:
     """The corpus that consists of ``ARRAYS``."""
     return Corpus(
         lexicon=Lexicon(arrays["characters"], arrays["character_offsets"]),
@@ -163,7 +167,7 @@ def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], remarks: list[
         tags=arrays["tags"],
         offsets=arrays["offsets"],
         documents=arrays["documents"],
-        remarks=remarks,
+        warnings=warnings,
     )
 
 
@@ -180,6 +184,18 @@ def _chunks(sentences: Iterable[Sentence]) -> Iterator[list[Sentence]]:
             chunk, tokens = [], 0
     if chunk:
         yield chunk
+
+
+def _documents(chunk: list[Sentence], marks: bool, source: str) -> np.ndarray:
+    """The document of each sentence, -1 for None; a reader ``marks`` all of them or none."""
+    for sentence in chunk:
+        document = sentence.document
+        if (document is not None) != marks or (document is not None and document < 0):
+            raise ValueError(
+                f"{source}:{sentence.line}: document {document}: expected a number from 0 on for "
+                "each sentence, or None for all of them; fix the reader"
+            )
+    return np.array([-1 if s.document is None else s.document for s in chunk])
 
 
 def _iobes(

@@ -17,12 +17,12 @@ from nerlab.config import DataConfig, SplitRule
 from nerlab.console import counted_on_terminal
 from nerlab.data.cache import cache_folder, cache_key, cached
 from nerlab.data.corpus import Corpus, build_corpus
-from nerlab.data.parts import cut
 from nerlab.data.published import PUBLICATIONS, Publication
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.lines import opener
 from nerlab.data.readers.messages import shown
-from nerlab.data.remarks import collected_remarks
 from nerlab.data.sentence import Sentence
+from nerlab.data.splits import cut
 from nerlab.files import sha256_of
 from nerlab.instantiation import instantiate
 
@@ -130,7 +130,7 @@ def read_split(
 
 
 def _rule(data: DataConfig, split: str) -> tuple[str, int, str, bool] | None:
-    """How a split is cut out of the file of train, see :func:`nerlab.data.parts.cut`; None: it is
+    """How a split is cut out of the file of train, see :func:`nerlab.data.splits.cut`; None: it is
     not."""
     if data.split is None:
         return None
@@ -225,7 +225,7 @@ def _load(
     def build(folder: Path | None) -> Corpus:
         sentences = counted_on_terminal(read(), f"indexing {path.name}", "sentences")
         try:
-            with collected_remarks() as remarks:
+            with collected_warnings() as warnings:
                 corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
         except MemoryError:
             raise ValueError(
@@ -233,7 +233,7 @@ def _load(
             ) from None
         if _states(sources) != before:
             raise ValueError(f"{path}: changed while it was read; run again when it is whole")
-        return replace(corpus, remarks=remarks)
+        return replace(corpus, warnings=warnings)
 
     if not data.cache:
         return build(None)
@@ -248,9 +248,9 @@ def _load(
         return cached(cache_key(sources, options, package), build)
     except OSError as error:
         corpus = build(None)  # if it is the source that cannot be read, this says so
-        remark = f"{cache_folder()}: {error.strerror or error}: the corpus is held in memory; set "
-        remark += "NERLAB_CACHE to a folder that can be written, or data.cache=false"
-        return replace(corpus, remarks=[*corpus.remarks, remark])
+        warning = f"{cache_folder()}: {error.strerror or error}: the corpus is held in memory; set "
+        warning += "NERLAB_CACHE to a folder that can be written, or data.cache=false"
+        return replace(corpus, warnings=[*corpus.warnings, warning])
 
 
 def _states(files: list[Path]) -> list[tuple[int, int]]:

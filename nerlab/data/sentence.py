@@ -13,16 +13,17 @@ WHERE_TAGS_STAND = (
 
 
 class Sentence(NamedTuple):
-    """Tokens, one tag each, and the number of the document they stand in.
+    """Tokens, one tag each, and the document that they stand in.
 
-    ``tags`` are in the scheme of the file; ``document`` is 0 throughout in a file that marks
-    no documents. ``line`` is the line (from 1) of the first token, for error messages, and
-    ``lines_a_token`` how many further each token is: 0 where a sentence stands on one line.
+    ``tags`` are in the scheme of the file. ``document`` is a number, at least 0, that changes
+    where another document begins; None in all sentences of a file that marks no documents.
+    ``line`` is the line (from 1) of the first token, for error messages, and ``lines_a_token``
+    how many further each token is: 0 where a sentence stands on one line.
     """
 
     tokens: Sequence[str]
     tags: Sequence[str]
-    document: int = 0
+    document: int | None = None
     line: int = 1
     lines_a_token: int = 1
 
@@ -37,7 +38,7 @@ def check_tag_count(sentence: Sentence, source: str) -> None:
         counts = (
             f"{counted(len(sentence.tokens), 'token')}, but {counted(len(sentence.tags), 'tag')}"
         )
-        raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; mend the file")
+        raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; fix the file")
 
 
 def tag_problem(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:

@@ -39,8 +39,8 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     data = data_config(checkpoint.config.data, config.data)
     results = []
     for name, corpus in _corpora(data, config.split, config.path, trusted):
-        for remark in corpus.remarks:
-            logger.warning(escape_controls(remark))
+        for warning in corpus.warnings:
+            logger.warning(escape_controls(warning))
         batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)

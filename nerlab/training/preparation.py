@@ -76,8 +76,8 @@ def prepare(config: DictConfig, trusted: tuple[str, ...], checkpoint: Path | Non
         for name, corpus in (("train", train), ("dev", dev))
     ]
     splits = {"train": train, "dev": dev} | ({} if test is None else {"test": test})
-    # Splits of one file have the same remarks.
-    remarks += dict.fromkeys(remark for corpus in splits.values() for remark in corpus.remarks)
+    # Splits of one file have the same warnings.
+    remarks += dict.fromkeys(warning for corpus in splits.values() for warning in corpus.warnings)
     warnings = [(name, w) for name, corpus in splits.items() for w in warnings_of_corpus(corpus)]
     warnings += [("train", w) for w in cost_of_labels(len(vocabulary.labels))]
     remarks += [f"warning: {name}: {w.message}; {w.remedy}" for name, w in warnings]

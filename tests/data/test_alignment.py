@@ -80,10 +80,10 @@ def test_spans_are_laid_on_tokens_as_character_by_character(
     annotation: tuple[list[tuple[int, int]], int, list[Mark]], widen: bool
 ) -> None:
     places, length, marks = annotation
-    found, misfits = align(marks, places, length, widen)
+    found, problems = align(marks, places, length, widen)
     expected, wrong = align_slowly(marks, places, length, widen)
     assert found == expected
-    assert [(m.mark, m.kind, m.widened) for m in misfits] == [
+    assert [(m.mark, m.kind, m.widened) for m in problems] == [
         (marks[w.number], w.kind, w.widened) for w in wrong
     ]
 

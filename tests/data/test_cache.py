@@ -21,9 +21,9 @@ from nerlab.data import corpus as corpus_module
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import load_file, load_split
+from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
-from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import build_vocabulary
 from nerlab.files import file_lock
@@ -202,7 +202,7 @@ def test_the_code_of_a_package_is_found_whatever_it_is_made_of(
 
 def test_the_code_of_the_key_is_that_of_readers_and_schemes() -> None:
     names = {path.name for path in cache._code("nerlab")}
-    assert {"conll.py", "table.py", "parts.py", "corpus.py", "tags.py", "text.py"} <= names
+    assert {"conll.py", "table.py", "splits.py", "corpus.py", "tags.py", "text.py"} <= names
 
 
 def damages(entry: Path) -> Iterator[None]:
@@ -251,18 +251,18 @@ def test_an_error_of_the_source_leaves_nothing_behind(tmp_path: Path, folder: Pa
     assert entries(folder) == []
 
 
-def test_remarks_of_the_reader_are_kept(
+def test_warnings_of_the_reader_are_kept(
     tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = numbered_lines
 
-    def remarking(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
+    def warning_reader(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         yield from lines(path, encoding)
-        reader_logger(conll.__name__).warning("%s: one row passed over", path.name)
+        warn(f"{path.name}: one row passed over")
 
-    monkeypatch.setattr(conll, "numbered_lines", remarking)
+    monkeypatch.setattr(conll, "numbered_lines", warning_reader)
     for _ in range(2):
-        assert load_split(data(tmp_path), "train").remarks == ["a: one row passed over"]
+        assert load_split(data(tmp_path), "train").warnings == ["a: one row passed over"]
     assert len(builds) == 1
 
 
@@ -311,7 +311,7 @@ def test_without_locks_a_part_is_abandoned_when_it_is_old(
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "no folder may be made"])
-def test_a_cache_that_cannot_be_written_costs_a_remark_not_the_corpus(
+def test_a_cache_that_cannot_be_written_costs_a_warning_not_the_corpus(
     tmp_path: Path, folder: Path, obstacle: str
 ) -> None:
     if obstacle == "a file":
@@ -320,9 +320,9 @@ def test_a_cache_that_cannot_be_written_costs_a_remark_not_the_corpus(
         folder.symlink_to("/proc/nowhere")
     corpus = load_split(data(tmp_path), "train")
     assert contents(corpus) == contents(load_split(data(tmp_path, cache=False), "train"))
-    (remark,) = corpus.remarks
-    assert remark.startswith(str(folder))
-    assert "held in memory; set NERLAB_CACHE" in remark
+    (warning,) = corpus.warnings
+    assert warning.startswith(str(folder))
+    assert "held in memory; set NERLAB_CACHE" in warning
 
 
 def test_a_source_that_changes_while_it_is_read_is_refused(

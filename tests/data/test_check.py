@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_real_corpora import DATA, compose_data, real
 
+from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
-from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.characters import has_loose_end, oddities, visible
 from nerlab.data.tools.check import check
@@ -121,16 +121,16 @@ def test_a_folder_in_place_of_a_file_and_a_wrong_encoding_are_one_line(tmp_path:
     assert not any("\n" in finding.message for finding in findings)
 
 
-def test_what_a_reader_remarks_on_is_a_warning_said_once(
+def test_what_a_reader_warns_of_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def remarking(*arguments: Any, **options: Any) -> Iterator[Sentence]:
+    def warning(*arguments: Any, **options: Any) -> Iterator[Sentence]:
         yield from plain(*arguments, **options)
-        reader_logger("nerlab.data.readers.conll").warning("%d rows passed over", 3)
+        warn("3 rows passed over")
 
     plain = conll.read
-    monkeypatch.setattr(conll, "read", remarking)
-    remarking.__module__ = plain.__module__
+    monkeypatch.setattr(conll, "read", warning)
+    warning.__module__ = plain.__module__
     text = "\n".join(f"w{i} B-X\n" for i in range(40))
     report = check_files(tmp_path, "data.split=hash", train=text)
     assert report.facts.keys() == set(SPLITS)  # three times the one file

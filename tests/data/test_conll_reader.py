@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nerlab.data.readers import conll
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.lines import open_text
 from nerlab.data.sentence import Sentence
@@ -59,12 +60,13 @@ lines = st.lists(st.builds(Line, any_columns, blanks, gaps, blanks), max_size=20
 def parse_slowly(lines: list[Line]) -> list[Sentence]:
     """The sentences of lines whose columns are known."""
     expected: list[Sentence] = []
-    document = 0
+    document = 0 if any(line.columns[:1] == ["-DOCSTART-"] for line in lines) else None
     numbered = list(enumerate((line.columns for line in lines), start=1))
     for kind, run in groupby(numbered, key=lambda pair: (pair[1] or [""])[0] in ("", "-DOCSTART-")):
         rows = list(run)
         if kind:
-            document += sum(bool(columns) for _, columns in rows)
+            number = sum(bool(columns) for _, columns in rows)
+            document = None if document is None else document + number
         else:
             first, last = [r[0] for _, r in rows], [r[-1] for _, r in rows]
             expected.append(Sentence(first, last, document, rows[0][0]))
@@ -96,16 +98,16 @@ def test_what_is_written_is_read(
 def test_columns_are_counted_from_either_end(scratch: Path) -> None:
     content = b"1\tJohn NNP B-PER\n2\tran VBD O\n"
     assert read_bytes(scratch, content, token_column=1, tag_column=3) == [
-        Sentence(["John", "ran"], ["B-PER", "O"], 0, 1)
+        Sentence(["John", "ran"], ["B-PER", "O"], line=1)
     ]
     assert read_bytes(scratch, content, token_column=-3, tag_column=-2) == [
-        Sentence(["John", "ran"], ["NNP", "VBD"], 0, 1)
+        Sentence(["John", "ran"], ["NNP", "VBD"], line=1)
     ]
 
 
 def test_lines_of_white_space_alone_end_a_sentence(scratch: Path) -> None:
     found = read_bytes(scratch, b"\n\t\na O\n\t\nb O\n \t \n\n\nc O")
-    assert found == [Sentence([t], ["O"], 0, line) for t, line in (("a", 3), ("b", 5), ("c", 9))]
+    assert found == [Sentence([t], ["O"], line=line) for t, line in (("a", 3), ("b", 5), ("c", 9))]
 
 
 def test_document_marks_are_no_sentences_wherever_they_stand(scratch: Path) -> None:
@@ -117,20 +119,31 @@ def test_document_marks_are_no_sentences_wherever_they_stand(scratch: Path) -> N
     ]
 
 
+@pytest.mark.parametrize("size", [1, 7, 9, 10, 11, 64])
+def test_a_mark_is_found_wherever_the_file_is_cut_into_blocks(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(conll, "_BLOCK", size)
+    found = read_bytes(scratch, "é O\n\n-DOCSTART- O\n\nb O\n".encode())
+    assert [sentence.document for sentence in found] == [0, 1]
+    unmarked = read_bytes(scratch, b"a O\n\n-DOCSTART O\n\nb O\n")
+    assert [sentence.document for sentence in unmarked] == [None] * 3
+
+
 def test_signs_that_other_formats_treat_apart_are_tokens(scratch: Path) -> None:
     odd = ["#", "#tag", '"', '""', "a\x85b", "\xa0", "\u200b", "\u2028", "\x0c", "a\ufeff"]
     content = "".join(f"{token}\tO\n" for token in odd).encode()
-    assert read_bytes(scratch, content) == [Sentence(odd, ["O"] * len(odd), 0, 1)]
+    assert read_bytes(scratch, content) == [Sentence(odd, ["O"] * len(odd), line=1)]
 
 
 def test_a_file_is_decoded_as_it_is_told(scratch: Path) -> None:
     found = read_bytes(scratch, b"M\xfcller\x92s B-PER\n\x80\xa0\x85 O\n", "cp1252")
-    assert found == [Sentence(["Müller’s", "€\xa0…"], ["B-PER", "O"], 0, 1)]
+    assert found == [Sentence(["Müller’s", "€\xa0…"], ["B-PER", "O"], line=1)]
 
 
 def test_the_byte_85_of_latin_1_is_part_of_its_token(scratch: Path) -> None:
     assert read_bytes(scratch, b"a\x85b\xa0 O\n", "latin-1") == [
-        Sentence(["a\x85b\xa0"], ["O"], 0, 1)
+        Sentence(["a\x85b\xa0"], ["O"], line=1)
     ]
 
 

@@ -35,27 +35,32 @@ def through_columns(path: Path, sentences: list[Sentence]) -> list[Sentence]:
 
 def through_json(path: Path, sentences: list[Sentence]) -> list[Sentence]:
     path.write_bytes("".join(jsonl(sentences, "source")).encode())
-    return list(read_jsonl(path, "lines", "utf-8", "tokens", "tags", document="document"))
+    document = None if sentences[0].document is None else "document"
+    return list(read_jsonl(path, "lines", "utf-8", "tokens", "tags", document=document))
 
 
-def content(sentences: list[Sentence]) -> list[tuple[list[str], list[str], int]]:
+def content(sentences: list[Sentence]) -> list[tuple[list[str], list[str], int | None]]:
     """Tokens, tags and the ordinal of the document."""
     documents = [document for document, _ in groupby(s.document for s in sentences)]
-    return [(list(s.tokens), list(s.tags), documents.index(s.document)) for s in sentences]
+    return [
+        (list(s.tokens), list(s.tags), None if s.document is None else documents.index(s.document))
+        for s in sentences
+    ]
 
 
 def sentences_of(tokens: st.SearchStrategy[str]) -> st.SearchStrategy[list[Sentence]]:
-    """Sentences with tags of any kind, in documents one after the other."""
+    """Sentences with tags of any kind, in documents one after the other or in none."""
     rows = st.lists(st.tuples(tokens, st.sampled_from(["O", "B-X.y", "I-ə-2"])), min_size=1)
     steps = st.lists(st.tuples(rows, st.booleans()), min_size=1, max_size=5)
-    return steps.map(_numbered)
+    return st.builds(_numbered, steps, st.booleans())
 
 
-def _numbered(steps: list[tuple[list[tuple[str, str]], bool]]) -> list[Sentence]:
+def _numbered(steps: list[tuple[list[tuple[str, str]], bool]], marks: bool) -> list[Sentence]:
     sentences, document = [], 0
     for rows, begins in steps:
         document += begins
-        sentences.append(Sentence([r[0] for r in rows], [r[1] for r in rows], document))
+        number = document if marks else None
+        sentences.append(Sentence([r[0] for r in rows], [r[1] for r in rows], number))
     return sentences
 
 
@@ -213,7 +218,7 @@ def test_one_split_can_be_written_as_json(source: Path, tmp_path: Path) -> None:
     convert(tmp_path / "out", *options_of(source), split="dev", format="jsonl")
     (path,) = (tmp_path / "out").iterdir()
     assert path.name == "dev.jsonl"
-    assert json.loads(path.read_text()) == {"tokens": ["Rome"], "tags": ["B-LOC"], "document": 0}
+    assert json.loads(path.read_text()) == {"tokens": ["Rome"], "tags": ["B-LOC"]}
 
 
 def test_what_is_there_is_left_alone_unless_it_may_be_overwritten(

@@ -1,11 +1,9 @@
 """The corpus as flat arrays: nothing is lost, nothing illegal gets in, equal data is equal."""
 
 import gzip
-import logging
 import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -19,7 +17,7 @@ from omegaconf import OmegaConf
 from nerlab.config import DataConfig
 from nerlab.data.corpus import ARRAYS, Corpus, build_corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
-from nerlab.data.remarks import collected_remarks, reader_logger
+from nerlab.data.reader_warnings import collected_warnings, warn
 from nerlab.data.sentence import Sentence
 from nerlab.tags import SCHEMES, spans_of, tags_of
 
@@ -34,8 +32,12 @@ rows = st.tuples(
     st.text(max_size=3) | st.sampled_from(["the", "\x00", "\ud800", "中"]),
     st.sampled_from(["O", "B-X", "I-X", "S-X", "E-Y.Z", "I-Y.Z"]),
 )
-texts = st.lists(st.tuples(st.lists(rows, min_size=1, max_size=6), st.integers(0, 3)), max_size=8)
-Text = list[tuple[list[tuple[str, str]], int]]
+parts = st.lists(rows, min_size=1, max_size=6)
+texts = st.one_of(
+    st.lists(st.tuples(parts, st.integers(0, 3)), max_size=8),
+    st.lists(st.tuples(parts, st.none()), max_size=8),
+)
+Text = list[tuple[list[tuple[str, str]], int | None]]
 
 
 def sentences_of(text: Text) -> list[Sentence]:
@@ -45,8 +47,10 @@ def sentences_of(text: Text) -> list[Sentence]:
 
 def contents(corpus: Corpus) -> list[Sentence]:
     return [
-        Sentence(corpus.sentence_tokens(i), corpus.sentence_tags(i), int(corpus.documents[i]))
-        for i in range(len(corpus))
+        Sentence(
+            corpus.sentence_tokens(i), corpus.sentence_tags(i), None if document < 0 else document
+        )
+        for i, document in enumerate(corpus.documents.tolist())
     ]
 
 
@@ -87,7 +91,7 @@ def test_arrays_are_small_and_of_fixed_types() -> None:
         (corpus.tokens, np.int32, [0, 1, 0, 1]),
         (corpus.tags, np.int32, [0, 0, 0, 4]),
         (corpus.offsets, np.int64, [0, 3, 4]),
-        (corpus.documents, np.int32, [0, 0]),
+        (corpus.documents, np.int32, [-1, -1]),
     ]:
         assert array.dtype == dtype
         assert array.tolist() == values
@@ -158,46 +162,40 @@ def test_a_corpus_in_files_is_the_one_in_memory(scratch: Path, text: Text) -> No
         assert {file.name for file in Path(folder).iterdir()} == set(ARRAYS)
 
 
-READER = reader_logger("some.reader")
-
-
-def test_what_a_reader_logs_is_collected_and_goes_nowhere_else(
+def test_what_a_reader_warns_of_is_collected_and_goes_nowhere_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.WARNING)
-    with collected_remarks() as remarks:
-        READER.warning("%d rows passed over", 3)
-        READER.info("a detail")
-        logging.getLogger("nerlab.other").warning("nothing to do with it")
-        with collected_remarks() as inner:
-            READER.warning("within")
-    assert (remarks, inner) == (["3 rows passed over"], ["within"])
-    assert caplog.messages == ["nothing to do with it"]
-    READER.warning("outside")
-    assert caplog.messages == ["nothing to do with it", "outside"]
+    with collected_warnings() as warnings:
+        warn("3 rows left out")
+        with collected_warnings() as inner:
+            warn("100 % of it")
+    assert (warnings, inner) == (["3 rows left out"], ["100 % of it"])
+    assert caplog.messages == []
+    warn("outside, 100 %")
+    assert caplog.messages == ["outside, 100 %"]
 
 
-def test_threads_collect_what_their_own_readers_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_threads_collect_the_warnings_of_their_own_readers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     threads, turns = 4, 200
-    before = (READER.propagate, list(READER.handlers), READER.disabled, READER.level)
     together = Barrier(threads, timeout=20)
 
     def work(number: int) -> list[list[str]]:
         found = []
         for turn in range(turns):
-            together.wait()  # so that the blocks of all threads lie across each other
-            with collected_remarks() as remarks:
-                READER.warning("%d in %d", turn, number)
-                assert index([Sentence(["a"], ["O"])]).remarks == []
-                found.append(remarks)
+            together.wait()  # so that the blocks of all threads overlap
+            with collected_warnings() as warnings:
+                warn(f"{turn} in {number}")
+                assert index([Sentence(["a"], ["O"])]).warnings == []
+                found.append(warnings)
         return found
 
     with ThreadPoolExecutor(threads) as pool:
         for number, found in enumerate(pool.map(work, range(threads))):
             assert found == [[f"{turn} in {number}"] for turn in range(turns)]
     assert caplog.messages == []
-    assert (READER.propagate, list(READER.handlers), READER.disabled, READER.level) == before
-    READER.warning("outside")
+    warn("outside")
     assert caplog.messages == ["outside"]
 
 
@@ -241,9 +239,19 @@ def test_the_digest_does_not_run_tokens_and_tags_together() -> None:
     assert left.digest() != right.digest()
 
 
-def test_the_digest_leaves_out_documents() -> None:
-    corpus = index([Sentence(["a"], ["O"])])
-    assert replace(corpus, documents=np.array([7], dtype=np.int32)).digest() == corpus.digest()
+def test_the_digest_knows_where_documents_begin_and_not_their_numbers() -> None:
+    numbers: list[list[int | None]] = [[0, 0, 1], [5, 5, 2], [0, 1, 1], [0, 0, 0], [None] * 3]
+    digests = [index([Sentence(["a"], ["O"], n) for n in of]).digest() for of in numbers]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+
+
+@pytest.mark.parametrize("numbers", [[0, None], [None, 3], [None] * 20_000 + [0], [0, -1], [-1]])
+def test_all_sentences_have_a_document_or_none_has(numbers: list[int | None]) -> None:
+    sentences = [Sentence(["a"], ["O"], n, line=i) for i, n in enumerate(numbers, start=1)]
+    line, document = len(numbers), numbers[-1]
+    with pytest.raises(ValueError, match=rf"^train\.txt:{line}: document {document}: expected"):
+        index(sentences)
 
 
 def data_config(folder: Path, **options: Any) -> Any:

@@ -149,7 +149,7 @@ GOOD = b'{"tokens": ["a"], "tags": ["O"]}\n'
     [
         (
             b"hello",
-            r"no JSON: Expecting value at column 1, 'hello'; mend it, or set data\.reader\.",
+            r"no JSON: Expecting value at column 1, 'hello'; fix it, or set data\.reader\.",
         ),
         (b"[", r"no JSON: "),
         (b"\0", r"no JSON: "),
@@ -159,13 +159,13 @@ GOOD = b'{"tokens": ["a"], "tags": ["O"]}\n'
         (b'{"a":' * 100_000, r"no JSON: nested too deep"),
         (b"1" * 10_000, r"no JSON: Exceeds the limit"),
         (b"{} {}", r"expected one JSON object, found ' \{\}' after it"),
-        (b"[]", r"expected a JSON object, found a list; mend it, or set data\.reader\.layout"),
+        (b"[]", r"expected a JSON object, found a list; fix it, or set data\.reader\.layout"),
         (b"NaN", r"expected a JSON object, found nan"),
         (b"{}", r"expected a list under 'tokens', found nothing; .* set data\.reader\.tokens to"),
         (b'{"tokens": null}', r"expected a list under 'tokens', found null"),
         (b'{"tokens": "a b"}', r"expected a list under 'tokens', found 'a b'"),
         (b'{"tokens": ["a"]}', r"expected a list under 'tags', found nothing"),
-        (b'{"tokens": ["a"], "tags": []}', r"1 token, but 0 tags; mend the record"),
+        (b'{"tokens": ["a"], "tags": []}', r"1 token, but 0 tags; fix the record"),
         (b'{"tokens": [""], "tags": ["O"]}', r"token '' is no text"),
         (b'{"tokens": [NaN], "tags": ["O"]}', r"token nan is no text"),
         (b'{"tokens": [[[]]], "tags": ["O"]}', r"token a list is no text"),
@@ -271,20 +271,22 @@ def test_anything_is_read_or_refused_in_one_line(
 
 
 @settings(max_examples=40)
-@given(st.lists(st.integers() | st.just(10**40), min_size=1, max_size=6))
-def test_a_number_that_changes_begins_a_document(scratch: Path, numbers: list[int]) -> None:
-    lines = [json.dumps({"tokens": ["a"], "tags": ["O"], "at": {"page": n}}) for n in numbers]
+@given(st.lists(st.integers() | st.just(10**40) | st.text(max_size=2), min_size=1, max_size=6))
+def test_a_mark_that_changes_begins_a_document(scratch: Path, marks: list[int | str]) -> None:
+    lines = [json.dumps({"tokens": ["a"], "tags": ["O"], "at": {"page": m}}) for m in marks]
     scratch.write_text("\n".join(lines))
     found = list(read(scratch, "lines", "utf-8", "tokens", "tags", document="at.page"))
-    runs = [number for number, (_, run) in enumerate(groupby(numbers)) for _ in run]
+    runs = [number for number, (_, run) in enumerate(groupby(marks)) for _ in run]
     assert [sentence.document for sentence in found] == runs
-    assert {s.document for s in read(scratch, "lines", "utf-8", "tokens", "tags")} == {0}
+    assert {s.document for s in read(scratch, "lines", "utf-8", "tokens", "tags")} == {None}
 
 
 @pytest.mark.parametrize(
-    "record", ['{"tokens": ["a"], "tags": ["O"]}', '{"tokens": [], "tags": [], "page": "1"}']
+    "record", ['{"tokens": ["a"], "tags": ["O"]}', '{"tokens": [], "tags": [], "page": 1.5}']
 )
-def test_a_document_that_is_no_number_is_named_by_line(scratch: Path, record: str) -> None:
+def test_a_document_that_is_no_number_or_string_is_named_by_line(
+    scratch: Path, record: str
+) -> None:
     scratch.write_text(record)
     with pytest.raises(ValueError, match=r"^\S+scratch\.jsonl:1: .*data\.reader\.document"):
         list(read(scratch, "lines", "utf-8", "tokens", "tags", document="page"))

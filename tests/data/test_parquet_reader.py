@@ -1,7 +1,7 @@
 """The reader of Parquet: lists and strings that spell lists, and rows that are none."""
 
+import ast
 import json
-import logging
 import sys
 import warnings
 from itertools import groupby
@@ -16,11 +16,11 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.parquet import read
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 
-LOGGER = "nerlab.data.readers.parquet"
 PRESET = yaml.safe_load((ROOT / "conf" / "data" / "localdoc.yaml").read_text(encoding="utf-8"))
 LABELS: list[str] = PRESET["reader"]["labels"]
 
@@ -109,19 +109,16 @@ def localdoc_table() -> tuple[list[str | None], list[str | None]]:
     return tokens, tags
 
 
-def test_bad_rows_are_left_out_and_counted_in_one_line(
-    scratch: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_bad_rows_are_left_out_and_counted_in_one_line(scratch: Path) -> None:
     write(scratch, *localdoc_table())
-    with caplog.at_level(logging.WARNING, LOGGER):
+    with collected_warnings() as warned:
         found = read_rows(scratch, LABELS, bad_rows="skip")
     assert len(found) == 3_000 - 17 - 5 - 2
     good = [row + 1 for row in range(2_998) if row % 100 or row >= 1_700]
     assert [s.line for s in found] == [row for row in good if not 2_501 <= row <= 2_505]
     assert found[0].tags == ["B-GPE", "O", "O", "O"]
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == (LOGGER, "WARNING")
-    assert record.getMessage() == (
+    (message,) = warned
+    assert message == (
         f"{scratch}: data.reader.bad_rows=skip: of 3000 rows 17 that are null, 5 of unequal "
         "lengths, 1 that hold no list, 1 of an unknown class; row 1: null; row 101: null; "
         "row 201: null; row 301: null; row 401: null"
@@ -133,6 +130,33 @@ def test_nothing_is_said_of_a_file_without_bad_rows(
 ) -> None:
     read_rows(write(scratch, [["a"]], [["O"]]), bad_rows="skip")
     assert not caplog.records
+
+
+def test_a_document_begins_where_the_value_of_its_column_changes(scratch: Path) -> None:
+    pages = ["x", "x", None, "y", "x"]
+    table = pa.table({"tokens": [["a"]] * 5, "tags": [["O"]] * 5, "page": pages})
+    pq.write_table(table, scratch)
+    found = list(read(scratch, "tokens", "tags", "error", document_column="page"))
+    assert [sentence.document for sentence in found] == [0, 0, 1, 2, 3]
+    assert {s.document for s in read(scratch, "tokens", "tags", "error")} == {None}
+    with pytest.raises(ValueError, match=r"no column 'of': .*; set data\.reader\..*document_col"):
+        list(read(scratch, "tokens", "tags", "error", document_column="of"))
+
+
+@pytest.mark.parametrize(
+    "text", [r"['\d']", r"['\\d']", r"['\'', '\x41\n', '\.', '\\']", "['a\\\nb']"]
+)
+def test_a_literal_is_read_as_python_does_and_without_its_warnings(
+    scratch: Path, text: str
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = ast.literal_eval(text)
+    write(scratch, [text], [repr(["O"] * len(expected))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (sentence,) = read_rows(scratch)
+    assert sentence.tokens == expected
 
 
 BAD = [
@@ -169,7 +193,7 @@ def test_a_bad_row_raises_where_told_and_is_named(
     with pytest.raises(ValueError, match=message) as caught:
         read_rows(scratch)
     assert str(caught.value).startswith(f"{scratch}:2: ")
-    assert str(caught.value).endswith("; mend the row, or set data.reader.bad_rows=skip")
+    assert str(caught.value).endswith("; fix the row, or set data.reader.bad_rows=skip")
     assert "\n" not in str(caught.value)
     assert len(read_rows(scratch, bad_rows="skip")) == 1
 
@@ -250,7 +274,7 @@ def test_a_file_without_rows_is_an_error(scratch: Path) -> None:
 
 def test_an_unknown_policy_is_refused(scratch: Path) -> None:
     with pytest.raises(ValueError, match=r"data\.reader\.bad_rows: expected error or skip, found"):
-        read_rows(scratch, bad_rows="mend")
+        read_rows(scratch, bad_rows="fix")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.9, 0.99])

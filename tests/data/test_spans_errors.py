@@ -1,6 +1,5 @@
-"""The reader of texts and spans: what it says of spans that do not fit and of broken records."""
+"""The reader of texts and spans: what it says of misaligned spans and of broken records."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,8 @@ from annotation_tools import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.tags import check
-
-LOGGER = "nerlab.data.readers.spans"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +27,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spans") / "scratch.jsonl"
 
 
-MISFITS = [
+MISALIGNED = [
     (0, 3, "PER"),  # Ang
     (13, 18, "PER"),  # space, flew
     (45, 45, "LOC"),
@@ -46,19 +44,17 @@ MISFITS = [
         ("expand", [("Angela", "PER"), ("flew", "PER"), ("New York", "LOC")]),
     ],
 )
-def test_misfits_are_left_out_or_widened_and_counted_in_one_line(
-    scratch: Path, caplog: pytest.LogCaptureFixture, policy: str, expected: list[tuple[str, str]]
+def test_misaligned_spans_are_left_out_or_widened_and_counted_in_one_line(
+    scratch: Path, policy: str, expected: list[tuple[str, str]]
 ) -> None:
-    records = [doccano_record("Nobody came", []), doccano_record(TEXT, MISFITS)]
-    with caplog.at_level(logging.WARNING, LOGGER):
+    records = [doccano_record("Nobody came", []), doccano_record(TEXT, MISALIGNED)]
+    with collected_warnings() as warnings:
         found = read_records(scratch, "doccano", records, misaligned=policy)
     assert entities(found) == expected
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == (LOGGER, "WARNING")
-    message = record.getMessage()
+    (message,) = warnings
     fate = "widened" if policy == "expand" else "left out"
     assert message.startswith(
-        f"{scratch}: spans do not fit, data.reader.misaligned={policy}: 2 off the token borders "
+        f"{scratch}: misaligned spans, data.reader.misaligned={policy}: 2 off the token borders "
         f"({fate}), 1 empty (left out), 1 out of the text (left out), 1 overlapped by another "
         "(left out); line 2: span 'Ang' (characters 0:3, 'PER') is off the token borders, near "
         "'Angela' 'Merkel' 'flew'; line 2: "
@@ -76,7 +72,7 @@ def test_no_more_than_five_examples_are_said(
     assert [f"line {n}: " in caplog.text for n in range(1, 10)] == [True] * 5 + [False] * 4
 
 
-def test_nothing_is_said_where_all_spans_fit(
+def test_nothing_is_said_where_all_spans_are_aligned(
     scratch: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     read_records(scratch, "doccano", [doccano_record(TEXT, NAMED)], misaligned="skip")
@@ -89,7 +85,7 @@ def test_nothing_is_said_where_all_spans_fit(
         (
             (23, 30, "LOC"),
             r"span 'ew York' \(characters 23:30, 'LOC'\) is off the token borders, near 'flew' "
-            r"'to' 'New' 'York' '\.' 'It'; mend it, set data\.reader\.unit and \.ends to what its "
+            r"'to' 'New' 'York' '\.' 'It'; fix it, set data\.reader\.unit and \.ends to what its "
             r"positions count, or data\.reader\.misaligned=expand or skip$",
         ),
         ((0, 0, "X"), r"span '' \(characters 0:0, 'X'\) is empty, near 'Angela' 'Merkel'"),
@@ -100,7 +96,7 @@ def test_nothing_is_said_where_all_spans_fit(
         ((7, 13, "X"), r"span 'Merkel' \(characters 7:13, 'X'\) is overlapped by another"),
     ],
 )
-def test_a_misfit_is_an_error_unless_told_otherwise(
+def test_a_misaligned_span_is_an_error_unless_told_otherwise(
     scratch: Path, span: tuple[int, int, str], message: str
 ) -> None:
     records = [doccano_record("Nobody", []), doccano_record(TEXT, [(0, 13, "PER"), span])]
@@ -110,7 +106,7 @@ def test_a_misfit_is_an_error_unless_told_otherwise(
     assert "\n" not in str(caught.value)
 
 
-def test_a_misfit_in_a_long_text_is_described_briefly(scratch: Path) -> None:
+def test_a_misaligned_span_in_a_long_text_is_described_briefly(scratch: Path) -> None:
     text = "word " * 100_000
     with pytest.raises(ValueError, match="is off the token borders") as caught:
         read_records(scratch, "doccano", [doccano_record(text, [(0, len(text), "X")])])
@@ -135,7 +131,7 @@ def test_a_misfit_in_a_long_text_is_described_briefly(scratch: Path) -> None:
         (
             {"tokens": [{"start": 0, "end": 99}]},
             r"tokens\.0: expected a piece of the 51 characters of the text from 0 on, found 0:99; "
-            r"mend the record, or set data\.reader\.tokens=null",
+            r"fix the record, or set data\.reader\.tokens=null",
         ),
         (
             {"tokens": [{"start": 0, "end": 2}, {"start": 1, "end": 3}]},

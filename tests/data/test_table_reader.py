@@ -97,6 +97,25 @@ def test_a_sentence_begins_where_the_value_of_its_column_changes(
     assert [len(sentence.tokens) for sentence in found] == lengths
 
 
+@pytest.mark.parametrize(
+    ("column", "documents"),
+    [
+        (["x", "", "", "y", ""], [0, 0, 1]),  # on the first row of each document
+        (["x", "x", "x", "x", "x"], [0, 0, 0]),  # on every row
+        (["", "x", "x", "y", "x"], [0, 1, 1, 2, 3]),  # within sentences, and one that comes back
+        (["", "", "", "", ""], [0, 0, 0]),
+    ],
+)
+def test_a_document_begins_where_the_value_of_its_column_changes(
+    scratch: Path, column: list[str], documents: list[int]
+) -> None:
+    rows = zip(column, ["1", "", "2", "3", ""], strict=True)
+    scratch.write_text("D,S,Word,Tag\n" + "".join(f"{d},{s},a,O\n" for d, s in rows))
+    found = list(read(scratch, "Word", "Tag", "S", ",", "utf-8", "D"))
+    assert [sentence.document for sentence in found] == documents
+    assert {s.document for s in read(scratch, "Word", "Tag", "S", ",", "utf-8")} == {None}
+
+
 def test_an_empty_row_ends_a_sentence_whose_value_goes_on(scratch: Path) -> None:
     found = read_bytes(scratch, b"Sentence #,Word,Tag\n1,a,O\n\n1,b,O\n1,c,O\n")
     assert [sentence.tokens for sentence in found] == [["a"], ["b", "c"]]
@@ -136,7 +155,7 @@ def test_a_zipped_table_is_read_as_if_it_were_not(tmp_path: Path) -> None:
         (b"Sentence #,Word,Tag\n\n\n", r"scratch\.csv: no sentence found"),
         (
             b"Sentence #,Word,Tag\n1,a,O\n,b\n",
-            r":3: expected 3 fields, found 2: ',b'; mend the row",
+            r":3: expected 3 fields, found 2: ',b'; fix the row",
         ),
         (b"Sentence #,Word,Tag\n1,a,O\n,,O\n", r":3: no token in the column 'Word'"),
         (b"Sentence #,Word,Tag\n1,a\xff,O\n", r":2: byte 0xff is not utf-8; set data\.reader\.enc"),

@@ -95,6 +95,6 @@ def test_many_long_spans_are_laid_on_tokens_in_no_time(size: int) -> None:
     # The first takes the second half; each of the others reaches one token into it.
     marks = [Mark(size, 2 * size, "X"), *(Mark(i, size + 1, "Y") for i in range(2, size))]
     with no_hang(LIMIT):
-        spans, misfits = align(marks, places, 2 * size, widen=False)
+        spans, problems = align(marks, places, 2 * size, widen=False)
     assert [(span.start, span.end) for span in spans] == [(size, 2 * size)]
-    assert len(misfits) == len(marks) - 1
+    assert len(problems) == len(marks) - 1

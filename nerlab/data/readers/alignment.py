@@ -24,7 +24,7 @@ class Mark(NamedTuple):
     label: str
 
 
-class Misfit(NamedTuple):
+class Misaligned(NamedTuple):
     """A mark that is no span of tokens as it stands; ``widened`` to one, or else left out."""
 
     mark: Mark
@@ -34,7 +34,7 @@ class Misfit(NamedTuple):
 
 def align(
     marks: Sequence[Mark], places: Sequence[tuple[int, int]], length: int, widen: bool
-) -> tuple[list[Span], list[Misfit]]:
+) -> tuple[list[Span], list[Misaligned]]:
     """The spans of tokens that some marks are, and the marks that are none, in their order.
 
     Of marks that overlap, the one over the most tokens is kept; of equals, that which begins
@@ -51,18 +51,18 @@ def align(
     first = {start: token for token, (start, _) in enumerate(places)}
     last = {end: token for token, (_, end) in enumerate(places, start=1)}
     candidates: list[tuple[Span, int]] = []
-    misfits: dict[int, Misfit] = {}
+    problems: dict[int, Misaligned] = {}
     for number, mark in enumerate(marks):
         if mark.start >= mark.end:
-            misfits[number] = Misfit(mark, EMPTY, False)
+            problems[number] = Misaligned(mark, EMPTY, False)
         elif mark.start < 0 or mark.end > length:
-            misfits[number] = Misfit(mark, OUTSIDE, False)
+            problems[number] = Misaligned(mark, OUTSIDE, False)
         elif mark.start in first and mark.end in last:
             candidates.append((Span(first[mark.start], last[mark.end], mark.label), number))
         else:
             start, end = touched(mark, places)
             widened = widen and start < end
-            misfits[number] = Misfit(mark, OFF_BORDERS, widened)
+            problems[number] = Misaligned(mark, OFF_BORDERS, widened)
             if widened:
                 candidates.append((Span(start, end, mark.label), number))
     spans: list[Span] = []  # disjoint, in their order
@@ -74,8 +74,8 @@ def align(
         if is_free:
             spans.insert(place, span)
         else:
-            misfits[number] = Misfit(marks[number], OVERLAPPED, False)
-    return spans, [misfits[number] for number in sorted(misfits)]
+            problems[number] = Misaligned(marks[number], OVERLAPPED, False)
+    return spans, [problems[number] for number in sorted(problems)]
 
 
 def _rank(span: Span, number: int) -> tuple[int, int, int]:

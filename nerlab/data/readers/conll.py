@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from nerlab.data.readers.lines import fields, numbered_lines
+from nerlab.data.readers.lines import fields, numbered_lines, open_text
 from nerlab.data.readers.messages import check_columns
 from nerlab.data.sentence import Sentence
 from nerlab.messages import counted
 
 DOCUMENT_MARK = "-DOCSTART-"
+_BLOCK = 1 << 20  # characters
 
 
 def read(
@@ -24,8 +25,9 @@ def read(
 
     Columns stand apart by spaces or tabs, any number of them; no other character separates
     (``\\x85`` and the no-break space may be part of a token). A line of white space alone is
-    blank. A ``-DOCSTART-`` line begins a new document and is no sentence. A byte order mark,
-    CRLF and a missing last newline are taken as they come.
+    blank. A ``-DOCSTART-`` line begins a new document and is no sentence; what comes before the
+    first is a document too, and a file without any marks no documents. A byte order mark, CRLF
+    and a missing last newline are taken as they come.
 
     Args:
         path: the file.
@@ -54,7 +56,8 @@ def read(
     needed = max(_columns_for(token_column), _columns_for(tag_column), 2)
     tokens: list[str] = []
     tags: list[str] = []
-    document, start, found = 0, 1, False
+    document = 0 if _marks_documents(path, encoding) else None
+    start, found = 1, False
     for number, line in lines:
         if comment is not None and line.startswith(comment):
             continue
@@ -63,7 +66,7 @@ def read(
             if len(columns) < needed:
                 raise ValueError(
                     f"{path}:{number}: expected {counted(needed, 'column')} or more, found "
-                    f"{len(columns)}: {line[:60]!r}; mend the line, or set "
+                    f"{len(columns)}: {line[:60]!r}; fix the line, or set "
                     "data.reader.token_column and .tag_column, or .comment to what comments begin "
                     "with"
                 )
@@ -77,12 +80,22 @@ def read(
             found = True
             yield Sentence(tokens, tags, document, start)
             tokens, tags = [], []
-        if columns:
+        if columns and document is not None:
             document += 1
     if tokens:
         yield Sentence(tokens, tags, document, start)
     elif not found:
         raise ValueError(f"{path}: no sentence found; expected lines of a token and its tag")
+
+
+def _marks_documents(path: str | Path, encoding: str) -> bool:
+    text = ""
+    with open_text(path, encoding, newline="") as file:
+        while block := file.read(_BLOCK):
+            text = text[1 - len(DOCUMENT_MARK) :] + block
+            if DOCUMENT_MARK in text:
+                return True
+    return False
 
 
 def _columns_for(column: int) -> int:
@@ -109,6 +122,6 @@ def _first_group(pattern: re.Pattern[str], text: str, path: str | Path, number: 
     if match is None or not match[1]:
         raise ValueError(
             f"{path}:{number}: {text[:60]!r} does not match data.reader.token_pattern, "
-            f"{pattern.pattern!r}; mend the line or the pattern"
+            f"{pattern.pattern!r}; fix the line or the pattern"
         )
     return match[1]

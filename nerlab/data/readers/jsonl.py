@@ -27,8 +27,8 @@ def read(
         tags: dotted path of the list of their tags.
         labels: the names of the classes 0, 1, ... where tags are numbers, see
             :class:`nerlab.data.readers.tagged.ClassNames`; None: tags are strings.
-        document: dotted path of a whole number that changes where another document begins; None:
-            none are marked.
+        document: dotted path of a number or a string that changes where another document begins;
+            None: none are marked.
 
     Raises:
         ValueError: a record is no JSON object, lacks something or has another number of tags than
@@ -36,20 +36,20 @@ def read(
     """
     names = None if labels is None else ClassNames(labels)
     found = False
-    documents, mark = 0, None
+    number, last = None, None
     for record in records(path, layout, encoding):
         listed_tokens = fetch(record.value, tokens, list, "tokens", record.where)
         listed_tags = fetch(record.value, tags, list, "tags", record.where)
         try:
             words, written = tokens_and_tags(listed_tokens, listed_tags, names)
         except RowError as error:
-            raise ValueError(f"{record.where}: {error}; mend the record") from None
+            raise ValueError(f"{record.where}: {error}; fix the record") from None
         if document is not None:
-            number = fetch(record.value, document, int, "document", record.where)
-            documents += mark is not None and number != mark
-            mark = number
+            mark = fetch(record.value, document, (int, str), "document", record.where)
+            number = 0 if number is None else number + (mark != last)
+            last = mark
         if words:
             found = True
-            yield Sentence(words, written, documents, record.line, lines_a_token=0)
+            yield Sentence(words, written, number, record.line, lines_a_token=0)
     if not found:
         raise ValueError(f"{path}: no sentence found; expected records of tokens and tags")

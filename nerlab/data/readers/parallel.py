@@ -47,7 +47,7 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
         if len(tokens) != len(labels):
             raise ValueError(
                 f"{path}:{number}: {counted(len(tokens), 'token')}, but "
-                f"{counted(len(labels), 'tag')} in {tag_path.name}; mend the lines"
+                f"{counted(len(labels), 'tag')} in {tag_path.name}; fix the lines"
             )
         if tokens:
             found = True

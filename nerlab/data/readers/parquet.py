@@ -2,21 +2,22 @@
 
 import ast
 import json
-import warnings
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nerlab.data.reader_warnings import warn
 from nerlab.data.readers.messages import Tally, check_choice, check_columns, shown
 from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
-from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
-
-logger = reader_logger(__name__)
 
 _BATCH_ROWS = 1_000
 # A longer one is no sentence, and Python's parser takes a hundred times its memory.
 _LITERAL_CHARACTERS = 100_000
+_OPTIONS = "token_column, .tag_column and .document_column"
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_KNOWN_ESCAPES = "\n\\'\"abfnrtvxNuU01234567"
 
 
 def read(
@@ -25,6 +26,7 @@ def read(
     tag_column: str,
     bad_rows: str,
     labels: Sequence[str] | None = None,
+    document_column: str | None = None,
 ) -> Iterator[Sentence]:
     """Yield the sentences of a file, a row each. Rows without tokens are passed over.
 
@@ -35,11 +37,13 @@ def read(
         path: the file.
         token_column: name of the column of the tokens.
         tag_column: name of the column of the tags.
-        bad_rows: ``error``: a bad row raises; ``skip``: it is left out, and a warning of this
-            module's logger counts all that were.
+        bad_rows: ``error``: a bad row raises; ``skip``: it is left out, and one warning counts
+            all that were.
         labels: the names of the classes 0, 1, ... where tags are numbers, see
             :class:`nerlab.data.readers.tagged.ClassNames`; None: those that the ``datasets``
             library has written into the file, and where it has not, tags are strings.
+        document_column: name of a column whose value changes where another document begins; None:
+            none are marked.
 
     Raises:
         ValueError: pyarrow is not installed, the file is no whole Parquet file or lacks a column,
@@ -55,32 +59,37 @@ def read(
         ) from None
     bad = Tally()
     row, found = 0, False
+    document, last = None, None
     try:
         with ParquetFile(path) as file:
             schema = file.schema_arrow
-            check_columns(
-                [token_column, tag_column], schema.names, str(path), "token_column and .tag_column"
-            )
+            columns = [token_column, tag_column]
+            columns += [] if document_column is None else [document_column]
+            check_columns(columns, schema.names, str(path), _OPTIONS)
             stored = _stored_names(schema.metadata, tag_column) if labels is None else labels
             names = None if stored is None else ClassNames(stored)
-            for row, token_cell, tag_cell in _rows(file, token_column, tag_column):
+            for row, (token_cell, tag_cell, *mark) in enumerate(_rows(file, columns), start=1):
+                if mark:
+                    name = mark[0].as_py()
+                    document = 0 if document is None else document + (name != last)
+                    last = name
                 try:
                     words, tags = tokens_and_tags(_listed(token_cell), _listed(tag_cell), names)
                 except RowError as error:
                     if bad_rows == "error":
                         raise ValueError(
-                            f"{path}:{row}: {error}; mend the row, or set data.reader.bad_rows=skip"
+                            f"{path}:{row}: {error}; fix the row, or set data.reader.bad_rows=skip"
                         ) from None
                     bad.add(error.kind, f"row {row}: {error}")
                     continue
                 if words:
                     found = True
-                    yield Sentence(words, tags, line=row, lines_a_token=0)
+                    yield Sentence(words, tags, document, row, lines_a_token=0)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise ValueError(f"{path}: {problem}; expected a whole Parquet file") from None
     if bad:
-        logger.warning("%s: data.reader.bad_rows=skip: of %d rows %s", path, row, bad)
+        warn(f"{path}: data.reader.bad_rows=skip: of {row} rows {bad}")
     if not found:
         raise ValueError(
             f"{path}: no sentence found; expected rows of tokens and tags"
@@ -88,13 +97,9 @@ def read(
         )
 
 
-def _rows(file: Any, token_column: str, tag_column: str) -> Iterator[tuple[int, Any, Any]]:
-    row = 0
-    columns = [token_column, tag_column]
+def _rows(file: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:
     for batch in file.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
-        for cells in zip(batch.column(token_column), batch.column(tag_column), strict=True):
-            row += 1
-            yield row, *cells
+        yield from zip(*map(batch.column, columns), strict=True)
 
 
 def _stored_names(metadata: Mapping[bytes, bytes] | None, tag_column: str) -> Any:
@@ -127,8 +132,11 @@ def _literal(text: str) -> object:
             "that are too long", f"{len(text)} characters, more than {_LITERAL_CHARACTERS}"
         )
     try:
-        with warnings.catch_warnings():  # of an escape that Python does not know
-            warnings.simplefilter("ignore")
-            return ast.literal_eval(text)
+        return ast.literal_eval(_ESCAPE.sub(_known_escape, text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         raise RowError("that hold no list", f"expected a list, found {shown(text)}") from None
+
+
+def _known_escape(match: re.Match[str]) -> str:
+    """A backslash that begins no escape is one; spelt twice, Python does not warn of it."""
+    return match[0] if match[1] in _KNOWN_ESCAPES else "\\" + match[0]

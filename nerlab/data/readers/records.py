@@ -13,7 +13,12 @@ T = TypeVar("T")
 
 _DECODER = json.JSONDecoder()
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
-_NAMES: dict[type, str] = {str: "a string", int: "a whole number", list: "a list"}
+_NAMES: dict[object, str] = {
+    str: "a string",
+    int: "a whole number",
+    list: "a list",
+    (int, str): "a whole number or a string",
+}
 
 
 class Record(NamedTuple):
@@ -41,7 +46,7 @@ def records(path: str | Path, layout: str, encoding: str) -> Iterator[Record]:
         where = f"{path}:{line}"
         if not isinstance(value, dict):
             raise ValueError(
-                f"{where}: expected a JSON object, found {shown(value)}; mend it, or set "
+                f"{where}: expected a JSON object, found {shown(value)}; fix it, or set "
                 "data.reader.layout to lines (an object a line) or array (one list of objects)"
             )
         yield Record(value, line, where)
@@ -90,7 +95,7 @@ def _items(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
 def _no_array(text: str, place: int, path: str | Path) -> ValueError:
     line = 1 + text.count("\n", 0, place)
     return ValueError(
-        f"{path}:{line}: expected one JSON array of objects, found {shown(text[place:])}; mend "
+        f"{path}:{line}: expected one JSON array of objects, found {shown(text[place:])}; fix "
         "the file, or set data.reader.layout=lines if an object stands on each line"
     )
 
@@ -114,7 +119,7 @@ def _decoded(text: str, start: int, path: str | Path, first_line: int) -> tuple[
     except ValueError as error:  # a number of thousands of digits
         line, problem = first_line + text.count("\n", 0, start), str(error)
     raise ValueError(
-        f"{path}:{line}: no JSON: {problem}; mend it, or set data.reader.layout to lines (an "
+        f"{path}:{line}: no JSON: {problem}; fix it, or set data.reader.layout to lines (an "
         "object a line) or array (one list of objects)"
     )
 
@@ -138,7 +143,9 @@ def look_up(value: Any, path: str | int) -> Any:
     return value
 
 
-def fetch(value: Any, path: str | int, expected: type[T], option: str, where: str) -> T:
+def fetch(
+    value: Any, path: str | int, expected: type[T] | tuple[type[T], ...], option: str, where: str
+) -> T:
     """What stands under a path, which ``data.reader.<option>`` names.
 
     Raises:
@@ -152,7 +159,7 @@ def fetch(value: Any, path: str | int, expected: type[T], option: str, where: st
     except KeyError:
         problem = "nothing"
     raise ValueError(
-        f"{where}: expected {_NAMES[expected]} under {str(path)!r}, found {problem}; mend the "
+        f"{where}: expected {_NAMES[expected]} under {str(path)!r}, found {problem}; fix the "
         f"record, or set data.reader.{option} to where it stands"
     )
 

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nerlab.data.readers.alignment import Mark, Misfit, align, touched
+from nerlab.data.reader_warnings import warn
+from nerlab.data.readers.alignment import Mark, Misaligned, align, touched
 from nerlab.data.readers.messages import Tally, check_choice, shown
 from nerlab.data.readers.records import Record, fetch, has, look_up, matches, records
 from nerlab.data.readers.texts import Text, TextLayout
-from nerlab.data.remarks import reader_logger
 from nerlab.data.sentence import Sentence
 from nerlab.tags import Span, tags_of
-
-logger = reader_logger(__name__)
 
 _TOKENS_AROUND = 2  # in a message, on either side of a span
 _TOKENS_SHOWN = 8
@@ -63,14 +61,14 @@ def read(
         misaligned: what becomes of spans that are empty, out of the text, off the token borders,
             or overlapped by another over more tokens. ``error``: they raise; ``skip``: they are
             left out; ``expand``: those off the borders are widened to every token that they
-            touch, the others left out. A warning of this module's logger counts them.
+            touch, the others left out. One warning counts them.
         require_spans: a record without the list of spans raises; else it has no entity, but one
             record of the file must have the list.
         keep: paths and values; records in which they differ are passed over.
         keep_spans: the same of the items in ``spans``.
 
     Raises:
-        ValueError: a record is no JSON object, or lacks something; a span does not fit; a byte
+        ValueError: a record is no JSON object, or lacks something; a span is misaligned; a byte
             does not decode; an option is none of its choices; or there is no sentence.
     """
     check_choice("unit", unit, ("characters", "tokens"))
@@ -78,7 +76,7 @@ def read(
     check_choice("misaligned", misaligned, ("error", "expand", "skip"))
     text_layout = TextLayout(text, tokens, sentences, unit)
     span_layout = _SpanLayout(spans, start, end, label, ends == "inclusive", keep_spans or {})
-    misfitting = Tally()
+    tally = Tally()
     document, found, annotated = 0, False, require_spans
     for record in records(path, layout, encoding):
         if keep is not None and not matches(record.value, keep):
@@ -89,27 +87,25 @@ def read(
         if require_spans or has(record.value, spans):
             annotated = True
             marks = span_layout.read(record)
-        fitting, misfits = align(
+        found_spans, problems = align(
             marks, content.places, len(content.pieces), widen=misaligned == "expand"
         )
-        for misfit in misfits:
-            description = _describe(misfit, content, unit)
+        for problem in problems:
+            description = _describe(problem, content, unit)
             if misaligned == "error":
                 raise ValueError(
-                    f"{record.where}: {description}; mend it, set data.reader.unit and .ends to "
+                    f"{record.where}: {description}; fix it, set data.reader.unit and .ends to "
                     "what its positions count, or data.reader.misaligned=expand or skip"
                 )
-            kind = f"{misfit.kind} ({'widened' if misfit.widened else 'left out'})"
-            misfitting.add(kind, f"line {record.line}: {description}")
-        tags = tags_of(fitting, len(content.tokens), "iob2")
-        for first, last in _sentences(content, fitting):
+            kind = f"{problem.kind} ({'widened' if problem.widened else 'left out'})"
+            tally.add(kind, f"line {record.line}: {description}")
+        tags = tags_of(found_spans, len(content.tokens), "iob2")
+        for first, last in _sentences(content, found_spans):
             found = True
             words = content.tokens[first:last]
             yield Sentence(words, tags[first:last], document, record.line, lines_a_token=0)
-    if misfitting:
-        logger.warning(
-            "%s: spans do not fit, data.reader.misaligned=%s: %s", path, misaligned, misfitting
-        )
+    if tally:
+        warn(f"{path}: misaligned spans, data.reader.misaligned={misaligned}: {tally}")
     if not found:
         raise ValueError(
             f"{path}: no sentence found; expected records of a text and its spans"
@@ -154,7 +150,7 @@ class _SpanLayout(NamedTuple):
             if not isinstance(label, str) or not label:
                 raise ValueError(
                     f"{where}: expected a label under {str(self.label)!r}, found {shown(label)}; "
-                    "mend the record, or set data.reader.label to where it stands"
+                    "fix the record, or set data.reader.label to where it stands"
                 )
         return labels
 
@@ -168,8 +164,8 @@ def _sentences(content: Text, spans: Sequence[Span]) -> Iterator[tuple[int, int]
             yield first, last
 
 
-def _describe(misfit: Misfit, content: Text, unit: str) -> str:
-    mark = misfit.mark
+def _describe(problem: Misaligned, content: Text, unit: str) -> str:
+    mark = problem.mark
     begin = max(mark.start, 0)
     covered = content.pieces[begin : max(min(mark.end, begin + _PIECES_SHOWN), 0)]
     spelled = covered if isinstance(covered, str) else " ".join(covered)
@@ -179,5 +175,5 @@ def _describe(misfit: Misfit, content: Text, unit: str) -> str:
     near = " ".join(map(shown, around)) or "no token"
     return (
         f"span {shown(spelled)} ({unit} {mark.start}:{mark.end}, {shown(mark.label)}) is "
-        f"{misfit.kind}, near {near}"
+        f"{problem.kind}, near {near}"
     )

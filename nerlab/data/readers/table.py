@@ -9,6 +9,8 @@ from nerlab.data.readers.messages import check_columns, shown
 from nerlab.data.sentence import Sentence
 from nerlab.messages import counted
 
+_OPTIONS = "token_column, .tag_column, .sentence_column, .document_column and .delimiter"
+
 
 def read(
     path: str | Path,
@@ -17,6 +19,7 @@ def read(
     sentence_column: str | None,
     delimiter: str,
     encoding: str,
+    document_column: str | None = None,
 ) -> Iterator[Sentence]:
     """Yield the sentences of a table, as the Groningen Meaning Bank is published on Kaggle.
 
@@ -26,7 +29,7 @@ def read(
     A sentence begins where the cell of the sentence column is filled and differs from the cell of
     the row above. So the column may be filled on the first row of each sentence alone, or on
     every row; an empty cell continues the sentence, and a value that comes back after another one
-    begins a new sentence. An empty row ends a sentence too.
+    begins a new sentence. An empty row ends a sentence too, and so does the end of a document.
 
     Args:
         path: the file, its first row naming the columns; ``….gz`` is unpacked.
@@ -36,6 +39,8 @@ def read(
             stand between sentences.
         delimiter: what stands between fields.
         encoding: name of the file's encoding.
+        document_column: name of a column that tells the documents apart: another one begins where
+            its cell is filled and has another value; None: none are marked.
 
     Raises:
         ValueError: a column is not there or stands twice, a row is too short, has no token or
@@ -46,34 +51,42 @@ def read(
             "data.reader.delimiter: expected one character, no quote and no line break, found "
             f"{shown(delimiter)}"
         )
-    named = [token_column, tag_column, *([] if sentence_column is None else [sentence_column])]
+    columns = (token_column, tag_column, sentence_column, document_column)
+    named = [column for column in columns if column is not None]
     tokens: list[str] = []
     tags: list[str] = []
     start, found = 1, False
-    above: list[str] = []  # the cell of the sentence column in the row above, if there is one
+    above = ""  # the cell of the sentence column in the row above
+    document, document_name = None if document_column is None else 0, ""
     with open_text(path, encoding, newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
         try:
             header = next(rows, [])
-            places = _places(named, header, path)
+            check_columns(named, header, f"{path}:1", _OPTIONS)
+            indices = [None if column is None else header.index(column) for column in columns]
+            needed = 1 + max(header.index(column) for column in named)
             for row in rows:
-                if row and len(row) <= max(places):
+                if row and len(row) < needed:
                     raise ValueError(
                         f"{path}:{rows.line_num}: expected {counted(len(header), 'field')}, found "
-                        f"{len(row)}: {delimiter.join(row)[:60]!r}; mend the row, or set "
+                        f"{len(row)}: {delimiter.join(row)[:60]!r}; fix the row, or set "
                         "data.reader.delimiter"
                     )
-                token, tag, *sentence = [row[place] for place in places] if row else ["", "", ""]
-                if tokens and (not row or (any(sentence) and sentence != above)):
+                token, tag, sentence, name = _cells(row, indices)
+                begins_document = name not in ("", document_name)
+                if tokens and (not row or begins_document or sentence not in ("", above)):
                     found = True
-                    yield Sentence(tokens, tags, line=start)
+                    yield Sentence(tokens, tags, document, start)
                     tokens, tags = [], []
                 above = sentence
                 if not row:
                     continue
+                if begins_document and document is not None:
+                    document += found
+                    document_name = name
                 if not token:
                     raise ValueError(
-                        f"{path}:{rows.line_num}: no token in the column {token_column!r}; mend or "
+                        f"{path}:{rows.line_num}: no token in the column {token_column!r}; fix or "
                         "remove the row"
                     )
                 if not tokens:
@@ -85,13 +98,11 @@ def read(
                 f"{path}:{rows.line_num}: {error}; expected rows of {delimiter!r}-separated fields"
             ) from None
     if tokens:
-        yield Sentence(tokens, tags, line=start)
+        yield Sentence(tokens, tags, document, start)
     elif not found:
         raise ValueError(f"{path}: no sentence found; expected rows of a token and its tag")
 
 
-def _places(named: list[str], header: list[str], path: str | Path) -> list[int]:
-    check_columns(
-        named, header, f"{path}:1", "token_column, .tag_column, .sentence_column and .delimiter"
-    )
-    return [header.index(name) for name in named]
+def _cells(row: list[str], indices: list[int | None]) -> list[str]:
+    """The cells of some columns; empty in an empty row, and where no column is named."""
+    return ["" if index is None or not row else row[index] for index in indices]

@@ -94,7 +94,7 @@ def _pieces(record: Record, path: str, option: str, text: str) -> list[Token]:
         if not before <= start <= end <= len(text):
             raise ValueError(
                 f"{where}: expected a piece of the {len(text)} characters of the text from "
-                f"{before} on, found {start}:{end}; mend the record, or set "
+                f"{before} on, found {start}:{end}; fix the record, or set "
                 f"data.reader.{option}=null"
             )
         pieces.append(Token(text[start:end], start, end))

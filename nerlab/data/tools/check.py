@@ -10,7 +10,7 @@ from nerlab.console import counted_on_terminal
 from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
 from nerlab.data.load import MissingFileError, read_split, splits_of
 from nerlab.data.plausibility import cost_of_labels, warnings_of
-from nerlab.data.remarks import collected_remarks
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.tools.check_report import Report, as_json, as_text
 from nerlab.data.tools.compare import comparisons
 from nerlab.data.tools.counts import SplitCounts
@@ -54,7 +54,7 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
     files: dict[str, str] = {}
     duplicates = Duplicates()
     for split in splits_of(data):
-        with collected_remarks() as remarks:
+        with collected_warnings() as warned:
             try:
                 path, sentences = read_split(data, split, trusted)
                 faults = SplitFaults(split, path, data.scheme.value, data.repair)
@@ -69,7 +69,7 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
                 continue
         files[split], counts[split] = str(path), read
         findings += faults.findings()
-        findings += _new("warning", "reader", split, remarks, findings)
+        findings += _new("warning", "reader", split, warned, findings)
         findings += [
             Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy)
             for w in [

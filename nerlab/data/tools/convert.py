@@ -10,7 +10,7 @@ from rich.console import Console
 from nerlab.config import DataConfig, Scheme, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import SPLITS, present_splits, read_split, source_files
-from nerlab.data.remarks import collected_remarks
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.writers import WRITERS
@@ -45,14 +45,14 @@ def run_convert(config: DictConfig, console: Console) -> None:
     _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
     Path(config.output).mkdir(parents=True, exist_ok=True)
     counts = []
-    with collected_remarks() as remarks, ExitStack() as stack:
+    with collected_warnings() as warned, ExitStack() as stack:
         parts = [stack.enter_context(new_file(target)) for target in targets]
         for part, (source, sentences) in zip(parts, read, strict=True):
             counted_sentences = counted_on_terminal(sentences, str(source), "sentences")
             rewritten = retagged(counted_sentences, config.data, scheme, str(source))
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
-    for remark in dict.fromkeys([*warnings, *remarks]):
-        console.out(f"warning: {remark}", highlight=False)
+    for warning in dict.fromkeys([*warnings, *warned]):
+        console.out(f"warning: {warning}", highlight=False)
     for target, count in zip(targets, counts, strict=True):
         console.out(f"written: {target}  {counted(count, 'sentence')}", highlight=False)
 

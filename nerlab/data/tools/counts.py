@@ -45,7 +45,7 @@ class SplitCounts:
         self.entities_a_sentence: Counter[int] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.longest: list[tuple[int, int]] = []
-        self._documents: set[int] = set()
+        self._documents: set[int | None] = set()
 
     def add(self, sentence: Sentence, spans: Sequence[Span]) -> None:
         """Count a sentence and the entities in it; it may lack tags if it has no entities."""
@@ -73,7 +73,7 @@ class SplitCounts:
     @property
     def documents(self) -> int | None:
         """How many documents there are; None where the file marks none."""
-        return None if self._documents <= {0} else len(self._documents)
+        return None if self._documents <= {None} else len(self._documents)
 
     @property
     def labels(self) -> Counter[str]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import present_splits, read_split
-from nerlab.data.remarks import collected_remarks
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.tools.counts import SplitCounts
 from nerlab.data.tools.entities import entities_of
 from nerlab.data.tools.page import page
@@ -30,7 +30,7 @@ def run_stats(config: DictConfig, console: Console) -> None:
         OSError: a file cannot be read or written.
     """
     check_numbers("data", config.data)
-    with collected_remarks() as remarks:
+    with collected_warnings() as warned:
         splits, warnings = present_splits(config.data)
         statistics = collect(config.data, splits, trusted_packages(config.trust))
     folder = Path(config.output)
@@ -39,8 +39,8 @@ def run_stats(config: DictConfig, console: Console) -> None:
     with new_file(files[0]) as html, new_file(files[1]) as numbers:
         html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
-    for remark in dict.fromkeys([*warnings, *remarks]):
-        console.out(f"warning: {remark}", highlight=False)
+    for warning in dict.fromkeys([*warnings, *warned]):
+        console.out(f"warning: {warning}", highlight=False)
     for name in ("index.html", "statistics.json"):
         console.out(f"written: {folder / name}", highlight=False)
 

@@ -29,7 +29,7 @@ def conll(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
         ValueError: columns cannot hold a token or tag: it is empty, holds a space, a tab, a line
             break or half a surrogate pair, or is the token ``-DOCSTART-``.
     """
-    document = 0
+    document = None
     is_first = True
     for sentence in sentences:
         if not sentence.tokens:
@@ -58,7 +58,8 @@ def _problem(text: str) -> str:
 
 
 def jsonl(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
-    """A line a sentence, ``{"tokens": [...], "tags": [...], "document": 0}``.
+    """A line a sentence, ``{"tokens": [...], "tags": [...], "document": 0}``; without documents
+    where the corpus marks none.
 
     Args:
         sentences: the sentences.
@@ -69,7 +70,9 @@ def jsonl(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
             a character of its own; JSON knows them as the one character that they make up.
     """
     for sentence in sentences:
-        record = {"tokens": sentence.tokens, "tags": sentence.tags, "document": sentence.document}
+        record: dict[str, object] = {"tokens": sentence.tokens, "tags": sentence.tags}
+        if sentence.document is not None:
+            record["document"] = sentence.document
         line = json.dumps(record, ensure_ascii=False)
         if match := _HALVES.search(line):
             pairs = zip(sentence.tokens, sentence.tags, strict=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
+from itertools import chain, groupby
 
 import numpy as np
 
@@ -17,8 +18,9 @@ def cut(
 
     Args:
         sentences: those of the whole file, in its order.
-        rule: ``hash`` sends a sentence where the SHA-256 of seed and tokens says, 10 % each to dev
-            and test: equal sentences always fall on the same side. ``blawok`` is the split of the
+        rule: ``hash`` sends a document, or a sentence where no documents are marked, where the
+            SHA-256 of seed and tokens says, 10 % each to dev and test: equal ones always fall into
+            the same split. ``blawok`` is the split of the
             Groningen Meaning Bank in the project blawok/named-entity-recognition: a seeded
             permutation of the sentences in the order of their names as strings, the first tenth
             being test; the next tenth is our dev.
@@ -30,10 +32,10 @@ def cut(
         ValueError: ``blawok`` of another corpus.
     """
     if rule == "hash":
-        for sentence in sentences:
-            owner = _by_hash(sentence, seed)
+        for document in _documents(sentences):
+            owner = _by_hash(document, seed)
             if split == ("train" if owner == "test" and not with_test else owner):
-                yield sentence
+                yield from document
         return
     splits = _blawok()
     found = 0
@@ -48,8 +50,17 @@ def cut(
         )
 
 
-def _by_hash(sentence: Sentence, seed: int) -> str:
-    text = "\0".join([str(seed), *sentence.tokens])
+def _documents(sentences: Iterator[Sentence]) -> Iterator[list[Sentence]]:
+    """The sentences of each document; each sentence by itself where none are marked."""
+    for document, group in groupby(sentences, key=lambda sentence: sentence.document):
+        if document is None:
+            yield from ([sentence] for sentence in group)
+        else:
+            yield list(group)
+
+
+def _by_hash(document: list[Sentence], seed: int) -> str:
+    text = "\0".join([str(seed), *chain.from_iterable(s.tokens for s in document)])
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     tenth = int.from_bytes(digest[:8], "big") % 10
     return {0: "test", 1: "dev"}.get(tenth, "train")

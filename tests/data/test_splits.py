@@ -1,14 +1,16 @@
 """One file cut into splits: each sentence falls into one of them, always the same."""
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nerlab.data.load import SPLITS
-from nerlab.data.parts import cut
 from nerlab.data.sentence import Sentence
+from nerlab.data.splits import cut
 
 tokens = st.lists(st.text(max_size=3), min_size=1, max_size=4)
 
@@ -26,6 +28,53 @@ def test_every_sentence_falls_into_one_split_and_equal_ones_into_the_same(
     assert sorted(s.line for part in parts.values() for s in part) == list(range(len(sentences)))
     sides = [{tuple(s.tokens) for s in part} for part in parts.values()]
     assert sum(map(len, sides)) == len(set().union(*sides))
+
+
+@given(st.lists(st.tuples(tokens, st.booleans()), max_size=30), st.integers(0, 9))
+def test_a_document_stays_together_and_equal_ones_fall_into_the_same_split(
+    texts: list[tuple[list[str], bool]], seed: int
+) -> None:
+    documents: list[list[list[str]]] = []
+    for words, begins in texts:
+        documents += [[]] if begins or not documents else []
+        documents[-1].append(words)
+    sentences = [
+        Sentence(words, ["O"] * len(words), number, line)
+        for number, document in enumerate(documents * 2)
+        for line, words in enumerate(document)
+    ]
+    parts = {name: list(cut(iter(sentences), "hash", seed, name, True)) for name in SPLITS}
+    sides: dict[str, set[str]] = {}
+    for name, part in parts.items():
+        for number, group in groupby(part, key=lambda sentence: sentence.document):
+            assert number is not None
+            found = [list(sentence.tokens) for sentence in group]
+            assert found == (documents * 2)[number]
+            sides.setdefault(repr([token for words in found for token in words]), set()).add(name)
+    assert all(len(names) == 1 for names in sides.values())
+    assert sum(map(len, parts.values())) == len(sentences)
+
+
+def test_a_document_of_one_sentence_falls_where_the_sentence_does() -> None:
+    sentences = sentences_of([[str(i)] for i in range(200)])
+    documents = [s._replace(document=i) for i, s in enumerate(sentences)]
+    for name in SPLITS:
+        lines = [
+            [s.line for s in cut(iter(of), "hash", 1, name, True)] for of in (sentences, documents)
+        ]
+        assert lines[0] == lines[1]
+
+
+def test_one_document_is_in_memory_at_a_time() -> None:
+    read = []
+
+    def reader() -> Iterator[Sentence]:
+        for i in range(100):
+            read.append(i)
+            yield Sentence([str(i // 2)], ["O"], i // 2, line=i)
+
+    for sentence in cut(reader(), "hash", 1, "train", True):
+        assert len(read) <= 2 * (sentence.line // 2) + 3
 
 
 def test_a_tenth_each_is_dev_and_test() -> None:

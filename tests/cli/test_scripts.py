@@ -338,7 +338,7 @@ def test_a_sweep_goes_on_after_a_failure_and_is_no_success(
         (["train.py"], "omegaconf"),
         (["evaluate.py"], "hydra"),
         (["predict.py"], "torch"),
-        (["nerlab/data/__main__.py"], "omegaconf"),
+        (["nerlab/__main__.py", "check"], "omegaconf"),
         pytest.param(["train.py"], "nerlab.training.experiment", marks=pytest.mark.long),
     ],
 )
@@ -350,16 +350,18 @@ def test_an_interrupt_while_modules_are_imported_is_one_word(
         "import os, runpy, signal, sys\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, *_):\n"
-        "        if name == sys.argv[1]: os.kill(os.getpid(), signal.SIGINT)\n"
+        "        if name == module: os.kill(os.getpid(), signal.SIGINT)\n"
+        "module, script, *sys.argv[1:] = sys.argv[1:]\n"
         "sys.meta_path.insert(0, Interrupt())\n"
-        "runpy.run_path(sys.argv[2], run_name='__main__')\n"
+        "runpy.run_path(script, run_name='__main__')\n"
     )
-    result = run_process(["-c", code, module, str(ROOT / command[0])], tmp_path)
+    script, *arguments = command
+    result = run_process(["-c", code, module, str(ROOT / script), *arguments], tmp_path)
     assert result == (130, "", "interrupted\n")
 
 
 def test_importing_nerlab_alone_imports_no_torch(tmp_path: Path) -> None:
-    """Else an interrupt of ``python -m nerlab.data`` would come before anything can catch it."""
+    """Else an interrupt of ``python -m nerlab`` would come before anything can catch it."""
     code = "import sys, nerlab; print('torch' in sys.modules, 'load' in dir(nerlab))"
     assert run_process(["-c", code], tmp_path) == (0, "False True\n", "")
 
@@ -378,8 +380,8 @@ def closed_pipe() -> int:
         ["predict.py", "checkpoint=RUN", "text=Eve"],
         pytest.param(["predict.py", "checkpoint=RUN", "input=-"], marks=pytest.mark.long),
         pytest.param(["evaluate.py", "--cfg=job", "checkpoint=RUN"], marks=pytest.mark.long),
-        pytest.param(["nerlab/data/__main__.py", "check"], marks=pytest.mark.long),
-        pytest.param(["nerlab/data/__main__.py"], marks=pytest.mark.long),
+        pytest.param(["nerlab/__main__.py", "check"], marks=pytest.mark.long),
+        pytest.param(["nerlab/__main__.py"], marks=pytest.mark.long),
     ],
 )
 def test_output_that_nobody_reads_ends_without_a_word(run: Path, command: list[str]) -> None:

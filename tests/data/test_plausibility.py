@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 from conftest import SMALL_MODEL
+from corpora import DATA, ROOT, compose_data, real
 from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
-from test_real_corpora import DATA, ROOT, compose_data, real
 
+from nerlab.commands.check import check
 from nerlab.config import register_schemas
 from nerlab.data.corpus import build_corpus
 from nerlab.data.load import load_split, present_splits
 from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.check import check
 from nerlab.training.preparation import prepare
 
 TOKENS = ("word", "x1", "--", "7", "1,000.5", "-3", "2026-11-21")  # the last four are numbers

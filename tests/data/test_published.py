@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from conftest import run_script
+from corpora import compose_data, real
 from file_server import Answer, Server, files, serving, sha256
 from omegaconf import DictConfig, OmegaConf
-from test_real_corpora import compose_data, real
 
 from nerlab.config import DataConfig, Published
 from nerlab.data.load import load_split

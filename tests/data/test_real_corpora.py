@@ -1,18 +1,13 @@
-"""Published corpora and vectors, held against their published counts.
-
-They lie in the folder that NERLAB_DATA names, else in ``../shared/data`` beside the repository.
-"""
+"""Published corpora and vectors, held against their published counts."""
 
 import gzip
-import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
+from corpora import DATA, compose_data, real
 
-from nerlab.config import DataConfig, register_schemas
 from nerlab.data.corpus import build_corpus
 from nerlab.data.load import load_file, load_split
 from nerlab.data.readers.conll import read
@@ -20,17 +15,6 @@ from nerlab.data.sentence import Sentence
 from nerlab.data.vectors import read_vectors
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.tags import Span, spans_of, tags_of
-
-ROOT = Path(__file__).resolve().parents[2]
-DATA = Path(os.environ.get("NERLAB_DATA") or ROOT.parent / "shared" / "data")
-
-
-def real(name: str) -> Path:
-    """A file of the data folder; without it the test is skipped."""
-    path = DATA / name
-    if not path.is_file():
-        pytest.skip(f"needs {path}; set NERLAB_DATA to the folder of the corpora")
-    return path
 
 
 @cache
@@ -138,14 +122,6 @@ def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
     vectors = read_vectors(path, vocabulary, 25)
     assert vectors.values.shape == (11_925, 25)
     assert vectors.exact == 11_925
-
-
-def compose_data(*overrides: str) -> DataConfig:
-    """What ``python train.py`` would take for its data."""
-    register_schemas()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        data: DataConfig = compose("train", overrides=list(overrides)).data
-    return data
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ def commands(scratch: Path) -> Target:
 def _command(name: str, *arguments: str) -> Result:
     if name in ("train", "evaluate", "predict"):
         return run_script(name, *arguments)
-    return run_script("nerlab/data/__main__", name, *arguments)
+    return run_script("nerlab/__main__", name, *arguments)
 
 
 def _keys_of(name: str, base: tuple[str, ...]) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 from conftest import SMALL_MODEL, Result, run_script
 from invariants import refused
 
-from nerlab.data.__main__ import COMMANDS
+from nerlab.__main__ import VERBS
 
 NAMES = [
     "two words",
@@ -40,18 +40,6 @@ QUICK = ("it's", "${HOME}", "new\nline", "null")
 EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in NAMES]
 # More signs than one name can need.
 WORST = 'it\'s "a" = b, [c] {d: e} (f) \\ $g # ~ * ! ; & |\n\te\u0301 北京 '
-
-
-def run_data(command: str, *arguments: str) -> int:
-    """``python -m nerlab.data`` in this process; returns its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["nerlab.data", *arguments])
-        patch.setenv("HYDRA_FULL_ERROR", "0")  # the command sets it: restore it afterwards
-        try:
-            COMMANDS[command]()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
 
 
 def well(result: Result) -> None:
@@ -99,9 +87,11 @@ def test_a_corpus_may_have_any_name(
     data = (f"data.dir={place}", f"data.dev={file}")
     well(run_script("evaluate", f"checkpoint={run}", *data, f"path={folder}/{name}", "output=out"))
     # Pictures take seconds.
-    for command in COMMANDS if name in ("it's", "new\nline") else ("check", "convert"):
-        assert run_data(command, "data=conll", *data, f"output={folder}/{command}") == 0
-        assert (folder / command).exists()
+    for verb in VERBS if name in ("it's", "new\nline") else ("check", "convert"):
+        output = folder / verb
+        result = run_script("nerlab/__main__", verb, "data=conll", *data, f"output={output}")
+        assert result.status == 0
+        assert output.exists()
 
 
 @pytest.mark.parametrize("name", [WORST, " lead and trail ", "true"])
@@ -142,11 +132,9 @@ def test_a_name_may_hold_bytes_that_are_no_text(run: Path, corpus: Path, tmp_pat
     well(run_script("predict", f"checkpoint={run}", *paths))
     assert (folder / "output").is_file()
     well(run_script("evaluate", f"checkpoint={run}", f"data.dir={folder}", f"output={folder}"))
-    for command in COMMANDS:
-        assert (
-            run_data(command, "data=conll", f"data.dir={folder}", f"output={folder}/x{command}")
-            == 0
-        )
+    for verb in VERBS:
+        data = ("data=conll", f"data.dir={folder}", f"output={folder}/x{verb}")
+        assert run_script("nerlab/__main__", verb, *data).status == 0
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={folder}")
     well(run_script("train", *arguments, f"run.dir={tmp_path / 'run'}"))
 

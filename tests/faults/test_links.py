@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import run_script
 from invariants import refused
-from test_file_names import run_data
 
 from nerlab.files import new_file, open_to_append, write_file
 from nerlab.inference.output import FORMATS
@@ -141,7 +140,8 @@ def test_a_device_stays_one(run: Path, tmp_path: Path) -> None:
 
 def test_the_report_of_check_is_written_to_a_device(corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/dev/null")
-    assert run_data("check", "data=conll", f"data.dir={corpus}", f"output={tmp_path}/link") == 0
+    arguments = ("check", "data=conll", f"data.dir={corpus}", f"output={tmp_path}/link")
+    assert run_script("nerlab/__main__", *arguments).status == 0
     assert (tmp_path / "link").is_symlink()
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
+from nerlab.commands.characters import visible
+from nerlab.commands.findings import Finding, Forms
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.characters import visible
-from nerlab.data.tools.findings import Finding, Forms
 from nerlab.messages import counted
 
 _SHOWN_CHARACTERS = 60

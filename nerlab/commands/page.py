@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from nerlab.data.tools import pictures
-from nerlab.data.tools.characters import visible
-from nerlab.data.tools.statistics import (
+from nerlab.commands import pictures
+from nerlab.commands.characters import visible
+from nerlab.commands.statistics import (
     TOP_LABELS,
     Distribution,
     Frequency,

@@ -1,28 +1,27 @@
-"""``python -m nerlab.data stats``: the exploratory look at a corpus, as a page and as numbers."""
+"""``python -m nerlab stats``: the exploratory look at a corpus, as a page and as numbers."""
 
 import json
 from dataclasses import asdict
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
+from nerlab.commands.counts import SplitCounts
+from nerlab.commands.page import page
+from nerlab.commands.reading import entities_of
+from nerlab.commands.statistics import Statistics, statistics_of
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import present_splits, read_split
 from nerlab.data.reader_warnings import collected_warnings
-from nerlab.data.tools.counts import SplitCounts
-from nerlab.data.tools.entities import entities_of
-from nerlab.data.tools.page import page
-from nerlab.data.tools.statistics import Statistics, statistics_of
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
 
 
-def run_stats(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig) -> None:
     """Write ``index.html`` and ``statistics.json`` to ``config.output``.
 
-    The JSON holds the fields of :class:`~nerlab.data.tools.statistics.Statistics`, and every
+    The JSON holds the fields of :class:`~nerlab.commands.statistics.Statistics`, and every
     number of the page.
 
     Raises:
@@ -40,9 +39,9 @@ def run_stats(config: DictConfig, console: Console) -> None:
         html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
     for warning in dict.fromkeys([*warnings, *warned]):
-        console.out(f"warning: {warning}", highlight=False)
+        print(f"warning: {warning}")
     for name in ("index.html", "statistics.json"):
-        console.out(f"written: {folder / name}", highlight=False)
+        print(f"written: {folder / name}")
 
 
 def collect(data: DataConfig, splits: list[str], trusted: tuple[str, ...] = ()) -> Statistics:

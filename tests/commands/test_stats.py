@@ -1,6 +1,5 @@
 """The exploratory look: its numbers, counted again more slowly, and its page."""
 
-import io
 import json
 import re
 import warnings
@@ -11,18 +10,17 @@ from statistics import mean, median_low
 from typing import Any
 
 import pytest
+from corpora import DATA, compose_data, real
 from helpers import one_in
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from rich.console import Console
-from test_real_corpora import DATA, compose_data, real
 
+from nerlab.commands.counts import SplitCounts
+from nerlab.commands.page import page
+from nerlab.commands.statistics import Statistics, statistics_of
+from nerlab.commands.stats import collect, run
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.counts import SplitCounts
-from nerlab.data.tools.page import page
-from nerlab.data.tools.statistics import Statistics, statistics_of
-from nerlab.data.tools.stats import collect, run_stats
 from nerlab.tags import spans_of
 
 NASTY = [
@@ -179,7 +177,7 @@ def written(output: Path, *data: str) -> tuple[str, Any]:
     config.data = compose_data(*data)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # no glyph is missing
-        run_stats(config, Console(file=io.StringIO()))
+        run(config)
     html = (output / "index.html").read_text(encoding="utf-8")
     return html, json.loads((output / "statistics.json").read_text(encoding="utf-8"))
 

@@ -2,23 +2,23 @@
 
 import io
 import json
+from contextlib import redirect_stdout
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+from corpora import compose_data, real
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from rich.console import Console
-from test_real_corpora import compose_data, real
 
+from nerlab.commands.convert import retagged, run
+from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import read_split
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.convert import retagged, run_convert
-from nerlab.data.tools.writers import conll, jsonl
 from nerlab.tags import SCHEMES, Span, check, spans_of, tags_of
 
 
@@ -165,10 +165,9 @@ def convert(output: Path, *data: str, **options: object) -> str:
     keys = {"split": "all", "format": "conll", "to": "iob2", "overwrite": False} | options
     config = OmegaConf.create({"output": str(output), "trust": None, **keys})
     config.data = compose_data(*data)
-    console = Console(file=io.StringIO(), width=200)
-    run_convert(config, console)
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    with redirect_stdout(io.StringIO()) as printed:
+        run(config)
+    return printed.getvalue()
 
 
 @pytest.fixture

@@ -1,23 +1,22 @@
-"""``python -m nerlab.data check``: what is wrong with a corpus, before it is trained on."""
+"""``python -m nerlab check``: what is wrong with a corpus, before it is trained on."""
 
 from functools import partial
 
 from omegaconf import DictConfig
-from rich.console import Console
 
+from nerlab.commands.check_report import Report, as_json, as_text
+from nerlab.commands.compare import comparisons
+from nerlab.commands.counts import SplitCounts
+from nerlab.commands.duplicates import Duplicates
+from nerlab.commands.facts import Facts, facts_of, unseen_in
+from nerlab.commands.faults import SplitFaults
+from nerlab.commands.findings import Finding, Severity
 from nerlab.config import DataConfig, check_numbers
-from nerlab.console import counted_on_terminal
+from nerlab.console import counted_on_terminal, make_console
 from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
 from nerlab.data.load import MissingFileError, read_split, splits_of
 from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
-from nerlab.data.tools.check_report import Report, as_json, as_text
-from nerlab.data.tools.compare import comparisons
-from nerlab.data.tools.counts import SplitCounts
-from nerlab.data.tools.duplicates import Duplicates
-from nerlab.data.tools.facts import Facts, facts_of, unseen_in
-from nerlab.data.tools.faults import SplitFaults
-from nerlab.data.tools.findings import Finding, Severity
 from nerlab.data.vocabulary import normalise
 from nerlab.instantiation import trusted_packages
 from nerlab.paths import output_file
@@ -26,7 +25,7 @@ from nerlab.tags import MAX_LABELS
 FORMATS = ("text", "json")
 
 
-def run_check(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig) -> None:
     """Check the data that the configuration describes, and print the report or write it to a file.
 
     Raises:
@@ -36,9 +35,9 @@ def run_check(config: DictConfig, console: Console) -> None:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
     check_numbers("data", config.data)
     report = check(config.data, trusted_packages(config.trust))
-    text = as_json(report) if config.format == "json" else as_text(report, console.width)
+    text = as_json(report) if config.format == "json" else as_text(report, make_console().width)
     if config.output is None:
-        console.out(text, end="", highlight=False)
+        print(text, end="")
     else:
         with output_file(config.output) as file:
             file.write(text)

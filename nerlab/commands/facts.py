@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nerlab.data.tools.counts import SplitCounts
+from nerlab.commands.counts import SplitCounts
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nerlab.data.tools.characters import visible
-from nerlab.data.tools.facts import Facts
-from nerlab.data.tools.findings import Finding
+from nerlab.commands.characters import visible
+from nerlab.commands.facts import Facts
+from nerlab.commands.findings import Finding
 
 _SHOWN_TYPES = 30
 
@@ -34,8 +34,8 @@ def as_json(report: Report) -> str:
     """The report as one JSON document.
 
     ``splits`` maps the name of each split that could be read to the fields of
-    :class:`~nerlab.data.tools.facts.Facts`. ``findings`` is a list of objects with the fields of
-    :class:`~nerlab.data.tools.findings.Finding`; ``examples`` are objects ``{"where", "text"}``,
+    :class:`~nerlab.commands.facts.Facts`. ``findings`` is a list of objects with the fields of
+    :class:`~nerlab.commands.findings.Finding`; ``examples`` are objects ``{"where", "text"}``,
     ``where`` being ``file:line`` or null. ``errors`` and ``warnings`` count the findings. The
     ``kind`` of a finding is one of
 
@@ -54,7 +54,7 @@ def as_json(report: Report) -> str:
     empty-token            without a character
     long-sentence          longer than the sentences that prediction makes
     loose-end              an entity that begins or ends with a mark or white space
-    <oddity>-characters    see :func:`~nerlab.data.tools.characters.oddities`
+    <oddity>-characters    see :func:`~nerlab.commands.characters.oddities`
     rare-type              a type with few examples in train
     missing-type           a type that another split has
     ambiguous              a surface form with several labels

@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nerlab.data.tools.statistics import Distribution, SplitStatistics
+from nerlab.commands.statistics import Distribution, SplitStatistics
 
 # Colours that stay apart for the colour-blind (Okabe and Ito 2008), and lines for grey paper.
 _STYLES = {"train": ("#0072b2", "-"), "dev": ("#d55e00", "--"), "test": ("#009e73", "-.")}

@@ -1,45 +1,72 @@
-"""``python -m nerlab.data`` as a person calls it; check as a process of its own too."""
+"""``python -m nerlab`` as a person calls it; check as a process of its own too."""
 
 import json
+from configparser import ConfigParser
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from conftest import ROOT, Result, run_process, run_script
 
-COMMANDS = ("check", "convert", "stats")
+from nerlab.__main__ import CONF, VERBS, main
 
 
 def run(folder: Path, *arguments: str) -> Result:
-    """Run a command in a folder, in this process."""
+    """Run a verb in a folder, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return run_script("nerlab/data/__main__", *arguments)
+        return run_script("nerlab/__main__", *arguments)
 
 
 def run_alone(folder: Path, *arguments: str, **env: str) -> Result:
-    """Run a command in a folder, as a person would."""
-    return run_process(["-m", "nerlab.data", *arguments], folder, PYTHONPATH=str(ROOT), **env)
+    """Run a verb in a folder, as a person would."""
+    return run_process(["-m", "nerlab", *arguments], folder, PYTHONPATH=str(ROOT), **env)
 
 
-def test_without_a_command_and_with_help_the_commands_are_listed(tmp_path: Path) -> None:
-    bare, helped = run(tmp_path), run(tmp_path, "--help")
+def test_without_a_verb_and_with_help_the_verbs_are_listed(tmp_path: Path) -> None:
+    bare, helped = run_alone(tmp_path), run(tmp_path, "--help")
     assert bare == helped
     assert (bare.status, bare.err) == (0, "")
-    for command in COMMANDS:
-        assert f"python -m nerlab.data {command}" in bare.out
+    listed = [line.split()[0] for line in bare.out.split("\n") if line.startswith("  ")]
+    assert listed == list(VERBS)
 
 
-def test_an_unknown_command_is_one_line(tmp_path: Path) -> None:
-    result = run_alone(tmp_path, "data=conll")
+def test_every_verb_has_a_file_and_a_configuration_of_its_name() -> None:
+    for verb in VERBS:
+        assert (ROOT / "nerlab" / "commands" / f"{verb}.py").is_file()
+        assert (CONF / f"{verb}.yaml").is_file()
+
+
+def test_an_unknown_verb_is_one_line(tmp_path: Path) -> None:
+    result = run(tmp_path, "data=conll")
     assert (result.status, result.out) == (1, "")
-    assert result.err == f"error: 'data=conll': no such command; expected {', '.join(COMMANDS)}\n"
+    assert result.err == f"error: 'data=conll': no such verb; expected {', '.join(VERBS)}\n"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_has_a_help_with_examples_and_every_key(tmp_path: Path, command: str) -> None:
-    result = run(tmp_path, command, "--help")
+def test_without_the_folder_of_configurations_a_verb_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nerlab.__main__.CONF", tmp_path / "conf")
+    monkeypatch.setattr("sys.argv", ["nerlab", "check"])
+    with pytest.raises(SystemExit):
+        main()
+    message = "no such folder; install from the repository: pip install -e ."
+    assert capsys.readouterr() == ("", f"error: {tmp_path}/conf: {message}\n")
+
+
+def test_the_console_script_is_the_same_function() -> None:
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    script = setup["options.entry_points"]["console_scripts"].strip()
+    name, _, target = script.partition(" = ")
+    assert (name, resolve_name(target)) == ("nerlab", main)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_has_a_help_with_examples_and_every_key(tmp_path: Path, verb: str) -> None:
+    result = run(tmp_path, verb, "--help")
     assert (result.status, result.err) == (0, "")
-    assert f"python -m nerlab.data {command} data=conll2003" in result.out
+    assert f"python -m nerlab {verb} data=conll2003" in result.out
     for key in ("output:", "debug:", "reader:", "scheme:"):
         assert key in result.out
     assert "device:" not in result.out  # nothing here uses one

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from corpora import DATA, compose_data, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_real_corpora import DATA, compose_data, real
 
+from nerlab.commands.characters import has_loose_end, oddities, visible
+from nerlab.commands.check import check
+from nerlab.commands.check_report import Report, as_json, as_text
+from nerlab.commands.findings import EXAMPLES, Finding
 from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.characters import has_loose_end, oddities, visible
-from nerlab.data.tools.check import check
-from nerlab.data.tools.check_report import Report, as_json, as_text
-from nerlab.data.tools.findings import EXAMPLES, Finding
 from nerlab.tags import spans_of
 
 SPLITS = ("train", "dev", "test")

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from nerlab.commands.characters import has_loose_end, oddities, visible
+from nerlab.commands.findings import Cases, Finding, Forms, Severity
 from nerlab.data.sentence import WHERE_TAGS_STAND, Sentence
-from nerlab.data.tools.characters import has_loose_end, oddities, visible
-from nerlab.data.tools.findings import Cases, Finding, Forms, Severity
 from nerlab.messages import counted
 from nerlab.tags import Span, is_tag, spans_of, violations
 from nerlab.text import MAX_SENTENCE_TOKENS

@@ -22,7 +22,7 @@ class Finding:
 
     Attributes:
         severity: an error stops training; a warning does not.
-        kind: its stable name, see :func:`nerlab.data.tools.check_report.as_json`.
+        kind: its stable name, see :func:`nerlab.commands.check_report.as_json`.
         split: where; None: in all of them together.
         message: one line; a name for the cases where there are examples.
         count: how many cases there are.

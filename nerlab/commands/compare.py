@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from nerlab.data.tools.characters import visible
-from nerlab.data.tools.counts import Entity, SplitCounts, ambiguous
-from nerlab.data.tools.findings import Finding, listing
+from nerlab.commands.characters import visible
+from nerlab.commands.counts import Entity, SplitCounts, ambiguous
+from nerlab.commands.findings import Finding, listing
 
 RARE = 50
 

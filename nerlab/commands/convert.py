@@ -1,26 +1,25 @@
-"""``python -m nerlab.data convert``: a corpus in another format and tag scheme."""
+"""``python -m nerlab convert``: a corpus in another format and tag scheme."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig
-from rich.console import Console
 
+from nerlab.commands.reading import entities_of
+from nerlab.commands.writers import WRITERS
 from nerlab.config import DataConfig, Scheme, check_numbers
 from nerlab.console import counted_on_terminal
 from nerlab.data.load import SPLITS, present_splits, read_split, source_files
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
-from nerlab.data.tools.entities import entities_of
-from nerlab.data.tools.writers import WRITERS
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
 from nerlab.tags import tags_of
 
 
-def run_convert(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig) -> None:
     """Write the splits that the configuration names to ``<output>/<split>.<format>``.
 
     All of them appear together when all are whole. What the readers remarked on is printed.
@@ -52,9 +51,9 @@ def run_convert(config: DictConfig, console: Console) -> None:
             rewritten = retagged(counted_sentences, config.data, scheme, str(source))
             counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
     for warning in dict.fromkeys([*warnings, *warned]):
-        console.out(f"warning: {warning}", highlight=False)
+        print(f"warning: {warning}")
     for target, count in zip(targets, counts, strict=True):
-        console.out(f"written: {target}  {counted(count, 'sentence')}", highlight=False)
+        print(f"written: {target}  {counted(count, 'sentence')}")
 
 
 def retagged(
@@ -63,7 +62,7 @@ def retagged(
     """Sentences, whose tags are of ``data.scheme``, with tags of ``scheme``.
 
     Raises:
-        ValueError: as of :func:`~nerlab.data.tools.entities.entities_of`.
+        ValueError: as of :func:`~nerlab.commands.reading.entities_of`.
     """
     for sentence in sentences:
         spans = entities_of(sentence, data.scheme.value, data.repair, source)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from nerlab.data.tools.counts import Entity, SplitCounts, ambiguous
+from nerlab.commands.counts import Entity, SplitCounts, ambiguous
 
 TOP_WORDS = 30
 TOP_ENTITIES = 10

@@ -1,0 +1,50 @@
+"""The console script ``nerlab`` and ``python -m nerlab``."""
+
+from nerlab.quiet_exit import quiet_exit
+
+with quiet_exit():
+    import sys
+    from importlib import import_module
+    from io import TextIOWrapper
+    from pathlib import Path
+    from typing import NoReturn
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+# Each is a file of nerlab/commands with a function ``run``, and one of conf/ with its keys.
+VERBS = {
+    "check": "what is wrong with a corpus, before it is trained on",
+    "stats": "numbers and pictures of a corpus, as one HTML page",
+    "convert": "write a corpus in another format or tag scheme",
+}
+
+
+@quiet_exit()
+def main() -> None:
+    """Run the verb that the first argument names."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("-h", "--help"):
+        print("usage: nerlab VERB key=value ..., or python -m nerlab VERB key=value ...\n")
+        for name, summary in VERBS.items():
+            print(f"  {name:<10}{summary}")
+        print("\nnerlab VERB --help lists the keys; those of data are the same as for train.py")
+    elif verb not in VERBS:
+        _fail(f"{verb!r}: no such verb; expected {', '.join(VERBS)}")
+    elif not CONF.is_dir():
+        _fail(f"{CONF}: no such folder; install from the repository: pip install -e .")
+    else:
+        from nerlab.command_line import command
+
+        del sys.argv[1]
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        command(verb)(import_module(f"nerlab.commands.{verb}").run)()
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Looking at a corpus and rewriting it: the work of ``python -m nerlab.data``."""

@@ -1,0 +1,31 @@
+"""Published corpora: where they lie, and how train.py would read them.
+
+They lie in the folder that NERLAB_DATA names, else in ``../shared/data`` beside the repository.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from nerlab.config import DataConfig, register_schemas
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("NERLAB_DATA") or ROOT.parent / "shared" / "data")
+
+
+def real(name: str) -> Path:
+    """A file of the data folder; without it the test is skipped."""
+    path = DATA / name
+    if not path.is_file():
+        pytest.skip(f"needs {path}; set NERLAB_DATA to the folder of the corpora")
+    return path
+
+
+def compose_data(*overrides: str) -> DataConfig:
+    """What ``python train.py`` would take for its data."""
+    register_schemas()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        data: DataConfig = compose("train", overrides=list(overrides)).data
+    return data

@@ -10,7 +10,7 @@ from conftest import ROOT, run_process
 
 LAYERS = (
     (
-        *("version", "tags", "text", "config", "instantiation", "saved_config"),
+        *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
         *(
             "conll",
             "console",

@@ -1,40 +1,33 @@
 """Corpora on disk: indexed once, then opened as memory maps.
 
-An entry is a folder with a file an array (``nerlab.data.corpus.ARRAYS``) and ``meta.json``. It is
-found by a key made of everything that the corpus follows from: the bytes of the source files,
-their names, how they are read, and the code that reads them. An entry is written beside and
-renamed when it is whole; its checksums are verified whenever it is opened. So it is never stale
-or half written, any number of processes may share the folder, and it may be deleted at any time.
+An entry is a folder with a file an array (``nerlab.data.corpus.ARRAYS``) and ``meta.json``. Its key
+is made of everything that the corpus follows from: the bytes of the source files, their names, how
+they are read, and the code that reads them. It is written atomically and its checksums are verified
+whenever it is opened, so it is never stale or half written, any number of processes may share it,
+and it may be deleted at any time.
 """
 
-import fcntl
 import hashlib
 import json
 import os
-import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+
+from platformdirs import user_cache_dir
 
 from nerlab.data.arrays import map_array
 from nerlab.data.corpus import ARRAYS, Corpus, from_arrays
-from nerlab.files import sha256_of, sync
+from nerlab.files import file_lock, new_folder, sha256_of
 
 _PACKAGE = Path(__file__).parents[1]
 _META = "meta.json"
-_PART = ".part"
-_ABANDONED = 24 * 3600  # seconds after which a part is abandoned, where there are no locks
 
 
 def cache_folder() -> Path:
     """``$NERLAB_CACHE``, or ``nerlab`` among the user's caches (``~/.cache`` on Linux)."""
-    if chosen := os.environ.get("NERLAB_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nerlab"
+    return Path(os.environ.get("NERLAB_CACHE") or user_cache_dir("nerlab", appauthor=False))
 
 
 def cache_key(sources: list[Path], options: dict[str, Any], package: str) -> str:
@@ -55,6 +48,8 @@ def cache_key(sources: list[Path], options: dict[str, Any], package: str) -> str
 def cached(key: str, build: Callable[[Path], Corpus]) -> Corpus:
     """The corpus of a key, opened if it is there whole, else built and kept.
 
+    Of several processes that ask for the same one, one builds and the others wait for it.
+
     Args:
         key: from :func:`cache_key`.
         build: writes the arrays into an empty folder.
@@ -62,29 +57,15 @@ def cached(key: str, build: Callable[[Path], Corpus]) -> Corpus:
     Raises:
         OSError: the cache cannot be written.
     """
-    entry = cache_folder() / key
-    _remove_abandoned(entry.parent)
+    entry = cache_folder() / key / "corpus"
     corpus = _open(entry)
-    if corpus is not None:
-        return corpus
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with _new_part(entry) as part:
-        try:
-            corpus = build(part)
-            _write_meta(part, corpus)
-            shutil.rmtree(entry, ignore_errors=True)  # there is none, or a damaged one
-            os.rename(part, entry)
-        except BaseException as error:
-            # Files that are mapped stay readable when they are removed.
-            shutil.rmtree(part, ignore_errors=True)
-            if corpus is None or not _was_first(entry, error):
-                raise
+    if corpus is None:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        with file_lock(entry.parent, wait=True):
+            corpus = _open(entry)  # another process may have built it by now
+            if corpus is None:
+                corpus = _build(entry, build)
     return corpus
-
-
-def _was_first(entry: Path, error: BaseException) -> bool:
-    """Whether another process put the entry there in the meantime."""
-    return isinstance(error, OSError) and _open(entry) is not None
 
 
 def _open(entry: Path) -> Corpus | None:
@@ -99,55 +80,18 @@ def _open(entry: Path) -> Corpus | None:
         return None
 
 
-def _write_meta(part: Path, corpus: Corpus) -> None:
-    meta = {
-        "labels": corpus.labels,
-        "warnings": corpus.warnings,
-        "sentences": len(corpus),
-        "tokens": len(corpus.tokens),
-        "sha256": {name: sha256_of(part / name) for name in ARRAYS},
-    }
-    with (part / _META).open("x", encoding="utf-8") as file:
-        json.dump(meta, file, indent=1)
-    sync(part / _META)
-
-
-@contextmanager
-def _new_part(entry: Path) -> Iterator[Path]:
-    """An empty folder beside an entry, locked within the block: so it is seen to be in use."""
-    while True:
-        part = entry.with_name(f"{entry.name}.{uuid4().hex}{_PART}")
-        part.mkdir()
-        descriptor = os.open(part, os.O_RDONLY)
-        try:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if part.is_dir():  # not taken for abandoned before it was locked
-                yield part
-                return
-        finally:
-            os.close(descriptor)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the parts of processes that died: nobody holds their locks."""
-    for part in folder.glob(f"*{_PART}"):
-        try:
-            descriptor = os.open(part, os.O_RDONLY)
-        except OSError:
-            continue  # finished just now
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_abandoned = True
-        except BlockingIOError:
-            is_abandoned = False
-        except OSError:  # a file system without locks
-            is_abandoned = time.time() - os.fstat(descriptor).st_mtime > _ABANDONED
-        try:
-            if is_abandoned:
-                shutil.rmtree(part, ignore_errors=True)
-        finally:
-            os.close(descriptor)
+def _build(entry: Path, build: Callable[[Path], Corpus]) -> Corpus:
+    with new_folder(entry) as part:
+        corpus = build(part)
+        meta = {
+            "labels": corpus.labels,
+            "warnings": corpus.warnings,
+            "sentences": len(corpus),
+            "tokens": len(corpus.tokens),
+            "sha256": {name: sha256_of(part / name) for name in ARRAYS},
+        }
+        (part / _META).write_text(json.dumps(meta, indent=1), "utf-8")
+    return corpus  # mapped files stay readable when they are renamed
 
 
 def _code(package: str) -> Iterator[Path]:

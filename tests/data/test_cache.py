@@ -1,12 +1,11 @@
 """The cache of indexed corpora: found again, never trusted blindly, harmless to share."""
 
 import errno
-import json
 import os
-import subprocess
-import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -59,7 +58,7 @@ def data(folder: Path, text: str = TEXT, **options: Any) -> Any:
 
 
 def entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir())
+    return sorted(folder.glob("*/corpus"))
 
 
 def test_a_corpus_is_indexed_once_and_then_opened(
@@ -266,48 +265,40 @@ def test_warnings_of_the_reader_are_kept(
     assert len(builds) == 1
 
 
-def test_parts_of_dead_processes_are_removed_and_those_of_living_ones_are_not(
+def test_what_a_killed_builder_has_left_is_removed_by_the_next_one(
     tmp_path: Path, folder: Path
 ) -> None:
     load_split(data(tmp_path), "train")
-    old, new = folder / "k.1.part", folder / "k.2.part"
-    for part in (old, new):
-        part.mkdir()
-        (part / "tokens").write_bytes(b"1234")
-    with file_lock(new):  # as the process that builds it does
-        load_split(data(tmp_path), "train")  # a start that finds its entry cleans up too
-        assert not old.exists()
-        assert new.exists()
+    (entry,) = entries(folder)
+    part = entry.with_name("corpus.part")
+    entry.rename(part)
+    (part / "meta.json").unlink()
     load_split(data(tmp_path), "train")
-    assert not new.exists()
+    assert entries(folder) == [entry]
+    assert os.listdir(entry.parent) == ["corpus"]
 
 
-def test_a_part_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> None:
+def test_an_entry_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> None:
     def build(part: Path) -> Corpus:
-        with pytest.raises(ValueError, match="another process is at work in it"), file_lock(part):
+        with pytest.raises(ValueError, match="another process"), file_lock(folder / "key"):
             pass
-        load_split(data(tmp_path), "train")  # another start in the meantime
-        assert part.is_dir()
+        load_split(data(tmp_path), "train")  # another entry is not
         return corpus_module.build_corpus([Sentence(["a"], ["O"])], "iob2", False, "a", part)
 
     assert len(cache.cached("key", build)) == 1
     assert len(entries(folder)) == 2
 
 
-@pytest.mark.parametrize(("days", "is_kept"), [(0, True), (2, False)])
-def test_without_locks_a_part_is_abandoned_when_it_is_old(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, days: int, is_kept: bool
+def test_a_file_system_without_locks_is_cached_on_too(
+    tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_locks(*arguments: object) -> None:
         raise OSError(errno.ENOLCK, "no locks available")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    part = folder / "k.part"
-    part.mkdir(parents=True)
-    then = time.time() - days * 24 * 3600
-    os.utime(part, (then, then))
-    load_split(data(tmp_path), "train")
-    assert part.exists() == is_kept
+    for _ in range(2):
+        load_split(data(tmp_path), "train")
+    assert len(builds) == 1
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "no folder may be made"])
@@ -349,36 +340,20 @@ def test_a_file_by_itself_is_kept_too(tmp_path: Path, builds: list[Path | None])
     assert len(builds) == 1
 
 
-_LOAD = """
-import sys
-from omegaconf import OmegaConf
-from nerlab.config import DataConfig
-from nerlab.data.load import load_split
-data = OmegaConf.merge(OmegaConf.structured(DataConfig), OmegaConf.load(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-print(load_split(data, "train").digest())
-"""
+def test_of_several_that_ask_at_once_one_builds(folder: Path) -> None:
+    """Threads, each of which opens the lock for itself, as processes do."""
+    started, built = threading.Barrier(4), []
 
+    def build(part: Path) -> Corpus:
+        built.append(part)
+        time.sleep(0.2)
+        sentences = [Sentence(["a"], ["B-X"])]
+        return corpus_module.build_corpus(sentences, "iob2", False, "a", part)
 
-def test_processes_that_build_at_once_do_no_harm(tmp_path: Path, folder: Path) -> None:
-    text = "".join(f"w{i % 999} O\n{'' if i % 20 else chr(10)}" for i in range(40_000))
-    config = data(tmp_path, text)
-    OmegaConf.save(config, tmp_path / "data.yaml")
-    command = [sys.executable, "-c", _LOAD, str(tmp_path / "data.yaml")]
-    processes = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    found = {process.communicate(timeout=60)[0] for process in processes}
-    config.cache = False
-    assert found == {load_split(config, "train").digest() + "\n"}
-    (entry,) = entries(folder)
-    assert json.loads((entry / "meta.json").read_text())["tokens"] == 40_000
+    def ask() -> str:
+        started.wait()
+        return cache.cached("key", build).digest()
+
+    with ThreadPoolExecutor(4) as pool:
+        digests = {future.result() for future in [pool.submit(ask) for _ in range(4)]}
+    assert len(digests) == len(built) == len(entries(folder)) == 1

@@ -150,7 +150,7 @@ def test_a_cache_that_is_nested_without_end_is_built_again(
     keys = (f"checkpoint={run}", f"output={tmp_path}", "+data.cache=true")
     for _ in range(2):
         assert run_script("evaluate", *keys).status == 0
-        (meta,) = cache.cache_folder().glob("*/meta.json")
+        (meta,) = cache.cache_folder().glob("*/corpus/meta.json")
         meta.write_text("[" * 100_000)
 
 

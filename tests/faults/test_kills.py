@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +59,21 @@ def _index(folder: Path, cache: Path, *more: str) -> Process:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+def _written(cache: Path) -> list[int]:
+    """When the unfinished entries of the cache were last written to."""
+    with suppress(FileNotFoundError):  # finished just now
+        return [part.stat().st_mtime_ns for part in cache.glob("*/corpus.part")]
+    return []
+
+
 def _kill_while_indexing(folder: Path, cache: Path, kills: int) -> int:
     """Kill a process that builds the cache so many times; then it must be whole and right."""
     rng = np.random.default_rng()
     met = 0
     for _ in range(kills):
-        before = set(cache.glob("*.part"))
+        before = _written(cache)
         process = _index(folder, cache)
-        # Its own part: those of processes that died it removes.
-        wait_until(process, lambda before=before: not before.issuperset(cache.glob("*.part")))  # type: ignore[misc]
+        wait_until(process, lambda before=before: _written(cache) not in ([], before))  # type: ignore[misc]
         time.sleep(float(rng.uniform(0, 0.15)))
         process.kill()
         met += process.wait() == -signal.SIGKILL

@@ -1,7 +1,6 @@
 """A file is fetched whole or not at all, whatever the server, the network and the disk do."""
 
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -9,10 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
 from file_server import CONTENT, WAIT_S, Answer, Server, files, serving, sha256
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,8 +28,9 @@ HALF = len(CONTENT) // 2
 
 @pytest.fixture(autouse=True, scope="module")
 def _no_pause() -> Iterator[None]:
+    """Between two attempts."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(download, "_PAUSE_S", 0.0)
+        patch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
         yield
 
 
@@ -35,9 +38,9 @@ def get(server: Server, path: Path, content: bytes = CONTENT) -> None:
     fetch(server.url, sha256(content), path)
 
 
-def fails(server: Server, path: Path, kind: type[Exception] = OSError) -> str:
+def fails(server: Server, path: Path) -> str:
     """The one line that is said of a failure, without which there is no file."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(OSError, match="by hand") as caught:
         get(server, path)
     line = str(caught.value)
     assert "\n" not in line
@@ -47,132 +50,54 @@ def fails(server: Server, path: Path, kind: type[Exception] = OSError) -> str:
     return line
 
 
-def part_of(path: Path) -> Path:
-    return path.with_name(path.name + ".part")
-
-
 def test_a_file_is_asked_for_once_and_its_folder_made(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "folder" / "file"
     with serving(Answer()) as server:
-        get(server, path)
+        for _ in range(2):
+            get(server, path)
     assert path.read_bytes() == CONTENT
     assert files(path.parent) == ["file"]
-    assert server.asked == [(None, None)]
+    assert server.asked == 1
 
 
-@settings(max_examples=60)
+def test_whoever_may_read_a_file_of_this_user_may_read_it(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    with serving(Answer()) as server:
+        get(server, tmp_path / "file")
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@settings(max_examples=30)
 @given(
     content=st.binary(min_size=1, max_size=40),
-    before=st.one_of(st.binary(max_size=50), st.integers(0, 40)),
     stops=st.lists(st.integers(0, 40), max_size=3),
-    ranges=st.booleans(),
-    shift=st.integers(0, 3),
-    etag=st.sampled_from([None, '"1"', 'W/"1"']),
 )
-def test_whatever_was_left_and_wherever_it_breaks_off_the_file_is_whole(
-    content: bytes,
-    before: bytes | int,
-    stops: list[int],
-    ranges: bool,
-    shift: int,
-    etag: str | None,
-) -> None:
-    good = Answer(content, etag=etag, ranges=ranges)
-    bad = [Answer(content, etag=etag, ranges=ranges, shift=shift, stop=stop) for stop in stops]
-    with TemporaryDirectory() as folder, serving(*bad, good) as server:
-        path = Path(folder) / "file"
-        part_of(path).write_bytes(content[:before] if isinstance(before, int) else before)
-        get(server, path, content)
-        assert path.read_bytes() == content
-        assert files(path.parent) == ["file"]
+def test_wherever_it_breaks_off_the_file_is_whole(content: bytes, stops: list[int]) -> None:
+    bad = [Answer(content, stop=stop) for stop in stops]
+    with TemporaryDirectory() as folder, serving(*bad, Answer(content)) as server:
+        get(server, Path(folder) / "file", content)
+        assert (Path(folder) / "file").read_bytes() == content
+        assert files(Path(folder)) == ["file"]
 
 
-def test_after_an_interruption_only_the_rest_is_asked_for(tmp_path: Path) -> None:
-    with serving(Answer(stop=1000), Answer(stop=HALF), Answer()) as server:
-        get(server, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.ranges == [None, "bytes=1000-", f"bytes={1000 + HALF}-"]
-
-
-def test_what_an_earlier_call_left_is_gone_on_from(tmp_path: Path) -> None:
-    with serving(Answer(stop=HALF), *[Answer(stop=0)] * 3, Answer()) as server:
-        line = fails(server, tmp_path / "file")
-        assert f"the connection ended after {HALF} of {len(CONTENT)} bytes" in line
-        assert files(tmp_path) == ["file.part"]
-        get(server, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.ranges == [None, *[f"bytes={HALF}-"] * 4]
-
-
-def test_a_partial_file_that_is_whole_is_not_asked_for_again(tmp_path: Path) -> None:
-    part_of(tmp_path / "file").write_bytes(CONTENT)
-    with serving(Answer()) as server:
-        get(server, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.asked == []
-
-
-@pytest.mark.parametrize(
-    ("left", "answer", "asked"),
-    [
-        (HALF, Answer(ranges=False), [f"bytes={HALF}-"]),
-        (HALF, Answer(CHANGED), [f"bytes={HALF}-", None]),
-        (len(CONTENT), Answer(CHANGED), [f"bytes={len(CONTENT)}-", None]),
-    ],
-    ids=["no ranges", "changed", "nothing beyond"],
-)
-def test_what_cannot_be_gone_on_from_is_fetched_anew(
-    tmp_path: Path, left: int, answer: Answer, asked: list[str | None]
-) -> None:
-    part_of(tmp_path / "file").write_bytes(CONTENT[:left])
-    with serving(answer) as server:
-        get(server, tmp_path / "file", answer.content)
-    assert (tmp_path / "file").read_bytes() == answer.content
-    assert server.ranges == asked
-
-
-def test_a_file_that_changes_between_two_attempts_is_known_by_its_tag(tmp_path: Path) -> None:
-    old, new = Answer(etag='"old"', stop=HALF), Answer(CHANGED, etag='"new"')
-    with serving(old, new) as server:
-        get(server, tmp_path / "file", CHANGED)
-    assert (tmp_path / "file").read_bytes() == CHANGED
-    assert server.asked == [(None, None), (f"bytes={HALF}-", '"old"')]
-
-
-def test_a_weak_tag_is_no_condition_for_bytes(tmp_path: Path) -> None:
-    with serving(Answer(etag='W/"1"', stop=HALF), Answer(etag='W/"1"')) as server:
-        get(server, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.asked == [(None, None), (f"bytes={HALF}-", None)]
-
-
-def test_a_file_is_renamed_once_it_is_on_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_disk: list[bytes] = []
-    part = part_of(tmp_path / "file")
-    monkeypatch.setattr(os, "fsync", lambda _: on_disk.append(part.read_bytes()))
-    with serving(Answer()) as server:
-        get(server, tmp_path / "file")
-    assert on_disk == [CONTENT]
-
-
-@pytest.mark.parametrize("left", [0, HALF])
-def test_a_wrong_digest_is_said_and_nothing_kept(tmp_path: Path, left: int) -> None:
-    if left:
-        part_of(tmp_path / "file").write_bytes(CONTENT[:left])
-    with serving(Answer(CHANGED)) as server:
-        line = fails(server, tmp_path / "file", ValueError)
-    assert f"expected SHA-256 {sha256(CONTENT)}, found {sha256(CHANGED)};" in line
+def test_a_file_that_always_breaks_off_is_no_file(tmp_path: Path) -> None:
+    with serving(Answer(stop=HALF)) as server:
+        assert f"{HALF} bytes read" in fails(server, tmp_path / "file")
     assert files(tmp_path) == []
-    assert server.ranges[-1] is None
 
 
-@pytest.mark.parametrize(("status", "attempts"), [(404, 1), (403, 1), (500, 4), (503, 4)], ids=str)
-def test_a_refusal_names_its_status(tmp_path: Path, status: int, attempts: int) -> None:
+def test_a_wrong_digest_is_said_and_nothing_kept(tmp_path: Path) -> None:
+    with serving(Answer(CHANGED)) as server:
+        line = fails(server, tmp_path / "file")
+    assert sha256(CONTENT) in line
+    assert sha256(CHANGED) in line
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 500, 503])
+def test_a_refusal_names_its_status(tmp_path: Path, status: int) -> None:
     with serving(Answer(status=status)) as server:
-        assert f"HTTP Error {status}: " in fails(server, tmp_path / "file")
-    assert len(server.asked) == attempts
+        assert f": {status} " in fails(server, tmp_path / "file")
     assert files(tmp_path) == []
 
 
@@ -182,7 +107,13 @@ def test_a_server_in_trouble_is_asked_again(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == CONTENT
 
 
-def test_where_nothing_answers_that_is_said_at_once(tmp_path: Path) -> None:
+def test_a_redirection_is_followed(tmp_path: Path) -> None:
+    with serving(Answer()) as there, serving(Answer(status=302, location=there.url)) as server:
+        get(server, tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == CONTENT
+
+
+def test_where_nothing_answers_that_is_said(tmp_path: Path) -> None:
     with serving(Answer()) as server:
         pass
     assert "Connection refused" in fails(server, tmp_path / "file")
@@ -190,13 +121,14 @@ def test_where_nothing_answers_that_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_is_not_http_is_one_line(tmp_path: Path) -> None:
-    greeted: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
-            while len(greeted) < download._ATTEMPTS:
-                connection, (host, _) = listener.accept()
-                greeted.append(host)
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:  # closed
+                    return
                 connection.sendall(b"220 mail.example ESMTP\r\n")
                 connection.close()
 
@@ -204,51 +136,26 @@ def test_an_answer_that_is_not_http_is_one_line(tmp_path: Path) -> None:
         url = f"http://localhost:{listener.getsockname()[1]}/file"
         with pytest.raises(OSError, match=r"^http://localhost\S+: .*; try again, or put that"):
             fetch(url, sha256(CONTENT), tmp_path / "file")
-    assert len(greeted) == download._ATTEMPTS
+        listener.shutdown(socket.SHUT_RDWR)
     assert files(tmp_path) == []
 
 
-def test_a_server_that_falls_silent_is_asked_again_for_the_rest(
+def test_a_server_that_falls_silent_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_TIMEOUT_S", 0.1)
-    silent = Answer(stop=HALF, goes_on=True)
-    with serving(silent, Answer()) as server:
+    monkeypatch.setattr("pooch.downloaders.DEFAULT_TIMEOUT", 0.1)
+    with serving(Answer(stop=HALF, goes_on=True), Answer()) as server:
         get(server, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.ranges == [None, f"bytes={HALF}-"]
     with serving(Answer(stop=0, goes_on=True)) as server:
         assert "timed out" in fails(server, tmp_path / "other")
-    assert len(server.asked) == 4
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://example.org/file", "file:///etc/hostname", "ftp://localhost/file", "//x", "file"],
-)
-def test_only_secure_addresses_are_asked(tmp_path: Path, url: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(url)}: expected an https address$"):
-        fetch(url, sha256(CONTENT), tmp_path / "file")
-    assert files(tmp_path) == []
-
-
-def test_a_redirection_is_followed_to_secure_addresses_alone(tmp_path: Path) -> None:
-    with serving(Answer()) as there:
-        with serving(Answer(status=302, location=there.url)) as server:
-            get(server, tmp_path / "file")
-        assert (tmp_path / "file").read_bytes() == CONTENT
-        with serving(Answer(status=302, location="http://example.org/x")) as server:
-            pattern = r"^http://example\.org/x: expected an https address$"
-            with pytest.raises(ValueError, match=pattern):
-                get(server, tmp_path / "other")
-    assert files(tmp_path) == ["file"]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with serving(Answer()) as server:
         assert str(tmp_path / "taken") in fails(server, tmp_path / "taken" / "file")
-    assert server.asked == []
+    assert server.asked == 0
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
@@ -260,12 +167,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 
 def process(server: Server, path: Path, before: str = "") -> "subprocess.Popen[str]":
-    """A process that fetches; it takes the one module, for the package would bring torch."""
+    """A process that fetches; without what nerlab imports, which would bring torch."""
     code = f"""
 import sys
-sys.path.append({str(Path(download.__file__).parent)!r})
 from pathlib import Path
-from download import fetch
+from types import ModuleType
+for name in ("nerlab", "nerlab.data"):
+    package = sys.modules[name] = ModuleType(name)
+    package.__path__ = [str(Path({str(ROOT)!r}, *name.split(".")))]
+from nerlab.data.download import fetch
 {before}
 fetch({server.url!r}, {sha256(CONTENT)!r}, Path({str(path)!r}))
 """
@@ -280,26 +190,23 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_process_leaves_what_the_next_one_goes_on_from(tmp_path: Path) -> None:
-    part = part_of(tmp_path / "file")
+def test_a_killed_process_keeps_nobody_out_and_its_half_file_is_never_taken(
+    tmp_path: Path,
+) -> None:
     with serving(Answer(stop=HALF, goes_on=True), Answer()) as server:
         child = process(server, tmp_path / "file")
-        wait_for(lambda: part.is_file() and part.stat().st_size > HALF // 2)
+        wait_for(lambda: server.asked == 1)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-        left = part.stat().st_size
-        assert files(tmp_path) == ["file.part"]
-        assert 0 < left <= HALF
+        assert not (tmp_path / "file").exists()
         get(server, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert files(tmp_path) == ["file"]
-    assert server.ranges == [None, f"bytes={left}-"]
 
 
 def test_of_two_processes_one_fetches_and_the_other_waits(tmp_path: Path) -> None:
     with serving(Answer(stop=HALF, goes_on=True)) as server:
         first = process(server, tmp_path / "file")
-        wait_for(lambda: len(server.asked) == 1)
+        wait_for(lambda: server.asked == 1)
         second = process(server, tmp_path / "file")
         assert second.stderr is not None
         assert "waiting for another process" in second.stderr.readline()
@@ -309,51 +216,34 @@ def test_of_two_processes_one_fetches_and_the_other_waits(tmp_path: Path) -> Non
             assert child.returncode == 0
     assert (tmp_path / "file").read_bytes() == CONTENT
     assert files(tmp_path) == ["file"]
-    assert len(server.asked) == 1
+    assert server.asked == 1
 
 
-def test_whoever_waited_for_a_process_that_failed_fetches_itself(tmp_path: Path) -> None:
-    wrong = Answer(CHANGED, stop=HALF, goes_on=True)
-    with serving(wrong, Answer()) as server:
-        first = process(server, tmp_path / "file")
-        wait_for(lambda: len(server.asked) == 1)
-        second = process(server, tmp_path / "file")
-        assert second.stderr is not None
-        assert "waiting for another process" in second.stderr.readline()
-        server.released.set()
-        assert "ValueError" in first.communicate(timeout=WAIT_S)[1]
-        second.communicate(timeout=WAIT_S)
-    assert (first.returncode, second.returncode) == (1, 0)
+def test_whoever_waited_for_one_that_failed_fetches_itself(tmp_path: Path) -> None:
+    refusals = [Answer(status=503)] * (1 + download._RETRIES)
+    with serving(*refusals, Answer()) as server, ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(get, server, tmp_path / "file") for _ in range(2)]
+        errors = [future.exception(WAIT_S) for future in both]
+    assert [type(error) for error in errors if error] == [OSError]
     assert (tmp_path / "file").read_bytes() == CONTENT
-    assert files(tmp_path) == ["file"]
-    assert server.ranges == [None, None]
 
 
 def test_threads_that_start_at_once_ask_once(tmp_path: Path) -> None:
-    with serving(Answer()) as server:
-        threads = [threading.Thread(target=get, args=(server, tmp_path / "f")) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(WAIT_S)
+    with serving(Answer()) as server, ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: get(server, tmp_path / "f"), range(8)))
     assert (tmp_path / "f").read_bytes() == CONTENT
     assert files(tmp_path) == ["f"]
-    assert len(server.asked) == 1
+    assert server.asked == 1
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_there_is(tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
     with serving(Answer()) as server:
         child = process(server, tmp_path / "file", limit)
         last = child.communicate(timeout=WAIT_S)[1].splitlines()[-1]
-        assert last.startswith(f"OSError: {server.url}: ")
-        assert "File too large" in last
-        assert files(tmp_path) == ["file.part"]
-        left = part_of(tmp_path / "file").stat().st_size
-        assert left <= 100_000
-        get(server, tmp_path / "file")
-    assert (tmp_path / "file").read_bytes() == CONTENT
-    assert server.ranges[-1] == f"bytes={left}-"
+    assert last.startswith(f"OSError: {server.url}: ")
+    assert "File too large" in last
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("terminal", [False, True])
@@ -364,12 +254,9 @@ def test_progress_goes_to_stderr(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rich.console.Console.is_terminal", terminal)
-    with serving(Answer()) as server:
+    with serving(Answer(stop=HALF), Answer()) as server:
         get(server, tmp_path / "file")
     out, err = capsys.readouterr()
     assert out == ""
-    if terminal:
-        assert "fetching file" in err
-        assert "400.0/400.0 kB" in err
-    else:
-        assert err == f"fetching {server.url} to {tmp_path / 'file'}\n"
+    assert ("fetching file" in err) == terminal
+    assert ("100%" in err) == terminal

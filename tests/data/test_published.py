@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import run_script
@@ -48,7 +49,7 @@ def test_a_split_that_is_missing_is_fetched_once(published: Server, tmp_path: Pa
             corpus = load_split(wnut17(tmp_path), split)
             assert corpus.sentence_tokens(0) == ["Ada", "flew"]
     assert files(tmp_path / "corpus") == ["emerging.dev.conll", TRAIN]
-    assert len(published.asked) == 2
+    assert published.asked == 2
 
 
 def test_a_partial_file_is_never_taken_for_the_file(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_packed_file_is_there(published: Server, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / f"{TRAIN}.gz").write_bytes(gzip.compress(SENTENCES))
     assert len(load_split(wnut17(tmp_path), "train")) == 2
-    assert published.asked == []
+    assert published.asked == 0
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_only_what_the_list_names_is_fetched(
     pattern = f"no such file, expected the {split} split; {source}set data.dir to "
     with pytest.raises(ValueError, match=pattern):
         load_split(wnut17(tmp_path, *overrides), split)
-    assert published.asked == []
+    assert published.asked == 0
     assert files(tmp_path) == []
 
 
@@ -95,7 +96,7 @@ def test_nothing_is_fetched_into_a_folder_with_files_from_elsewhere(
     message = rf"no such file, .*; it is not fetched, as {there} is of another corpus; put it there"
     with pytest.raises(ValueError, match=message):
         load_split(wnut17(tmp_path, f"data.train={train}"), "dev")
-    assert published.asked == []
+    assert published.asked == 0
     assert files(tmp_path / "corpus") == [there.name]
 
 
@@ -107,7 +108,7 @@ def test_what_lacks_is_fetched_beside_a_file_of_the_corpus(
     there = tmp_path / "corpus" / (f"{TRAIN}.gz" if packed else TRAIN)
     there.write_bytes(gzip.compress(SENTENCES) if packed else SENTENCES)
     assert len(load_split(wnut17(tmp_path), "dev")) == 2
-    assert len(published.asked) == 1
+    assert published.asked == 1
 
 
 @pytest.mark.parametrize(("language", "fetched"), [("en", True), ("null", True), ("de", False)])
@@ -126,7 +127,7 @@ def test_wikiann_is_fetched_in_its_language_alone(
             message = "no such file, .*; it is fetched for data.language=en alone; put it there, "
             with pytest.raises(ValueError, match=message):
                 load_split(data, "train")
-            assert server.asked == []
+            assert server.asked == 0
             (tmp_path / "train").write_bytes(b"de:Ada\tB-PER\n")
             assert load_split(data, "train").sentence_tokens(0) == ["Ada"]
 
@@ -160,9 +161,9 @@ def test_a_checkpoint_fetches_too_and_one_without_the_key_does_not(
     old = OmegaConf.create({key: saved[key] for key in saved if key != "download"})
     with pytest.raises(ValueError, match="no such file"):
         load_split(data_config(old, nothing), "dev")
-    assert published.asked == []
+    assert published.asked == 0
     assert len(load_split(data_config(saved, nothing), "dev")) == 2
-    assert len(published.asked) == 1
+    assert published.asked == 1
 
 
 def test_a_checkpoint_cannot_name_an_address(tmp_path: Path) -> None:
@@ -176,11 +177,11 @@ def test_a_failure_of_train_py_is_one_line(tmp_path: Path, monkeypatch: pytest.M
     with serving(Answer(status=404)) as server:
         pinned = {TRAIN: PinnedFile(server.url, sha256(SENTENCES))}
         monkeypatch.setitem(PUBLICATIONS, Published.wnut17, Publication("", pinned))
+        monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
         result = run_script("train", "data=wnut17", f"data.dir={tmp_path}")
     assert (result.status, result.out) == (1, "")
-    told, line = result.err.splitlines()
-    assert told == f"fetching {server.url} to {tmp_path / TRAIN}"
-    assert line.startswith(f"error: {server.url}: HTTP Error 404: ")
+    (line,) = result.err.splitlines()
+    assert line.startswith(f"error: {server.url}: 404 ")
 
 
 def test_every_corpus_of_the_configuration_is_in_the_list_and_pinned() -> None:

@@ -1,6 +1,6 @@
 """Score a checkpoint: python evaluate.py --help"""
 
-from nerlab.quiet_exit import quiet_exit
+from nerlab.process import quiet_exit
 
 with quiet_exit():
     from omegaconf import DictConfig

@@ -1,6 +1,6 @@
 """Tag raw text: python predict.py --help"""
 
-from nerlab.quiet_exit import quiet_exit
+from nerlab.process import quiet_exit
 
 with quiet_exit():
     from omegaconf import DictConfig

@@ -1,27 +1,20 @@
 """Train a tagger: python train.py --help"""
 
-from nerlab.quiet_exit import quiet_exit
+from nerlab.process import quiet_exit
 
 with quiet_exit():
-    import sys
-
     from omegaconf import DictConfig
 
     from nerlab.command_line import command
-    from nerlab.interruption import Interrupted
-    from nerlab.terminal import lasting_output
+    from nerlab.process import lasting_output
     from nerlab.training.experiment import run_experiment
 
 
 @command("train")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> object:
     """Train as the configuration says; a run that a signal stops ends with 128 + its number."""
     with lasting_output():
-        try:
-            run_experiment(config)
-        except Interrupted as interrupted:
-            print(interrupted, file=sys.stderr)
-            sys.exit(interrupted.status)
+        return run_experiment(config)
 
 
 if __name__ == "__main__":

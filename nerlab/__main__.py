@@ -1,6 +1,6 @@
 """The console script ``nerlab`` and ``python -m nerlab``."""
 
-from nerlab.quiet_exit import quiet_exit
+from nerlab.process import quiet_exit
 
 with quiet_exit():
     import sys

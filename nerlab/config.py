@@ -5,13 +5,15 @@ wrong type or an unknown key fails when the configuration is composed, before an
 """
 
 import math
+import re
 import reprlib
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 
 
 class Scheme(Enum):
@@ -194,3 +196,24 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
+
+
+def without_trust(config: DictConfig) -> DictConfig:
+    """The configuration as a run keeps it: ``trust`` is said anew whenever it is used.
+
+    It is dropped when a configuration is saved and when one is read, so that nobody can give it
+    but the person who runs.
+    """
+    kept = deepcopy(config)
+    with open_dict(kept):
+        kept.pop("trust", None)
+    return kept
+
+
+def escape_references(text: str) -> str:
+    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
+
+    >>> escape_references("costs ${price}")
+    'costs \\${price}'
+    """
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)

@@ -1,16 +1,14 @@
 """The configuration that a run has saved, which somebody else may have written."""
 
-import re
 from collections.abc import Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import DataConfig, TrainConfig
+from nerlab.config import DataConfig, TrainConfig, escape_references, without_trust
 from nerlab.paths import check_file
 
 _LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second
@@ -44,18 +42,6 @@ def read_run_config(path: Path) -> DictConfig:
     return without_trust(config)
 
 
-def without_trust(config: DictConfig) -> DictConfig:
-    """The configuration as a run keeps it: ``trust`` is said anew whenever it is used.
-
-    It is dropped when a configuration is saved and when one is read, so that nobody can give it
-    but the person who runs.
-    """
-    kept = deepcopy(config)
-    with open_dict(kept):
-        kept.pop("trust", None)
-    return kept
-
-
 def literal(node: Any) -> Any:
     """A container of plain values, spelled so that OmegaConf reads every string as it is."""
     if isinstance(node, dict):
@@ -72,15 +58,6 @@ def _plain(value: Any) -> Any:
     if value == MISSING:
         raise ValueError(f"expected a value, found {MISSING}")
     return value
-
-
-def escape_references(text: str) -> str:
-    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
-
-    >>> escape_references("costs ${price}")
-    'costs \\${price}'
-    """
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
 
 
 def data_config(saved: DictConfig, overrides: DictConfig) -> DataConfig:

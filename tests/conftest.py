@@ -128,7 +128,7 @@ def run_script(name: str, *arguments: str, stdin: bytes = b"") -> Result:
         patch.setenv("HYDRA_FULL_ERROR", "0")  # the script sets it: restore it afterwards
         status = 0
         try:
-            _load(name).main()
+            load_script(name).main()
         except SystemExit as stop:
             status = int(stop.code or 0)
     streams = (stream.buffer for stream in (out, err))
@@ -150,7 +150,8 @@ def run_process(command: Sequence[str], cwd: Path, **env: str) -> Result:
 
 
 @cache
-def _load(name: str) -> ModuleType:
+def load_script(name: str) -> ModuleType:
+    """A script of the repository as a module."""
     spec = spec_from_file_location(f"script_{name}", ROOT / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

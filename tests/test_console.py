@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from nerlab.console import counted_on_terminal, make_console, progress_bar
-from nerlab.terminal import discard
+from nerlab.process import discard
 
 
 def terminal() -> Console:

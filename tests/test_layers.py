@@ -11,19 +11,8 @@ from conftest import ROOT, run_process
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *(
-            "conll",
-            "console",
-            "device",
-            "files",
-            "interruption",
-            "memory",
-            "messages",
-            "paths",
-            "quiet_exit",
-            "terminal",
-            "threads",
-        ),
+        *("conll", "console", "device", "explanation", "files", "memory", "messages", "paths"),
+        *("process", "threads"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

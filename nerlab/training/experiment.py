@@ -12,18 +12,17 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_numbers, to_plain
+from nerlab.config import check_numbers, to_plain, without_trust
 from nerlab.console import make_console
 from nerlab.data.batch import Batcher
 from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
-from nerlab.interruption import Interrupted, Interruption
 from nerlab.messages import counted, escape_controls
 from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
 from nerlab.models.scoring import score
-from nerlab.saved_config import without_trust
+from nerlab.process import Interrupted, Interruption
 from nerlab.threads import Threads, use_threads
 from nerlab.training.not_finite import NotFinite, explain
 from nerlab.training.preparation import Parts, prepare

@@ -13,10 +13,10 @@ import torch
 from nerlab.config import TrainerConfig
 from nerlab.data.batch import Batcher
 from nerlab.evaluation.report import Report
-from nerlab.interruption import Interrupted, Interruption
 from nerlab.messages import counted
 from nerlab.models.checkpoint import State
 from nerlab.models.tagger import Tagger
+from nerlab.process import Interrupted, Interruption
 from nerlab.training.gradients import Gradients
 from nerlab.training.not_finite import NOT_FINITE, NotFinite
 from nerlab.training.optimisation import Optimisation

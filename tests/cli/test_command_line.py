@@ -3,19 +3,23 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cloudpickle
 import hydra
 import pytest
-from conftest import SMALL_MODEL, Result, run_script
+from conftest import SMALL_MODEL, Result, load_script, run_script
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from nerlab.command_line import nearest, quote_free_text
+from nerlab.command_line import quote_free_text
+from nerlab.explanation import nearest
 
 NASTY = [
     "a=b",
@@ -323,6 +327,24 @@ def test_every_key_of_the_contract_can_be_set() -> None:
         assert (result.status, result.err) == (0, "")
         for key in keys.split():
             assert key in values or f"{key.rpartition('.')[2]}:" in result.out
+
+
+def test_a_sweeper_gets_what_the_work_of_a_script_returns(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    returned = []
+
+    class Listener(Callback):
+        def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: object) -> None:
+            returned.append((config.seed, job_return.return_value))
+
+    monkeypatch.setattr(load_script("train"), "run_experiment", lambda config: config.seed / 8)
+    monkeypatch.setattr(sys.modules[__name__], "Listener", Listener, raising=False)
+    callback = f"+hydra.callbacks.listener._target_={__name__}.Listener"
+    sweep = f"hydra.sweep.dir={tmp_path}"
+    assert run_script("train", "-m", "seed=1,2", callback, sweep).status == 0
+    assert run_script("train", "seed=3", callback).status == 0
+    assert returned == [(1, 0.125), (2, 0.25), (3, 0.375)]
 
 
 def test_a_sweep_may_send_the_work_of_a_script_to_other_processes(

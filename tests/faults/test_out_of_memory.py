@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, SMALL_MODEL, run_script
 from processes import metrics
 
-from nerlab.command_line import explain
+from nerlab.explanation import explain
 
 # Beyond what the libraries take, the process may have so many MiB.
 _LIMITED = """

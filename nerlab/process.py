@@ -1,0 +1,156 @@
+"""How the process of a command ends: on a signal, without a reader or a terminal, with a status.
+
+It imports no library, so that the scripts can use it while the others are loaded.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from types import FrameType
+from typing import TextIO, cast
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_INTERRUPTED = 128 + signal.SIGINT  # as a shell has it
+_CLOSED_PIPE = 128 + signal.SIGPIPE
+
+
+class Interrupted(Exception):  # noqa: N818 - it is asked for, no error
+    """A run was stopped by a signal and can go on."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}, saved")
+        self.status = 128 + number
+
+
+class Interruption:
+    """Whether a signal asked the run to stop, and which."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block the first of ``SIGNALS`` is noted; a second one ends the process."""
+        with _handled(SIGNALS, self._note):
+            yield
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.requested is not None:
+            os._exit(128 + number)
+        self.requested = number
+
+
+@contextmanager
+def exit_on_signals() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise ``SystemExit``, as SIGINT raises
+    ``KeyboardInterrupt``: ``finally`` blocks are run, and temporary files removed."""
+    with _handled((signal.SIGTERM, signal.SIGHUP), lambda number, _: sys.exit(128 + number)):
+        yield
+
+
+@contextmanager
+def _handled(
+    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle signals within the block; those that are ignored stay so, as ``nohup`` needs it.
+
+    Only the main thread may set handlers; in any other the signals do what they always do.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()
+    found = {number: signal.getsignal(number) for number in numbers}
+    before = {number: old for number, old in found.items() if old not in (signal.SIG_IGN, None)}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+@contextmanager
+def quiet_exit() -> Iterator[None]:
+    """End the process with a word at Ctrl-C and after :class:`Interrupted`, and without one when
+    nobody reads its output: ``head`` ends when it has seen enough."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (KeyboardInterrupt, Interrupted) as stop:
+        with suppress(OSError):  # the terminal may be gone
+            print(str(stop) or "interrupted", file=sys.stderr)
+        _flush_or_discard()
+        sys.exit(stop.status if isinstance(stop, Interrupted) else _INTERRUPTED)
+    except BrokenPipeError as error:
+        if not is_closed_pipe(error):
+            raise
+        _flush_or_discard()
+        sys.exit(_CLOSED_PIPE)
+    except SystemExit:
+        _flush_or_discard()
+        raise
+
+
+def is_closed_pipe(error: BaseException) -> bool:
+    """Whether an error says that nobody reads standard output any more."""
+    return isinstance(error, BrokenPipeError) and error.filename is None
+
+
+def _flush_or_discard() -> None:
+    """Write what the streams still hold, or drop it: Python would complain when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            discard(stream)
+
+
+def discard(stream: TextIO) -> None:
+    """Let what a stream still holds, and what is written to it from now on, go nowhere."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, stream.fileno())
+    os.close(nothing)
+
+
+class _LastingStream:
+    """A stream to write to, also when its reader, its terminal or the room on its disk is gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text."""
+        try:
+            self._stream.write(text)
+        except OSError:
+            discard(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or drop what is held."""
+        try:
+            self._stream.flush()
+        except OSError:
+            discard(self._stream)
+
+
+@contextmanager
+def lasting_output() -> Iterator[None]:
+    """Within the block standard output and standard error may be anything, and nothing fails."""
+    with open(os.devnull, "w", encoding="utf-8") as nothing:  # for one that was closed at the start
+        streams = (_LastingStream(stream or nothing) for stream in (sys.stdout, sys.stderr))
+        out, err = (cast(TextIO, stream) for stream in streams)
+        with redirect_stdout(out), redirect_stderr(err):
+            try:
+                yield
+            finally:
+                out.flush()
+                err.flush()

@@ -3,7 +3,6 @@
 import io
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from fork_server import Process, start_cold, start_python
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,16 +137,18 @@ def run_script(name: str, *arguments: str, stdin: bytes = b"") -> Result:
 
 
 def run_process(command: Sequence[str], cwd: Path, **env: str) -> Result:
-    """Run ``python COMMAND`` as a process of its own, as a person would."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=cwd,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        env={**os.environ, **env},
-        timeout=300,
-    )
-    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    """Run ``python COMMAND`` as a process of its own; torch is imported in it already."""
+    return _result(start_python(command, cwd, env))
+
+
+def run_cold(command: Sequence[str], cwd: Path, **env: str) -> Result:
+    """Run ``python COMMAND`` as a person would, with an interpreter that imports everything."""
+    return _result(start_cold(command, cwd, env))
+
+
+def _result(process: Process) -> Result:
+    out, err = process.communicate(timeout=300)
+    return Result(process.wait(), out, err)
 
 
 @cache

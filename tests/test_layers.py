@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_process
+from conftest import ROOT, run_cold
 
 LAYERS = (
     (
@@ -105,10 +105,10 @@ def test_the_scripts_are_thin() -> None:
 def test_importing_nerlab_loads_nothing_that_prediction_does_not_need(tmp_path: Path) -> None:
     heavy = ["wandb", "seqeval", "sklearn", "scipy", "pandas", "matplotlib", "rich", "pytest"]
     code = f"import nerlab, sys; print([name for name in {heavy} if name in sys.modules])"
-    assert run_process(["-c", code], tmp_path) == (0, "[]\n", "")
+    assert run_cold(["-c", code], tmp_path) == (0, "[]\n", "")
 
 
 def test_what_downloads_is_imported_when_something_is_fetched(tmp_path: Path) -> None:
     assert files_with("pooch") == ["nerlab/data/download.py"]
     code = "import nerlab.data.load, sys; print({'pooch', 'requests'} & sys.modules.keys())"
-    assert run_process(["-c", code], tmp_path) == (0, "set()\n", "")
+    assert run_cold(["-c", code], tmp_path) == (0, "set()\n", "")

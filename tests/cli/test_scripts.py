@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
+from conftest import ROOT, SMALL_MODEL, Result, run_cold, run_process, run_script
+from fork_server import start_python
 from helpers import reseal
 from safetensors.torch import load_file
 
@@ -43,7 +42,7 @@ def workplace(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("workplace")
     shutil.copytree(corpus, folder / "data")
     command = [str(ROOT / "train.py"), *SMALL_MODEL, "data.dir=data"]
-    result = run_process(command, folder)
+    result = run_cold(command, folder)
     assert (result.status, result.err) == (0, "")
     assert "all, strict" in result.out
     assert result.out.rstrip().splitlines()[-1].startswith("done: runs/")
@@ -356,14 +355,14 @@ def test_an_interrupt_while_modules_are_imported_is_one_word(
         "runpy.run_path(script, run_name='__main__')\n"
     )
     script, *arguments = command
-    result = run_process(["-c", code, module, str(ROOT / script), *arguments], tmp_path)
+    result = run_cold(["-c", code, module, str(ROOT / script), *arguments], tmp_path)
     assert result == (130, "", "interrupted\n")
 
 
 def test_importing_nerlab_alone_imports_no_torch(tmp_path: Path) -> None:
     """Else an interrupt of ``python -m nerlab`` would come before anything can catch it."""
     code = "import sys, nerlab; print('torch' in sys.modules, 'load' in dir(nerlab))"
-    assert run_process(["-c", code], tmp_path) == (0, "False True\n", "")
+    assert run_cold(["-c", code], tmp_path) == (0, "False True\n", "")
 
 
 def closed_pipe() -> int:
@@ -384,28 +383,24 @@ def closed_pipe() -> int:
         pytest.param(["nerlab/__main__.py"], marks=pytest.mark.long),
     ],
 )
-def test_output_that_nobody_reads_ends_without_a_word(run: Path, command: list[str]) -> None:
-    arguments = [argument.replace("RUN", str(run)) for argument in command[1:]]
+def test_output_that_nobody_reads_ends_without_a_word(
+    run: Path, tmp_path: Path, command: list[str]
+) -> None:
     pipe = closed_pipe()
-    done = subprocess.run(
-        [sys.executable, str(ROOT / command[0]), *arguments],
-        input=b"Eve met Tom.\n" * 20_000 if "input=-" in arguments else b"",
-        stdout=pipe,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        check=False,
-    )
+    source = tmp_path / "input"
+    source.write_bytes(b"Eve met Tom.\n" * 20_000)
+    arguments = [argument.replace("RUN", str(run)) for argument in command]
+    with source.open() as stdin:
+        process = start_python(arguments, ROOT, stdin=stdin.fileno(), stdout=pipe)
     os.close(pipe)
-    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+    _, err = process.communicate()
+    assert (process.wait(), err) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_output_that_does_not_fit_is_one_line(run: Path) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "predict.py"), f"checkpoint={run}", "text=Eve"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
+        command = ["predict.py", f"checkpoint={run}", "text=Eve"]
+        process = start_python(command, ROOT, stdout=full.fileno())
+    _, err = process.communicate()
+    assert (process.wait(), err) == (1, "error: No space left on device\n")

@@ -1,14 +1,13 @@
 """Training in processes of its own, to be killed."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from conftest import ROOT, SMALL_MODEL
+from fork_server import Process, start_python
 
 _RUN = (
     *SMALL_MODEL,
@@ -24,8 +23,6 @@ VARIANTS = {
     "sgd": ("trainer.optimizer=sgd", "trainer.momentum=0.9", "trainer.schedule=cosine"),
 }
 
-Process = subprocess.Popen[str]
-
 
 def arguments(corpus: Path, run: Path, *more: str) -> list[str]:
     """Those of train.py for a small run that begins or goes on."""
@@ -34,10 +31,7 @@ def arguments(corpus: Path, run: Path, *more: str) -> list[str]:
 
 def start(corpus: Path, run: Path, *more: str) -> Process:
     """Start that run."""
-    command = [sys.executable, "train.py", *arguments(corpus, run, *more)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return start_python(["train.py", *arguments(corpus, run, *more)], ROOT)
 
 
 def wait_until(process: Process, reached: Callable[[], bool]) -> None:

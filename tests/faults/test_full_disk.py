@@ -4,13 +4,12 @@ import io
 import logging
 import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, run_script
+from conftest import ROOT, Result, run_process, run_script
 from processes import arguments, content, start, wait_for_step
 from rich.console import Console
 
@@ -32,9 +31,8 @@ runpy.run_path("train.py", run_name="__main__")
 _LONG = "trainer.epochs=300"
 
 
-def limited(size: int, corpus: Path, run: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", _LIMITED, str(size), *arguments(corpus, run, _LONG, *more)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def limited(size: int, corpus: Path, run: Path, *more: str) -> Result:
+    return run_process(["-c", _LIMITED, str(size), *arguments(corpus, run, _LONG, *more)], ROOT)
 
 
 def test_a_checkpoint_that_does_not_fit_is_one_line_and_the_one_before_stays(
@@ -49,10 +47,10 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_the_one_before_stays(
     before = {path: path.read_bytes() for path in checkpoints.rglob("*.*")}
     assert before
     done = limited((checkpoints / "last" / "model.safetensors").stat().st_size - 1, corpus, run)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert f"error: {checkpoints}/" in done.stderr
-    assert "no checkpoint was written, the one before stays" in done.stderr
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert f"error: {checkpoints}/" in done.err
+    assert "no checkpoint was written, the one before stays" in done.err
     assert {path: path.read_bytes() for path in checkpoints.rglob("*.*")} == before
     load_checkpoint(checkpoints / "last", torch.device("cpu"))
 
@@ -63,9 +61,9 @@ def test_a_disk_that_is_full_from_the_start_leaves_no_half_checkpoint(
 ) -> None:
     run = tmp_path / "run"
     done = limited(10_000, corpus, run)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "no checkpoint was written" in done.stderr
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "no checkpoint was written" in done.err
     assert list((run / "checkpoints").iterdir()) == []
     message = run_script("evaluate", f"checkpoint={run}").err
     assert "no whole checkpoint in it" in message
@@ -78,8 +76,8 @@ def test_every_file_that_does_not_fit_is_named(
 ) -> None:
     many_lines = ("trainer.log_every=1", "trainer.batch_tokens=10", "trainer.save_every_steps=null")
     done = limited(size, corpus, tmp_path / "run", *many_lines)
-    assert done.returncode == 1
-    assert done.stderr == f"error: {tmp_path / 'run' / name}: File too large\n"
+    assert done.status == 1
+    assert done.err == f"error: {tmp_path / 'run' / name}: File too large\n"
 
 
 def test_a_log_that_does_not_fit_is_named(tmp_path: Path) -> None:

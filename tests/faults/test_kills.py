@@ -1,9 +1,6 @@
 """SIGKILL at any moment: of training, of writing a checkpoint, of building the cache."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, run_script
-from processes import VARIANTS, Process, arguments, content, start, wait_for_step, wait_until
+from fork_server import Process, start_python
+from processes import VARIANTS, arguments, content, start, wait_for_step, wait_until
 
 _LOAD = """
 import sys
@@ -54,9 +52,8 @@ def _kill_until_done(corpus: Path, run: Path, kills: int, *more: str) -> int:
 
 
 def _index(folder: Path, cache: Path, *more: str) -> Process:
-    command = [sys.executable, "-c", _LOAD, str(ROOT / "conf"), f"data.dir={folder}", *more]
-    environment = {**os.environ, "NERLAB_CACHE": str(cache)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    command = ["-c", _LOAD, str(ROOT / "conf"), f"data.dir={folder}", *more]
+    return start_python(command, ROOT, {"NERLAB_CACHE": str(cache)})
 
 
 def _written(cache: Path) -> list[int]:

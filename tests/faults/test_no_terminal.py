@@ -2,12 +2,11 @@
 
 import os
 import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from fork_server import start_python
 from processes import arguments, content
 
 pytest_plugins = ["finished_run"]
@@ -19,8 +18,7 @@ def test_a_run_whose_terminal_or_reader_goes_is_trained_to_its_end(
 ) -> None:
     run = tmp_path / "run"
     ours, its = os.pipe() if kind == "pipe" else pty.openpty()
-    command = [sys.executable, "train.py", *arguments(corpus, run)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=its, stderr=its)
+    process = start_python(["train.py", *arguments(corpus, run)], ROOT, stdout=its, stderr=its)
     os.close(its)
     assert b"run " in os.read(ours, 10_000)
     os.close(ours)

@@ -1,12 +1,10 @@
 """Batches and sentences that do not fit into the memory that the process may have."""
 
 import gzip
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, SMALL_MODEL, run_script
+from conftest import ROOT, SMALL_MODEL, Result, run_process, run_script
 from processes import metrics
 
 from nerlab.explanation import explain
@@ -24,13 +22,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def limited(size: int, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def limited(size: int, script: str, *arguments: str) -> Result:
     """Run a script with so many MiB for its data."""
-    command = [sys.executable, "-c", _LIMITED, str(size), f"{script}.py", *arguments]
-    environment = {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment
-    )
+    command = ["-c", _LIMITED, str(size), f"{script}.py", *arguments]
+    return run_process(command, ROOT, MALLOC_ARENA_MAX="1", PYTHONPATH=str(ROOT))
 
 
 def corpus_with(folder: Path, lengths: list[int]) -> Path:
@@ -54,8 +49,8 @@ def test_a_batch_that_does_not_fit_is_split_and_the_run_ends_well(tmp_path: Path
     data = corpus_with(tmp_path / "data", [20] * 800)
     run = tmp_path / "run"
     done = limited(150, "train", *arguments(data, run))
-    assert done.returncode == 0, done.stderr
-    assert "does not fit into memory and is split" in done.stdout
+    assert done.status == 0, done.err
+    assert "does not fit into memory and is split" in done.out
     lines = [line for line in metrics(run) if "train/loss" in line]
     free = tmp_path / "free"
     assert run_script("train", *arguments(data, free), "model.dropout=0").status == 0
@@ -73,8 +68,8 @@ def test_a_line_that_does_not_fit_is_one_line_that_names_its_file(tmp_path: Path
         for _ in range(1000):
             file.write(b"x" * 1_000_000)
     done = limited(150, "train", *arguments(data, tmp_path / "run"))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert f"error: {data / 'train.conll.gz'}: a line of it does not fit" in done.stderr
+    assert (done.status, done.err.count("\n")) == (1, 1), done.err
+    assert f"error: {data / 'train.conll.gz'}: a line of it does not fit" in done.err
 
 
 @pytest.mark.parametrize("message", ["", "\n", "CUDA out of memory.\nTried to"])
@@ -87,6 +82,6 @@ def test_an_error_of_memory_is_one_line_whatever_it_says(message: str) -> None:
 def test_a_sentence_that_does_not_fit_is_named_in_one_line(tmp_path: Path) -> None:
     data = corpus_with(tmp_path / "data", [20, 20, 30_000, 20])
     done = limited(150, "train", *arguments(data, tmp_path / "run"))
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-    assert "error: sentence 3 (30,000 tokens, 'w0 w1 w2 w3 w4" in done.stderr
-    assert "of train does not fit into memory" in done.stderr
+    assert (done.status, done.err.count("\n")) == (1, 1), done.err
+    assert "error: sentence 3 (30,000 tokens, 'w0 w1 w2 w3 w4" in done.err
+    assert "of train does not fit into memory" in done.err

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from fork_server import start_python
 from processes import arguments, content, start, wait_for_step
 
 pytest_plugins = ["finished_run"]
@@ -64,10 +64,8 @@ runpy.run_path("train.py", run_name="__main__")
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 def test_a_run_ends_though_wandb_is_stopped(corpus: Path, tmp_path: Path, finished: Path) -> None:
     run = tmp_path / "run"
-    command = [sys.executable, "-c", _IMPATIENT, *arguments(corpus, run, "tracker=wandb")]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = ["-c", _IMPATIENT, *arguments(corpus, run, "tracker=wandb")]
+    with start_python(command, ROOT) as process:
         wait_for_step(run, 9, process)
         wandb = children(process.pid)
         assert wandb

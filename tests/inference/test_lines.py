@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from io import BytesIO
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, run_script
+from fork_server import start_python
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,10 +110,8 @@ def test_texts_are_tagged_while_no_other_is_ready(run: Path, pipe: tuple[Lines, 
 
 
 def test_predict_answers_a_line_of_standard_input_when_it_comes(run: Path) -> None:
-    command = [sys.executable, "predict.py", f"checkpoint={run}", "input=-", "device=cpu"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
+    command = ["predict.py", f"checkpoint={run}", "input=-", "device=cpu"]
+    with start_python(command, ROOT, stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         timer = threading.Timer(120, process.kill)  # else a failure would be a wait for ever

@@ -17,10 +17,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from io import TextIOWrapper
 from pathlib import Path
 from threading import Thread
 from types import MappingProxyType, ModuleType, TracebackType
-from typing import IO, Any, TextIO, cast
+from typing import IO, Any, TextIO
 
 # torch imports the second with the first step of an optimiser.
 _LIBRARIES = (
@@ -216,18 +217,21 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    # As the interpreter makes them, with its encoding: to a terminal line by line.
-    sys.stdin = _reopened(sys.stdin, 0, "r")
-    sys.stdout = _reopened(sys.stdout, 1, "w")
-    sys.stderr = _reopened(sys.stderr, 2, "w", buffering=1)
+    sys.stdin = _reopened(sys.stdin, 0)
+    sys.stdout = _reopened(sys.stdout, 1)
+    sys.stderr = _reopened(sys.stderr, 2)
     if places := os.environ.get("PYTHONPATH"):
         sys.path[:0] = [os.path.abspath(place) for place in places.split(os.pathsep)]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _reopened(stream: TextIO, number: int, mode: str, buffering: int = -1) -> TextIO:
-    encoding, errors = stream.encoding, stream.errors
-    return cast(TextIO, os.fdopen(number, mode, buffering, encoding, errors, closefd=False))
+def _reopened(stream: TextIO, number: int) -> TextIO:
+    """A standard stream as the interpreter has made it, for what is behind its descriptor now."""
+    assert isinstance(stream, TextIOWrapper)
+    is_unbuffered = stream.write_through
+    file = open(number, "wb" if number else "rb", 0 if is_unbuffered else -1, closefd=False)  # noqa: SIM115
+    by_line = number == 2 or file.isatty()
+    return TextIOWrapper(file, stream.encoding, stream.errors, None, by_line, is_unbuffered)
 
 
 def run(arguments: list[str]) -> None:

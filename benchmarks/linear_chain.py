@@ -150,7 +150,7 @@ class TorchStruct:
     def nll(self) -> Tensor:
         """Summed over the batch."""
         chain = LinearChain(*self.problem.scores, self.problem.lengths)  # the gold score alone
-        gold = chain._path_score(self.problem.tags).float()
+        gold = chain.path_score(self.problem.tags).float()
         return (self._distribution().partition - gold).sum()
 
     def best(self) -> list[list[int]]:
@@ -178,7 +178,7 @@ class Textbook:
             onward = torch.logsumexp(alpha[:, :, None] + p.transitions, 1) + p.emissions[:, t]
             alpha = torch.where(p.mask[:, t, None], onward, alpha)
         log_z = torch.logsumexp(alpha + p.end, 1)
-        return (log_z - chain._path_score(p.tags).float()).sum()
+        return (log_z - chain.path_score(p.tags).float()).sum()
 
     @torch.no_grad()
     def best(self) -> list[list[int]]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from nerlab.modules import linear_chain
+from nerlab.modules.linear_chain import recursions
 
 Scores = tuple[Tensor, Tensor, Tensor, Tensor]  # emissions, transitions, start, end
 NEVER = -torch.inf
@@ -18,16 +18,16 @@ NEVER = -torch.inf
 def taking(way: str) -> Iterator[None]:
     """Sentences are sent to log space; the scaled recursions send them there by themselves only
     where they must."""
-    scaled_messages = linear_chain._scaled_messages
+    scaled_messages = recursions.scaled_messages
 
-    def distrusted(*scores: Tensor) -> tuple[linear_chain._Scaled, Tensor]:
-        scaled, sound = scaled_messages(*scores)
-        trusted = torch.arange(len(sound)) % 2 == 1
-        return scaled, sound & trusted if way == "mixed" else torch.zeros_like(sound)
+    def distrusted(*scores: Tensor) -> tuple[recursions.Scaled, Tensor]:
+        scaled, stable = scaled_messages(*scores)
+        trusted = torch.arange(len(stable)) % 2 == 1
+        return scaled, stable & trusted if way == "mixed" else torch.zeros_like(stable)
 
     with pytest.MonkeyPatch.context() as patch:
         if way != "scaled":
-            patch.setattr(linear_chain, "_scaled_messages", distrusted)
+            patch.setattr(recursions, "scaled_messages", distrusted)
         yield
 
 

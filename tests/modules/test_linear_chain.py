@@ -5,8 +5,11 @@ those cannot be trusted and on every other device. Whatever holds must hold both
 a batch is part this and part that.
 """
 
+import importlib
 import itertools
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,8 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nerlab.modules import linear_chain
-from nerlab.modules.linear_chain import LinearChain, Spans
+from nerlab.modules.linear_chain import FORBIDDEN, LinearChain, Spans, log_space, recursions
 from nerlab.tags import iobes_constraints, iobes_tags
 
 every_way = pytest.mark.parametrize("way", ["scaled", "log space", "mixed"])
@@ -166,7 +168,7 @@ def test_pairs_and_entropy_do_not_depend_on_how_many_steps_are_done_at_a_time(
 ) -> None:
     chain = LinearChain(*random_scores(3, 11, 4), torch.tensor([11, 6, 1]))
     whole = chain.pair_marginals, chain.expected_moves, chain.entropy
-    monkeypatch.setattr(linear_chain, "_CHUNK", 100)
+    monkeypatch.setattr(log_space, "_CHUNK", 100)
     parts = chain.pair_marginals, chain.expected_moves, chain.entropy
     for ours, theirs in zip(parts, whole, strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -357,7 +359,7 @@ def test_the_best_of_the_k_best_is_the_best_path_of_any_length(B: int, T: int, K
 def test_paths_are_traced_without_numpy_as_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = LinearChain(*random_scores(5, 30, 4), torch.tensor([30, 1, 17, 2, 29]))
     with_numpy = chain.argmax
-    monkeypatch.setattr(linear_chain, "_quickest", lambda *tensors: tensors)
+    monkeypatch.setattr(recursions, "_quickest", lambda *tensors: tensors)
     assert torch.equal(chain.argmax, with_numpy)
 
 
@@ -437,10 +439,10 @@ def test_gradients_agree_with_finite_differences(way: str, T: int, K: int, name:
 
 
 def reference_crf(scores: Scores) -> torchcrf.CRF:
-    twin = torchcrf.CRF(len(scores[2]), batch_first=True).double()
+    baseline = torchcrf.CRF(len(scores[2]), batch_first=True).double()
     for name, values in zip(("", "start_", "end_"), scores[1:], strict=True):
-        getattr(twin, f"{name}transitions").data.copy_(values)
-    return twin
+        getattr(baseline, f"{name}transitions").data.copy_(values)
+    return baseline
 
 
 @every_way
@@ -453,24 +455,24 @@ def test_loss_gradients_and_best_path_are_those_of_pytorch_crf(way: str, T: int)
     lengths[0] = T
     tags = torch.randint(K, (B, T), generator=generator)
     mask = torch.arange(T) < lengths[:, None]
-    twin = reference_crf(scores)
+    baseline = reference_crf(scores)
 
     inputs = with_gradients(scores)
     with taking(way):
         nll = -LinearChain(*inputs, lengths).log_prob(tags)
         found = torch.autograd.grad(nll.sum(), inputs, materialize_grads=True)
     emissions = scores[0].clone().requires_grad_()
-    expected_nll = -twin(emissions, tags, mask, reduction="none")
+    expected_nll = -baseline(emissions, tags, mask, reduction="none")
     expected = torch.autograd.grad(
         expected_nll.sum(),
-        [emissions, twin.transitions, twin.start_transitions, twin.end_transitions],
+        [emissions, baseline.transitions, baseline.start_transitions, baseline.end_transitions],
         materialize_grads=True,
     )
     torch.testing.assert_close(nll, expected_nll)
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs)
     best = LinearChain(*scores, lengths).argmax
-    assert [p[:n].tolist() for p, n in zip(best, lengths, strict=True)] == twin.decode(
+    assert [p[:n].tolist() for p, n in zip(best, lengths, strict=True)] == baseline.decode(
         scores[0], mask
     )
 
@@ -664,10 +666,10 @@ def test_scores_that_do_not_fit_together_are_refused_in_one_line() -> None:
     emissions, transitions, start, end = random_scores(2, 4, 3)
     lengths = torch.tensor([4, 2])
     with pytest.raises(
-        ValueError, match=r"^transitions: emissions \(2, 4, 3\) go with .* \(3, 2\)"
+        ValueError, match=r"^expected .* transitions \(K, K\), .*found \[\(2, 4, 3\), \(3, 2\)"
     ):
         LinearChain(emissions, transitions[:, :2], start, end, lengths)
-    with pytest.raises(ValueError, match=r"^end: .* shape \(3,\), found \(1, 3\)$"):
+    with pytest.raises(ValueError, match=r"^expected .* end \(K,\), .*\(1, 3\), \(2,\)\]$"):
         LinearChain(emissions, transitions, start, end[None], lengths)
     for bad in (0, 5):
         with pytest.raises(
@@ -679,10 +681,10 @@ def test_scores_that_do_not_fit_together_are_refused_in_one_line() -> None:
 @pytest.mark.parametrize("scale", [1.0, 30.0])
 def test_ordinary_scores_take_the_scaled_way(scale: float) -> None:
     emissions, transitions, start, end = random_scores(4, 200, 9)
-    transitions[0, 1:4] = start[2:4] = end[1] = linear_chain.FORBIDDEN
+    transitions[0, 1:4] = start[2:4] = end[1] = FORBIDDEN
     lengths = torch.tensor([200, 120, 30, 1])
-    _, sound = linear_chain._scaled_messages(scale * emissions, transitions, start, end, lengths)
-    assert sound.all()
+    _, stable = recursions.scaled_messages(scale * emissions, transitions, start, end, lengths)
+    assert stable.all()
 
 
 @pytest.mark.parametrize(
@@ -783,3 +785,15 @@ def test_float32_is_as_exact_as_it_can_be_under_the_constraints_of_iobes(
     torch.testing.assert_close(
         exact_best.log_prob(best), exact_best.max - exact_best.log_partition, rtol=1e-6, atol=1e-3
     )
+
+
+def test_a_copy_of_the_folder_works_without_nerlab(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(Path(recursions.__file__).parent, tmp_path / "copied_chain")
+    assert not any("nerlab" in file.read_text(encoding="utf-8") for file in copy.glob("*.py"))
+    monkeypatch.syspath_prepend(tmp_path)
+    copied = importlib.import_module("copied_chain")
+    scores, lengths = random_scores(2, 4, 3), torch.tensor([4, 2])
+    found = copied.LinearChain(*scores, lengths).log_partition
+    assert torch.equal(found, LinearChain(*scores, lengths).log_partition)

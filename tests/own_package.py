@@ -48,7 +48,7 @@ FILES = {
                     tokens.append(token)
                     tags.append(tag)
                 elif tokens:
-                    yield Sentence(tokens, tags)
+                    yield Sentence(tokens, tags, 1)
                     tokens, tags = [], []
     """,
     "mylab/trackers.py": """

@@ -214,7 +214,7 @@ def test_a_corpus_can_be_looked_at_with_it(
     keys = [f"--config-dir={lab / 'conf'}", "data=conll", f"data.dir={corpus}", "data/reader=mine"]
     output = tmp_path / "output"
     more = {"check": [], "stats": [f"output={output}"], "convert": [f"output={output}", "to=iob2"]}
-    keys = ["-m", "nerlab.data", command, *keys, *more[command]]
+    keys = ["-m", "nerlab", command, *keys, *more[command]]
     # python -m looks into the folder that it is called in.
     if command == "check":
         refused = run_process(keys, lab, **ours())

@@ -11,7 +11,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from nerlab.command_line import quote_free_text
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "conf").glob("*.yaml"))]
-_COMMAND = re.compile(r"(?:train|evaluate|predict)\.py|nerlab\.data")
+_COMMAND = re.compile(
+    r"(?:train|evaluate|predict)\.py|nerlab(?:\.data)?(?= (?:check|stats|convert)|$)"
+)
 _OVERRIDE = re.compile(r"[+~]*[a-z][\w./@]*=.*")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Vocabulary, build_vocabulary
 from nerlab.files import sha256_of

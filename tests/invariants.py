@@ -14,7 +14,7 @@ import torch
 from conftest import Result
 from formats import Text
 
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference.predictor import Predictor
 from nerlab.models.checkpoint import load_checkpoint, load_state

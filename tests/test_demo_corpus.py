@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.build import build_corpus
+from nerlab.data.corpus import Corpus
 from nerlab.data.readers.conll import read
 from nerlab.tags import spans_of
 

@@ -12,7 +12,7 @@ LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
         *("conll", "console", "device", "explanation", "files", "memory", "messages", "paths"),
-        *("process", "threads"),
+        *("process", "schemes", "threads"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

@@ -9,19 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from nerlab.tags import (
-    SCHEMES,
-    Span,
-    TagError,
-    check,
-    iobes_constraints,
-    iobes_tags,
-    may_follow,
-    spans_of,
-    split_tag,
-    tags_of,
-    violations,
-)
+from nerlab.schemes import TagError, check, may_follow, violations
+from nerlab.tags import SCHEMES, Span, iobes_constraints, iobes_tags, spans_of, split_tag, tags_of
 
 LABELS = ("PER", "PER.NOM", "WORK-OF-ART", "-B")
 

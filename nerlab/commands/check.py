@@ -13,8 +13,9 @@ from nerlab.commands.faults import SplitFaults
 from nerlab.commands.findings import Finding, Severity
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal, make_console
-from nerlab.data.flat_tags import FEWER_LABELS, too_many_labels
-from nerlab.data.load import MissingFileError, read_split, splits_of
+from nerlab.data.build import FEWER_LABELS, too_many_labels
+from nerlab.data.load import split_source, splits_of
+from nerlab.data.missing import MissingFileError
 from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.vocabulary import normalise
@@ -55,7 +56,8 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
     for split in splits_of(data):
         with collected_warnings() as warned:
             try:
-                path, sentences = read_split(data, split, trusted)
+                source = split_source(data, split, trusted)
+                path, sentences = source.path, source.sentences()
                 faults = SplitFaults(split, path, data.scheme.value, data.repair)
                 read = SplitCounts()
                 for sentence in counted_on_terminal(sentences, f"{split} {path}", "sentences"):

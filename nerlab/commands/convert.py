@@ -6,11 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nerlab.commands.reading import entities_of
+from nerlab.commands.reading import entities_of, present_splits
 from nerlab.commands.writers import WRITERS
 from nerlab.config import DataConfig, Scheme, check_numbers
 from nerlab.console import counted_on_terminal
-from nerlab.data.load import SPLITS, present_splits, read_split, source_files
+from nerlab.data.load import SPLITS, file_source, split_source
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.files import new_file
@@ -22,7 +22,7 @@ from nerlab.tags import tags_of
 def run(config: DictConfig) -> None:
     """Write the splits that the configuration names to ``<output>/<split>.<format>``.
 
-    All of them appear together when all are whole. What the readers remarked on is printed.
+    All of them appear together when all are whole. The warnings of the readers are printed.
 
     Raises:
         ValueError: an option is unknown, a file is missing or would be overwritten, or the data
@@ -39,17 +39,18 @@ def run(config: DictConfig) -> None:
     splits, warnings = [str(config.split)], list[str]()
     if config.split == "all":
         splits, warnings = present_splits(config.data)
-    read = [read_split(config.data, split, trusted) for split in splits]
+    sources = [split_source(config.data, split, trusted) for split in splits]
     targets = [Path(config.output) / f"{split}.{config.format}" for split in splits]
     _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
     Path(config.output).mkdir(parents=True, exist_ok=True)
     counts = []
     with collected_warnings() as warned, ExitStack() as stack:
         parts = [stack.enter_context(new_file(target)) for target in targets]
-        for part, (source, sentences) in zip(parts, read, strict=True):
-            counted_sentences = counted_on_terminal(sentences, str(source), "sentences")
-            rewritten = retagged(counted_sentences, config.data, scheme, str(source))
-            counts.append(_write(part, WRITERS[config.format](rewritten, str(source))))
+        for part, source in zip(parts, sources, strict=True):
+            name = str(source.path)
+            sentences = counted_on_terminal(source.sentences(), name, "sentences")
+            rewritten = retagged(sentences, config.data, scheme, name)
+            counts.append(_write(part, WRITERS[config.format](rewritten, name)))
     for warning in dict.fromkeys([*warnings, *warned]):
         print(f"warning: {warning}")
     for target, count in zip(targets, counts, strict=True):
@@ -74,7 +75,7 @@ def _refuse_to_overwrite(
 ) -> None:
     names = [name for name in (data.train, data.dev, data.test) if name is not None]
     named = [path for name in names if (path := Path(data.dir) / name).exists()]
-    sources = [source for path in named for source in source_files(data, path, trusted)]
+    sources = [file for path in named for file in file_source(data, path, trusted).files()]
     for target in filter(Path.exists, targets):
         if any(target.samefile(source) for source in sources):
             raise ValueError(f"{target}: a file of the data itself; set output=FOLDER to another")

@@ -8,7 +8,8 @@ from nerlab.commands.characters import has_loose_end, oddities, visible
 from nerlab.commands.findings import Cases, Finding, Forms, Severity
 from nerlab.data.sentence import WHERE_TAGS_STAND, Sentence
 from nerlab.messages import counted
-from nerlab.tags import Span, is_tag, spans_of, violations
+from nerlab.schemes import is_tag, violations
+from nerlab.tags import Span, spans_of
 from nerlab.text import MAX_SENTENCE_TOKENS
 
 

@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.page import page
-from nerlab.commands.reading import entities_of
+from nerlab.commands.reading import entities_of, present_splits
 from nerlab.commands.statistics import Statistics, statistics_of
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal
-from nerlab.data.load import present_splits, read_split
+from nerlab.data.load import split_source
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
@@ -48,10 +48,12 @@ def collect(data: DataConfig, splits: list[str], trusted: tuple[str, ...] = ()) 
     """Read each of the splits once, sentence by sentence, and count."""
     counted: dict[str, tuple[str, SplitCounts]] = {}
     for split in splits:
-        path, sentences = read_split(data, split, trusted)
+        source = split_source(data, split, trusted)
         counts = SplitCounts()
-        for sentence in counted_on_terminal(sentences, f"{split} {path}", "sentences"):
-            spans = entities_of(sentence, data.scheme.value, data.repair, str(path))
+        for sentence in counted_on_terminal(
+            source.sentences(), f"{split} {source.path}", "sentences"
+        ):
+            spans = entities_of(sentence, data.scheme.value, data.repair, str(source.path))
             counts.add(sentence, spans)
-        counted[split] = (str(path), counts)
+        counted[split] = (str(source.path), counts)
     return statistics_of(counted)

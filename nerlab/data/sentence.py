@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nerlab.messages import counted
-from nerlab.tags import TagError, is_tag
+from nerlab.schemes import TagError, is_tag
 
 WHERE_TAGS_STAND = (
     "set the key of data.reader that says where the tags stand (tag_column, say), or, if this line "

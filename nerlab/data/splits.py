@@ -1,8 +1,9 @@
-"""Train, dev and test cut out of a corpus that comes as one file."""
+"""Train, dev and test taken out of a corpus that comes as one file."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import chain, groupby
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,26 +12,33 @@ from nerlab.data.sentence import Sentence
 _BLAWOK_SENTENCES = 47_959
 
 
-def cut(
-    sentences: Iterator[Sentence], rule: str, seed: int, split: str, with_test: bool
-) -> Iterator[Sentence]:
-    """The sentences of one split.
+class Selection(NamedTuple):
+    """Which sentences of a file belong to a split.
 
-    Args:
-        sentences: those of the whole file, in its order.
-        rule: ``hash`` sends a document, or a sentence where no documents are marked, where the
-            SHA-256 of seed and tokens says, 10 % each to dev and test: equal ones always fall into
-            the same split. ``blawok`` is the split of the
-            Groningen Meaning Bank in the project blawok/named-entity-recognition: a seeded
-            permutation of the sentences in the order of their names as strings, the first tenth
-            being test; the next tenth is our dev.
-        seed: another one, another cut by ``hash``.
+    Attributes:
+        rule: ``hash`` puts a document, or a sentence where no documents are marked, where the
+            SHA-256 of seed and tokens says, 10 % each into dev and test: equal ones always fall
+            into the same split. ``blawok`` is the split of the Groningen Meaning Bank in the
+            project blawok/named-entity-recognition: a seeded permutation of the sentences in the
+            order of their names as strings, the first tenth being test; the next tenth is our dev.
+        seed: of ``hash``.
         split: train, dev or test.
-        with_test: ``hash`` cuts a test split; else what would be test belongs to train.
+        with_test: ``hash`` makes a test split; else what would be test belongs to train.
+    """
+
+    rule: str
+    seed: int
+    split: str
+    with_test: bool
+
+
+def select(sentences: Iterator[Sentence], selection: Selection) -> Iterator[Sentence]:
+    """The sentences of a split, out of those of the whole file in its order.
 
     Raises:
         ValueError: ``blawok`` of another corpus.
     """
+    rule, seed, split, with_test = selection
     if rule == "hash":
         for document in _documents(sentences):
             owner = _by_hash(document, seed)
@@ -46,7 +54,7 @@ def cut(
     if found != _BLAWOK_SENTENCES:
         raise ValueError(
             f"data.split=blawok: expected the {_BLAWOK_SENTENCES} sentences of the Groningen "
-            f"Meaning Bank, found {found}; data.split=hash cuts any corpus"
+            f"Meaning Bank, found {found}; data.split=hash splits any corpus"
         )
 
 
@@ -68,12 +76,11 @@ def _by_hash(document: list[Sentence], seed: int) -> str:
 
 def _blawok() -> list[str]:
     """The split of each sentence, in the order of the file."""
-    by_name: Callable[[int], str] = "Sentence: {}".format
-    order = sorted(range(1, _BLAWOK_SENTENCES + 1), key=by_name)
+    order = sorted(range(1, _BLAWOK_SENTENCES + 1), key="Sentence: {}".format)
     permutation = np.random.RandomState(666).permutation(_BLAWOK_SENTENCES)
     splits = ["train"] * _BLAWOK_SENTENCES
     tenth = 4_796
-    for name, places in (("test", permutation[:tenth]), ("dev", permutation[tenth : 2 * tenth])):
-        for place in places:
-            splits[order[place] - 1] = name
+    for name, part in (("test", permutation[:tenth]), ("dev", permutation[tenth : 2 * tenth])):
+        for index in part:
+            splits[order[index] - 1] = name
     return splits

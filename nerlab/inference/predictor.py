@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
 from nerlab.instantiation import trusted_packages

@@ -15,11 +15,12 @@ from omegaconf import OmegaConf
 from nerlab.commands.convert import retagged, run
 from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
-from nerlab.data.load import read_split
+from nerlab.data.load import split_source
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
-from nerlab.tags import SCHEMES, Span, check, spans_of, tags_of
+from nerlab.schemes import check
+from nerlab.tags import SCHEMES, Span, spans_of, tags_of
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +310,9 @@ def test_a_published_corpus_comes_back(tmp_path: Path, preset: str, file: str) -
     names = (f"data={preset}", f"data.dir={real(file).parent}")
     convert(tmp_path, *names, split="dev", to="bilou")
     data = compose_data(*names)
-    path, sentences = read_split(data, "dev")
+    source = split_source(data, "dev")
     found = list(read(tmp_path / "dev.conll", token_column=0, tag_column=1, encoding="utf-8"))
-    assert content(found) == content(list(retagged(sentences, data, "bilou", str(path))))
+    assert content(found) == content(
+        list(retagged(source.sentences(), data, "bilou", str(source.path)))
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["dev.conll"]

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerlab.data.batch import Batch, Batcher
-from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.build import build_corpus
+from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import UNKNOWN, Vocabulary, build_vocabulary
 

@@ -1,7 +1,9 @@
 """The cache of indexed corpora: found again, never trusted blindly, harmless to share."""
 
+import ast
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from omegaconf import OmegaConf
 from test_corpus import contents, data_config
 
 from nerlab.data import cache, load
-from nerlab.data import corpus as corpus_module
 from nerlab.data.batch import Batch, Batcher
+from nerlab.data.build import build_corpus
 from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import load_file, load_split
 from nerlab.data.reader_warnings import warn
@@ -42,11 +45,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
     """The folder of every corpus that is indexed, not opened; None is memory."""
     made: list[Path | None] = []
-    build = corpus_module.build_corpus
 
     def counting(*arguments: Any) -> Corpus:
         made.append(arguments[-1])
-        return build(*arguments)
+        return build_corpus(*arguments)
 
     monkeypatch.setattr(load, "build_corpus", counting)
     return made
@@ -199,9 +201,36 @@ def test_the_code_of_a_package_is_found_whatever_it_is_made_of(
     assert path in set(cache._code(name)) - set(cache._code("nerlab"))
 
 
-def test_the_code_of_the_key_is_that_of_readers_and_schemes() -> None:
-    names = {path.name for path in cache._code("nerlab")}
-    assert {"conll.py", "table.py", "splits.py", "corpus.py", "tags.py", "text.py"} <= names
+def imported(path: Path) -> set[Path]:
+    """The files of nerlab that a file imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    parts = [name.split(".") for name in names if name.startswith("nerlab.")]
+    files = {ROOT.joinpath(*of).with_suffix(".py") for of in parts}
+    return {file for file in files if file.is_file()}
+
+
+def test_the_code_of_the_key_is_all_that_readers_and_indexing_import_and_no_more() -> None:
+    folder = ROOT / "nerlab" / "data"
+    found: set[Path] = set()
+    new = {*(folder / "readers").glob("*.py"), folder / "build.py", folder / "splits.py"}
+    while new:
+        found |= new
+        new = {other for path in new for other in imported(path)} - found
+    assert set(cache._code("nerlab")) == found | {folder / "load.py"}
+
+
+@pytest.mark.parametrize(("name", "builds_anew"), [("data/splits.py", True), ("config.py", False)])
+def test_an_edit_of_other_code_of_nerlab_keeps_the_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, builds_anew: bool
+) -> None:
+    package = Path(shutil.copytree(ROOT / "nerlab", tmp_path / "nerlab"))
+    monkeypatch.setattr(cache, "_PACKAGE", package)
+    keys = [cache.cache_key([], {}, "nerlab")]
+    with (package / name).open("a") as file:
+        file.write("# edited\n")
+    keys.append(cache.cache_key([], {}, "nerlab"))
+    assert (keys[0] != keys[1]) == builds_anew
 
 
 def damages(entry: Path) -> Iterator[None]:
@@ -283,7 +312,7 @@ def test_an_entry_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> N
         with pytest.raises(ValueError, match="another process"), file_lock(folder / "key"):
             pass
         load_split(data(tmp_path), "train")  # another entry is not
-        return corpus_module.build_corpus([Sentence(["a"], ["O"])], "iob2", False, "a", part)
+        return build_corpus([Sentence(["a"], ["O"])], "iob2", False, "a", part)
 
     assert len(cache.cached("key", build)) == 1
     assert len(entries(folder)) == 2
@@ -319,10 +348,9 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_not_the_corpus(
 def test_a_source_that_changes_while_it_is_read_is_refused(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = corpus_module.build_corpus
 
     def slow(*arguments: Any) -> Corpus:
-        corpus = build(*arguments)
+        corpus = build_corpus(*arguments)
         (tmp_path / "a").write_text(TEXT + "late O\n")
         return corpus
 
@@ -348,7 +376,7 @@ def test_of_several_that_ask_at_once_one_builds(folder: Path) -> None:
         built.append(part)
         time.sleep(0.2)
         sentences = [Sentence(["a"], ["B-X"])]
-        return corpus_module.build_corpus(sentences, "iob2", False, "a", part)
+        return build_corpus(sentences, "iob2", False, "a", part)
 
     def ask() -> str:
         started.wait()

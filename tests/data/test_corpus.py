@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nerlab.config import DataConfig
-from nerlab.data.corpus import ARRAYS, Corpus, build_corpus
+from nerlab.data.build import build_corpus
+from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.data.reader_warnings import collected_warnings, warn
 from nerlab.data.sentence import Sentence
@@ -287,11 +288,11 @@ def test_dev_is_cut_from_train_and_test_is_a_file_of_its_own(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("dev", [None, "missing"])
-def test_without_a_dev_file_the_message_says_what_a_cut_by_hash_does(
+def test_without_a_dev_file_the_message_says_what_a_split_by_hash_does(
     tmp_path: Path, dev: str | None
 ) -> None:
     message = (
-        r"dev.*, or data\.split=hash, which takes a tenth of the sentences of data\.train for dev, "
+        r"dev.*, or data\.split=hash, which takes a tenth of data\.train for dev, "
         r"and another tenth for test unless data\.test names a file$"
     )
     with pytest.raises(ValueError, match=message):
@@ -316,7 +317,7 @@ def test_a_corpus_that_does_not_fit_into_memory_is_named(
         raise MemoryError
 
     (tmp_path / "a").write_text("a O\n")
-    monkeypatch.setattr("nerlab.data.corpus.from_arrays", fail)
+    monkeypatch.setattr("nerlab.data.build.from_arrays", fail)
     with pytest.raises(ValueError, match=r"/a: does not fit into memory; "):
         load_split(data_config(tmp_path), "train")
 

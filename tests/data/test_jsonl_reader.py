@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.readers.jsonl import read
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of

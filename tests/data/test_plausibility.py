@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerlab.commands.check import check
+from nerlab.commands.reading import present_splits
 from nerlab.config import register_schemas
-from nerlab.data.corpus import build_corpus
-from nerlab.data.load import load_split, present_splits
+from nerlab.data.build import build_corpus
+from nerlab.data.load import load_split
 from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.training.preparation import prepare

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from corpora import DATA, compose_data, real
 
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.load import load_file, load_split
 from nerlab.data.readers.conll import read
 from nerlab.data.sentence import Sentence

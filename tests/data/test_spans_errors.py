@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerlab.data.reader_warnings import collected_warnings
-from nerlab.tags import check
+from nerlab.schemes import check
 
 
 @pytest.fixture(scope="module")

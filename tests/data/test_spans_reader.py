@@ -20,7 +20,8 @@ from annotation_tools import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.tags import check, spans_of
+from nerlab.schemes import check
+from nerlab.tags import spans_of
 from nerlab.text import sentences as sentences_of
 from nerlab.text import tokenize
 

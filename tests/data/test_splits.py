@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nerlab.data.load import SPLITS
 from nerlab.data.sentence import Sentence
-from nerlab.data.splits import cut
+from nerlab.data.splits import Selection, select
 
 tokens = st.lists(st.text(max_size=3), min_size=1, max_size=4)
 
@@ -24,7 +24,9 @@ def test_every_sentence_falls_into_one_split_and_equal_ones_into_the_same(
     texts: list[list[str]],
 ) -> None:
     sentences = sentences_of(texts + texts)
-    parts = {name: list(cut(iter(sentences), "hash", 1, name, True)) for name in SPLITS}
+    parts = {
+        name: list(select(iter(sentences), Selection("hash", 1, name, True))) for name in SPLITS
+    }
     assert sorted(s.line for part in parts.values() for s in part) == list(range(len(sentences)))
     sides = [{tuple(s.tokens) for s in part} for part in parts.values()]
     assert sum(map(len, sides)) == len(set().union(*sides))
@@ -43,7 +45,9 @@ def test_a_document_stays_together_and_equal_ones_fall_into_the_same_split(
         for number, document in enumerate(documents * 2)
         for line, words in enumerate(document)
     ]
-    parts = {name: list(cut(iter(sentences), "hash", seed, name, True)) for name in SPLITS}
+    parts = {
+        name: list(select(iter(sentences), Selection("hash", seed, name, True))) for name in SPLITS
+    }
     sides: dict[str, set[str]] = {}
     for name, part in parts.items():
         for number, group in groupby(part, key=lambda sentence: sentence.document):
@@ -60,7 +64,8 @@ def test_a_document_of_one_sentence_falls_where_the_sentence_does() -> None:
     documents = [s._replace(document=i) for i, s in enumerate(sentences)]
     for name in SPLITS:
         lines = [
-            [s.line for s in cut(iter(of), "hash", 1, name, True)] for of in (sentences, documents)
+            [s.line for s in select(iter(of), Selection("hash", 1, name, True))]
+            for of in (sentences, documents)
         ]
         assert lines[0] == lines[1]
 
@@ -73,14 +78,17 @@ def test_one_document_is_in_memory_at_a_time() -> None:
             read.append(i)
             yield Sentence([str(i // 2)], ["O"], i // 2, line=i)
 
-    for sentence in cut(reader(), "hash", 1, "train", True):
+    for sentence in select(reader(), Selection("hash", 1, "train", True)):
         assert len(read) <= 2 * (sentence.line // 2) + 3
 
 
 def test_a_tenth_each_is_dev_and_test() -> None:
     sentences = sentences_of([[str(i)] for i in range(20_000)])
     sizes = Counter(
-        {name: len(list(cut(iter(sentences), "hash", 1, name, True))) for name in SPLITS}
+        {
+            name: len(list(select(iter(sentences), Selection("hash", 1, name, True))))
+            for name in SPLITS
+        }
     )
     assert 1_850 < sizes["dev"] < 2_150
     assert 1_850 < sizes["test"] < 2_150
@@ -88,14 +96,20 @@ def test_a_tenth_each_is_dev_and_test() -> None:
 
 def test_the_split_of_a_sentence_never_changes() -> None:
     sentences = sentences_of([["Rome"], ["Paris", "."], ["a"], ["b"], ["c"], ["d"], ["e"], ["f"]])
-    found = {name: [s.line for s in cut(iter(sentences), "hash", 1, name, True)] for name in SPLITS}
+    found = {
+        name: [s.line for s in select(iter(sentences), Selection("hash", 1, name, True))]
+        for name in SPLITS
+    }
     assert found == {"train": [1, 2, 3, 4, 5, 6, 7], "dev": [], "test": [0]}
 
 
 def test_what_would_be_test_is_train_where_test_has_a_file_of_its_own() -> None:
     sentences = sentences_of([[str(i)] for i in range(1_000)])
     with_test, without = (
-        {name: [s.line for s in cut(iter(sentences), "hash", 1, name, cuts)] for name in SPLITS}
+        {
+            name: [s.line for s in select(iter(sentences), Selection("hash", 1, name, cuts))]
+            for name in SPLITS
+        }
         for cuts in (True, False)
     )
     assert without["dev"] == with_test["dev"]
@@ -105,11 +119,14 @@ def test_what_would_be_test_is_train_where_test_has_a_file_of_its_own() -> None:
 
 def test_another_seed_is_another_split() -> None:
     sentences = sentences_of([[str(i)] for i in range(1_000)])
-    tests = [{s.line for s in cut(iter(sentences), "hash", seed, "test", True)} for seed in (1, 2)]
+    tests = [
+        {s.line for s in select(iter(sentences), Selection("hash", seed, "test", True))}
+        for seed in (1, 2)
+    ]
     assert len(tests[0] & tests[1]) < 40  # ten by chance
 
 
 @pytest.mark.parametrize("size", [0, 3, 47_960])
 def test_the_split_of_blawok_is_that_of_one_corpus(size: int) -> None:
     with pytest.raises(ValueError, match=f"expected the 47959 sentences .* found {size};"):
-        list(cut(iter(sentences_of([["a"]] * size)), "blawok", 1, "dev", True))
+        list(select(iter(sentences_of([["a"]] * size)), Selection("blawok", 1, "dev", True)))

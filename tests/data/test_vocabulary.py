@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import PADDING, UNKNOWN, Vocabulary, build_vocabulary, normalise
 

@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 
 from nerlab.data import cache
 from nerlab.models.checkpoint import load_checkpoint, load_state
-from nerlab.tags import iobes_constraints, iobes_tags, may_follow, split_tag
+from nerlab.schemes import may_follow
+from nerlab.tags import iobes_constraints, iobes_tags, split_tag
 
 CPU = torch.device("cpu")
 

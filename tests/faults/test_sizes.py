@@ -11,7 +11,7 @@ from invariants import check_tagged_lines
 from no_hang import no_hang
 
 import nerlab
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.readers.alignment import Mark, align
 from nerlab.text import tokenize
 

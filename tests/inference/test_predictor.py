@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 import nerlab
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Entity, Predictor
 from nerlab.models.checkpoint import load_checkpoint
-from nerlab.tags import check, spans_of
+from nerlab.schemes import check
+from nerlab.tags import spans_of
 from nerlab.text import sentences
 
 TEXTS = [

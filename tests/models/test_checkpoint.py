@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file, save_file
 
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import build_corpus
+from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.models.checkpoint import (
     Checkpoint,

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from nerlab.modules.crf import CRF
 from nerlab.modules.linear_chain import Spans
-from nerlab.tags import TagError, check, iobes_constraints, iobes_tags, spans_of
+from nerlab.schemes import TagError, check
+from nerlab.tags import iobes_constraints, iobes_tags, spans_of
 
 TAGS = iobes_tags(["LOC", "PER"])
 K = len(TAGS)

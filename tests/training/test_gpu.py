@@ -11,7 +11,8 @@ from hydra import compose, initialize_config_dir
 
 from nerlab.config import register_schemas
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus, build_corpus
+from nerlab.data.build import build_corpus
+from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import build_vocabulary
 from nerlab.device import deterministic_algorithms

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.flat_tags import TagRewriter
-from nerlab.tags import MAX_LABELS, SCHEMES, TagError, check, iobes_tags, spans_of, tags_of
+from nerlab.data.build import TagRewriter
+from nerlab.schemes import TagError, check
+from nerlab.tags import MAX_LABELS, SCHEMES, iobes_tags, spans_of, tags_of
 
 tags = st.builds("{}-{}".format, st.sampled_from("BIESMLU"), st.sampled_from(["X", "Y.Z"]))
 sentences = st.lists(st.lists(tags | st.just("O"), min_size=1, max_size=7), max_size=8)

@@ -1,6 +1,7 @@
 # make train   a fresh machine to a trained tagger; ARGS="model=transformer_crf" passes overrides
 # make test    a fresh machine to passed tests
 # make test-long   many kills of real processes, large inputs; fifteen minutes
+# make mutants forty faults in the code, each of which a quick test must notice; ten minutes
 # make fuzz    coverage-guided fuzzing, three minutes a target; ARGS="--seconds 600 columns"
 # make lint    ruff and mypy
 # make lock    the lock files, after a change of setup.cfg; ARGS=--upgrade for the newest versions
@@ -18,7 +19,7 @@ TOOLS = .venv-tools/bin
 COMPILE = $(TOOLS)/uv pip compile --quiet --no-annotate --constraint torch.lock
 FOR_ALL = --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: train test test-long fuzz lint lock audit bounds bounds-lowest bounds-highest clean
+.PHONY: train test test-long mutants fuzz lint lock audit bounds bounds-lowest bounds-highest clean
 
 train: $(INSTALLED)
 	$(BIN)/python train.py $(ARGS)
@@ -28,6 +29,9 @@ test: $(INSTALLED) lint
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long -rP --no-header $(ARGS)
+
+mutants: $(INSTALLED)
+	$(BIN)/python tests/mutants.py $(ARGS)
 
 fuzz: $(INSTALLED)
 	@$(BIN)/python -m pip install --quiet --only-binary :all: "atheris>=2.3,<4" 2>/dev/null \

@@ -29,10 +29,10 @@ def run_prediction(config: DictConfig) -> None:
     output = FORMATS[config.format]
     with _writer(config.output) as file:
         if config.text is not None:
-            file.writelines(output(predictor.stream([config.text])))
+            file.writelines(output(predictor.stream([config.text], config.document)))
         else:
             with opened(config.input, before_waiting=file.flush) as lines:
-                file.writelines(output(predictor.stream(lines, lines.is_ready)))
+                file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))
 
 
 @contextmanager

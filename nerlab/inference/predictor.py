@@ -19,8 +19,10 @@ from nerlab.models.decoding import run
 from nerlab.tags import OUTSIDE, spans_of
 from nerlab.text import Token, sentences
 
+DOCUMENTS = ("line", "file", "none")
+"""What is one document: each text, all texts together, or nothing."""
 # Texts are taken in until they hold this many tokens, then tagged together.
-_WINDOW_TOKENS = 32_000
+_CHUNK_TOKENS = 32_000
 
 
 class Entity(NamedTuple):
@@ -44,6 +46,14 @@ class TaggedSentence(NamedTuple):
     entities: list[Entity]
 
 
+class _Untagged(NamedTuple):
+    """A sentence, the text that it is of, and its document."""
+
+    text: str
+    tokens: list[Token]
+    document: int | None
+
+
 class Predictor:
     """A loaded tagger for raw text.
 
@@ -57,11 +67,16 @@ class Predictor:
         self._names = checkpoint.vocabulary.tags
         self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
 
-    def predict(self, texts: Iterable[str]) -> list[list[Entity]]:
+    def predict(self, texts: Iterable[str], document: str = "line") -> list[list[Entity]]:
         """The entities of each text, in the order of the text.
 
+        Args:
+            texts: the texts.
+            document: which of them a model that looks at documents sees together: ``line``: the
+                sentences of each text; ``file``: all; ``none``: no two sentences.
+
         Raises:
-            ValueError: it is no list of texts.
+            ValueError: it is no list of texts, or ``document`` is none of these.
         """
         if isinstance(texts, str):
             raise ValueError(
@@ -71,54 +86,62 @@ class Predictor:
             raise ValueError(f"predict: expected a list of texts, found {type(texts).__name__}")
         return [
             [entity for sentence in tagged for entity in sentence.entities]
-            for _, tagged in self.stream(map(_checked, texts, count()))
+            for _, tagged in self.stream(map(_checked, texts, count()), document)
         ]
 
     def stream(
-        self, texts: Iterable[str], is_ready: Callable[[], bool] = lambda: True
+        self,
+        texts: Iterable[str],
+        document: str = "line",
+        is_ready: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         """Each text with its tagged sentences, in order.
 
-        Texts are read only as far as the next window of tokens needs them, so memory stays
-        bounded however many there are.
+        Texts are read a chunk of tokens at a time, so memory stays bounded however many there are;
+        a document that is larger is cut into chunks, between sentences.
 
         Args:
             texts: any number of them.
+            document: as of :meth:`predict`.
             is_ready: whether the next text is there already; while it is not, those that are there
-                are tagged and returned.
+                are tagged and returned, unless they are part of a larger document.
         """
-        window: list[tuple[str, list[list[Token]]]] = []
+        if document not in DOCUMENTS:
+            raise ValueError(f"document={document}: expected one of {', '.join(DOCUMENTS)}")
+        chunk: list[tuple[str, list[list[Token]]]] = []
         tokens = 0
         for text in texts:
-            window.append((text, list(sentences(text))))
-            tokens += 1 + sum(map(len, window[-1][1]))  # empty texts take memory too
-            if tokens >= _WINDOW_TOKENS or not is_ready():
-                yield from self._tag_window(window)
-                window, tokens = [], 0
-        yield from self._tag_window(window)
+            chunk.append((text, list(sentences(text))))
+            tokens += 1 + sum(map(len, chunk[-1][1]))  # empty texts take memory too
+            if tokens >= _CHUNK_TOKENS or (document != "file" and not is_ready()):
+                yield from self._tag_chunk(chunk, document)
+                chunk, tokens = [], 0
+        yield from self._tag_chunk(chunk, document)
 
-    def _tag_window(
-        self, window: list[tuple[str, list[list[Token]]]]
+    def _tag_chunk(
+        self, chunk: list[tuple[str, list[list[Token]]]], document: str
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
-        flat = [(text, tokens) for text, split in window for tokens in split]
-        tagged = (sentence for piece in _pieces(flat) for sentence in self._tag(piece))
-        for text, split in window:
+        tagged = (s for piece in _pieces(chunk, document) for s in self._tag(piece))
+        for text, split in chunk:
             yield text, [next(tagged) for _ in split]
 
-    def _tag(self, split: list[tuple[str, list[Token]]]) -> list[TaggedSentence]:
+    def _tag(self, piece: list[_Untagged]) -> list[TaggedSentence]:
         corpus = build_corpus(
-            (Sentence([t.text for t in tokens], [OUTSIDE] * len(tokens)) for _, tokens in split),
+            (
+                Sentence([t.text for t in tokens], [OUTSIDE] * len(tokens), number)
+                for _, tokens, number in piece
+            ),
             scheme="iobes",
             repair=False,
             source="text",
         )
-        results: list[TaggedSentence | None] = [None] * len(split)
+        results: list[TaggedSentence | None] = [None] * len(piece)
         batcher = Batcher(corpus, self._vocabulary, with_tags=False)
         scored = run(self._tagger, batcher, self._batch_tokens, self._tagger.decode_scored)
         for indices, values in scored:
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
             for row, index in enumerate(indices.tolist()):
-                text, tokens = split[index]
+                text, tokens, _ = piece[index]
                 names = [self._names[tag] for tag in tags[row, : len(tokens)]]
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
@@ -134,18 +157,21 @@ def _checked(text: object, number: int) -> str:
     return text
 
 
-def _pieces(
-    split: list[tuple[str, list[Token]]],
-) -> Iterator[list[tuple[str, list[Token]]]]:
-    """Sentences in groups of about ``_WINDOW_TOKENS`` tokens: one text may be a whole library."""
-    piece: list[tuple[str, list[Token]]] = []
-    tokens = 0
-    for sentence in split:
-        piece.append(sentence)
-        tokens += len(sentence[1])
-        if tokens >= _WINDOW_TOKENS:
-            yield piece
-            piece, tokens = [], 0
+def _pieces(chunk: list[tuple[str, list[list[Token]]]], document: str) -> Iterator[list[_Untagged]]:
+    """The sentences that are tagged together: one text may be a whole library.
+
+    Where a long text is cut depends on nothing but the text.
+    """
+    piece: list[_Untagged] = []
+    for index, (text, split) in enumerate(chunk):
+        number = {"line": index, "file": 0, "none": None}[document]
+        tokens = 0
+        for sentence in split:
+            if tokens >= _CHUNK_TOKENS:
+                yield piece
+                piece, tokens = [], 0
+            piece.append(_Untagged(text, sentence, number))
+            tokens += len(sentence)
     yield piece
 
 

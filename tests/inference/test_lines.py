@@ -101,7 +101,7 @@ def test_a_pipe_that_is_set_not_to_block_is_waited_for() -> None:
 
 def test_texts_are_tagged_while_no_other_is_ready(run: Path, pipe: tuple[Lines, int]) -> None:
     lines, target = pipe
-    stream = nerlab.load(run).stream(lines, lines.is_ready)
+    stream = nerlab.load(run).stream(lines, is_ready=lines.is_ready)
     for text in ("Anna Smith flew to Berlin .", "", "In Paris Tom met Eve ."):
         os.write(target, f"{text}\n".encode())
         assert next(stream)[0] == text

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 import nerlab
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
+from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Entity, Predictor
 from nerlab.models.checkpoint import load_checkpoint
 from nerlab.schemes import check
 from nerlab.tags import spans_of
-from nerlab.text import sentences
+from nerlab.text import Token, sentences
 
 TEXTS = [
     "Anna Smith flew to Berlin .",
@@ -87,10 +88,10 @@ def test_one_string_in_place_of_a_list_is_refused(tagger: Predictor) -> None:
 @slow
 @given(st.lists(some_text, max_size=6), st.integers(1, 40))
 def test_a_text_is_tagged_the_same_alone_and_among_others(
-    tagger: Predictor, texts: list[str], window: int
+    tagger: Predictor, texts: list[str], chunk: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor_module, "_WINDOW_TOKENS", window)
+        patch.setattr(predictor_module, "_CHUNK_TOKENS", chunk)
         streamed = list(tagger.stream(iter(texts)))
     assert [text for text, _ in streamed] == texts
     for text, tagged in streamed:
@@ -112,10 +113,49 @@ def test_tags_are_legal_and_agree_with_the_entities(tagger: Predictor) -> None:
             assert [(entity.text, entity.label) for entity in sentence.entities] == entities
 
 
+@pytest.mark.parametrize(
+    ("document", "documents"),
+    [("line", [0, 0, 1, 2, 2]), ("file", [0] * 5), ("none", [-1] * 5)],
+)
+def test_texts_are_given_their_documents(
+    tagger: Predictor, monkeypatch: pytest.MonkeyPatch, document: str, documents: list[int]
+) -> None:
+    found: list[list[int]] = []
+
+    class Watching(Batcher):
+        def __init__(self, corpus: Corpus, *arguments: Any, **options: Any) -> None:
+            found.append(corpus.documents.tolist())
+            super().__init__(corpus, *arguments, **options)
+
+    monkeypatch.setattr(predictor_module, "Batcher", Watching)
+    texts = ["In Oslo Omar met Eve. Tom flew.", "Anna", "", "Eve. \nTom met Eve."]
+    tagger.predict(texts, document)
+    assert found == [[n if n < 2 or document != "line" else 3 for n in documents]]
+
+
+def test_what_a_document_is_has_three_values(tagger: Predictor) -> None:
+    with pytest.raises(ValueError, match=r"^document=page: expected one of line, file, none$"):
+        tagger.predict(["Eve"], document="page")
+
+
+@given(st.lists(st.integers(1, 30), max_size=8), st.integers(0, 3))
+def test_where_a_long_text_is_cut_depends_on_nothing_but_the_text(
+    lengths: list[int], before: int
+) -> None:
+    token = Token("a", 0, 1)
+    text = ("text", [[token] * length for length in lengths])
+    others = [("other", [[token] * 7, [token] * 9])] * before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictor_module, "_CHUNK_TOKENS", 40)
+        alone = [len(piece) for piece in predictor_module._pieces([text], "line")]
+        pieces = list(predictor_module._pieces([*others, text], "line"))
+    assert [sum(s.document == before for s in piece) for piece in pieces] == alone
+
+
 def test_texts_are_read_only_as_far_as_they_are_needed(
     tagger: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predictor_module, "_WINDOW_TOKENS", 50)
+    monkeypatch.setattr(predictor_module, "_CHUNK_TOKENS", 50)
     read = 0
 
     def endless() -> Iterator[str]:

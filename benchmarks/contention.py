@@ -21,11 +21,12 @@ import numpy as np
 import torch
 from throughput import Training, compose_config
 
+from nerlab.cores import measure_cores
 from nerlab.data.batch import Batcher
 from nerlab.data.load import load_split
 from nerlab.data.vocabulary import build_vocabulary
 from nerlab.models.build import build_tagger
-from nerlab.threads import measure_cores, use_threads
+from nerlab.threads import use_threads
 
 _WANTED = 0.8
 # What the machine does: training processes, and processes that want a core each.

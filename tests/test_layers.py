@@ -11,8 +11,8 @@ from conftest import ROOT, run_cold
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *("conll", "console", "device", "explanation", "files", "memory", "messages", "paths"),
-        *("process", "schemes", "threads"),
+        *("conll", "console", "cores", "device", "explanation", "files", "memory", "messages"),
+        *("paths", "process", "schemes", "threads"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

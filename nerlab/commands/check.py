@@ -1,16 +1,13 @@
 """``python -m nerlab check``: what is wrong with a corpus, before it is trained on."""
 
-from functools import partial
-
 from omegaconf import DictConfig
 
-from nerlab.commands.check_report import Report, as_json, as_text
-from nerlab.commands.compare import comparisons
+from nerlab.commands.check_report import CorpusCheck, Unseen, as_json, as_text, facts_of
+from nerlab.commands.comparisons import comparisons
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.duplicates import Duplicates
-from nerlab.commands.facts import Facts, facts_of, unseen_in
-from nerlab.commands.faults import SplitFaults
 from nerlab.commands.findings import Finding, Severity
+from nerlab.commands.split_checks import SplitChecks
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal, make_console
 from nerlab.data.build import FEWER_LABELS, too_many_labels
@@ -20,6 +17,7 @@ from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.vocabulary import normalise
 from nerlab.instantiation import trusted_packages
+from nerlab.messages import counted
 from nerlab.paths import output_file
 from nerlab.tags import MAX_LABELS
 
@@ -43,14 +41,14 @@ def run(config: DictConfig) -> None:
         with output_file(config.output) as file:
             file.write(text)
     if errors := report.count("error"):
-        found = f"{errors} error{'s' * (errors != 1)} found in the data"
+        found = f"{counted(errors, 'error')} found in the data"
         raise ValueError(f"{found}, see {config.output or 'above'}")
 
 
-def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
+def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
     """Read every split once, sentence by sentence, and report."""
     findings: list[Finding] = []
-    counts: dict[str, SplitCounts] = {}
+    splits: dict[str, SplitCounts] = {}
     files: dict[str, str] = {}
     duplicates = Duplicates()
     for split in splits_of(data):
@@ -58,35 +56,28 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> Report:
             try:
                 source = split_source(data, split, trusted)
                 path, sentences = source.path, source.sentences()
-                faults = SplitFaults(split, path, data.scheme.value, data.repair)
-                read = SplitCounts()
-                for sentence in counted_on_terminal(sentences, f"{split} {path}", "sentences"):
-                    read.add(sentence, faults.add(sentence))
+                checks = SplitChecks(split, path, data.scheme.value, data.repair)
+                counts = SplitCounts()
+                for sentence in counted_on_terminal(sentences, str(path), "sentences"):
+                    counts.add(sentence, checks.add(sentence))
                     duplicates.add(split, path, sentence)
             except (ValueError, OSError) as error:
                 is_needed = split != "test" or not isinstance(error, MissingFileError)
                 severity: Severity = "error" if is_needed else "warning"  # training does without it
                 findings += _new(severity, "unreadable", split, [_reason(error)], findings)
                 continue
-        files[split], counts[split] = str(path), read
-        findings += faults.findings()
+        files[split], splits[split] = str(path), counts
+        findings += checks.findings()
         findings += _new("warning", "reader", split, warned, findings)
-        findings += [
-            Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy)
-            for w in [
-                *warnings_of(read.lengths.items(), read.words.items(), bool(read.entities)),
-                *(cost_of_labels(len(read.labels)) if split == "train" else ()),
-            ]
-        ]
-        if (number := len(read.labels)) > MAX_LABELS:
-            text = too_many_labels(number)
-            findings.append(
-                Finding("error", "too-many-types", split, text, number, remedy=FEWER_LABELS)
-            )
-    findings += comparisons(counts)
-    findings += duplicates.findings(list(counts))
+        findings += _implausible(split, counts)
+    findings += comparisons(splits)
+    findings += duplicates.findings(list(splits))
     findings.sort(key=lambda finding: finding.severity)
-    return Report(_facts(data, files, counts), findings)
+    facts = {
+        split: facts_of(files[split], counts, _unseen(data, splits, split))
+        for split, counts in splits.items()
+    }
+    return CorpusCheck(facts, findings)
 
 
 def _reason(error: ValueError | OSError) -> str:
@@ -103,21 +94,33 @@ def _new(
     return [Finding(severity, kind, split, text, 1) for text in messages if text not in said]
 
 
-def _facts(
-    data: DataConfig, files: dict[str, str], counts: dict[str, SplitCounts]
-) -> dict[str, Facts]:
-    look_up = partial(
-        normalise,
-        lowercase=data.lowercase,
-        fold_digits=data.fold_digits,
-        turkic_i=data.turkic_i,
+def _implausible(split: str, counts: SplitCounts) -> list[Finding]:
+    """What was read without an error, but hardly as it was meant."""
+    number = len(counts.labels)
+    warnings = warnings_of(counts.lengths.items(), counts.words.items(), bool(counts.entities))
+    if split == "train":
+        warnings += cost_of_labels(number)
+    findings = [
+        Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy) for w in warnings
+    ]
+    if number > MAX_LABELS:
+        message = too_many_labels(number)
+        kind = "too-many-types"
+        findings.append(Finding("error", kind, split, message, number, remedy=FEWER_LABELS))
+    return findings
+
+
+def _unseen(data: DataConfig, splits: dict[str, SplitCounts], split: str) -> Unseen | None:
+    """What of a split is unseen in train; words in the form that indexes them by default."""
+    if split == "train" or "train" not in splits:
+        return None
+    train, other = splits["train"], splits[split]
+
+    def look_up(word: str) -> str:
+        return normalise(word, data.lowercase, data.fold_digits, data.turkic_i)
+
+    known = {look_up(word) for word in train.words}
+    return Unseen(
+        entities=sum(n for entity, n in other.entities.items() if entity not in train.entities),
+        words=sum(n for word, n in other.words.items() if look_up(word) not in known),
     )
-    train = counts.get("train")
-    return {
-        split: facts_of(
-            files[split],
-            read,
-            None if train is None or read is train else unseen_in(train, read, look_up),
-        )
-        for split, read in counts.items()
-    }

@@ -12,15 +12,67 @@ from rich.markup import escape
 from rich.table import Table
 
 from nerlab.commands.characters import visible
-from nerlab.commands.facts import Facts
+from nerlab.commands.counts import SplitCounts, by_frequency
 from nerlab.commands.findings import Finding
+from nerlab.messages import counted
 
 _SHOWN_TYPES = 30
 
 
 @dataclass(frozen=True)
-class Report:
-    """What check has found: figures of every split that could be read; findings, errors first."""
+class Unseen:
+    """What a split has and train has not, each counted as often as it occurs.
+
+    Attributes:
+        entities: entities that train has not, or not with this label.
+        words: tokens that train has not, in lower case with digits folded, as the word indexer
+            of nerlab compares them by default.
+    """
+
+    entities: int
+    words: int
+
+
+@dataclass(frozen=True)
+class LongSentence:
+    """The line and the number of tokens of a long sentence."""
+
+    line: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The plain figures of a split.
+
+    Attributes:
+        documents: None where the file marks none.
+        distinct_tokens: as they are written.
+        entities_per_type: the most frequent type first.
+        longest: the longest sentences, the longest first.
+        unseen: what train has not; None for train itself, or where train cannot be read.
+    """
+
+    file: str
+    sentences: int
+    documents: int | None
+    tokens: int
+    distinct_tokens: int
+    entities: int
+    entities_per_type: dict[str, int]
+    sentences_without_entity: int
+    longest: list[LongSentence]
+    unseen: Unseen | None
+
+
+@dataclass(frozen=True)
+class CorpusCheck:
+    """What check has found.
+
+    Attributes:
+        facts: figures of every split that could be read.
+        findings: errors first.
+    """
 
     facts: dict[str, Facts]
     findings: list[Finding]
@@ -30,38 +82,29 @@ class Report:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def as_json(report: Report) -> str:
+def facts_of(file: str, counts: SplitCounts, unseen: Unseen | None) -> Facts:
+    """The figures of a split that has been counted."""
+    return Facts(
+        file=file,
+        sentences=counts.sentences,
+        documents=counts.documents,
+        tokens=counts.words.total(),
+        distinct_tokens=len(counts.words),
+        entities=counts.entities.total(),
+        entities_per_type=by_frequency(counts.labels),
+        sentences_without_entity=counts.entities_per_sentence[0],
+        longest=[LongSentence(-line, size) for size, line in sorted(counts.longest, reverse=True)],
+        unseen=unseen,
+    )
+
+
+def as_json(report: CorpusCheck) -> str:
     """The report as one JSON document.
 
-    ``splits`` maps the name of each split that could be read to the fields of
-    :class:`~nerlab.commands.facts.Facts`. ``findings`` is a list of objects with the fields of
+    ``splits`` maps the name of each split that could be read to the fields of :class:`Facts`.
+    ``findings`` is a list of objects with the fields of
     :class:`~nerlab.commands.findings.Finding`; ``examples`` are objects ``{"where", "text"}``,
-    ``where`` being ``file:line`` or null. ``errors`` and ``warnings`` count the findings. The
-    ``kind`` of a finding is one of
-
-    =====================  ===================================================================
-    unreadable             a split cannot be read
-    tag-count              a sentence has more or fewer tags than tokens
-    unknown-tag            a tag is a word that is none in any scheme
-    illegal-tag            a tag that ``data.scheme`` does not know or forbids there
-    reader                 what the reader remarked on
-    too-many-types         more entity types than a model takes
-    many-types             so many in train that a CRF is slow
-    one-token-sentences    at least half of the sentences of a split have one token
-    number-tokens          at least half of its tokens are numbers
-    no-entity              it has no entity
-    empty-sentence         without a token; training leaves it out
-    empty-token            without a character
-    long-sentence          longer than the sentences that prediction makes
-    loose-end              an entity that begins or ends with a mark or white space
-    <oddity>-characters    see :func:`~nerlab.commands.characters.oddities`
-    rare-type              a type with few examples in train
-    missing-type           a type that another split has
-    ambiguous              a surface form with several labels
-    partly-labelled        a word that is an entity here and outside of any there
-    duplicate              a sentence that repeats an earlier one of its split, or of all splits
-    shared                 a sentence that an earlier split has too
-    =====================  ===================================================================
+    ``where`` being ``file:line`` or null. ``errors`` and ``warnings`` count the findings.
     """
     document: dict[str, Any] = {
         "splits": {split: asdict(facts) for split, facts in report.facts.items()},
@@ -75,19 +118,20 @@ def as_json(report: Report) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def as_text(report: Report, width: int) -> str:
+def as_text(report: CorpusCheck, width: int) -> str:
     """The report for the eye: a table of ``width`` characters, and lines as long as they are."""
     file = StringIO()
     console = Console(file=file, width=width, emoji=False, highlight=False)
     if report.facts:
         console.print(_facts_table(report.facts))
+        if any(facts.unseen for facts in report.facts.values()):
+            console.print("unseen tokens: compared in lower case with digits folded")
         console.print()
-    for line in _finding_lines(report):
-        file.write(line + "\n")
+    file.writelines(f"{line}\n" for line in _finding_lines(report))
     return file.getvalue()
 
 
-def _finding_lines(report: Report) -> Iterator[str]:
+def _finding_lines(report: CorpusCheck) -> Iterator[str]:
     for finding in report.findings:
         place = f"{finding.split}: " if finding.split else ""
         count = f": {finding.count}" if finding.examples else ""
@@ -97,12 +141,8 @@ def _finding_lines(report: Report) -> Iterator[str]:
             yield "         " + (f"{example.where}: " if example.where else "") + example.text
         if finding.more:
             yield f"         and {finding.more} more"
-    numbers = [
-        f"{n} {severity}{'s' * (n != 1)}"
-        for severity in ("error", "warning")
-        if (n := report.count(severity))
-    ]
-    yield ", ".join(numbers) or "nothing to remark on"
+    numbers = [(report.count(severity), severity) for severity in ("error", "warning")]
+    yield ", ".join(counted(*number) for number in numbers if number[0]) or "nothing found"
 
 
 def _share(count: int, of: int) -> str:
@@ -127,7 +167,7 @@ def _facts_table(facts: dict[str, Facts]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     for split in facts:
-        table.add_column(escape(split), justify="right")
+        table.add_column(split, justify="right")
     for name, cell in _ROWS.items():
         table.add_row(name, *map(cell, facts.values()))
     totals: Counter[str] = Counter()

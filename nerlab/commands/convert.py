@@ -6,10 +6,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nerlab.commands.reading import entities_of, present_splits
+from nerlab.commands.reading import Annotated, present_splits, read_annotated
 from nerlab.commands.writers import WRITERS
 from nerlab.config import DataConfig, Scheme, check_numbers
-from nerlab.console import counted_on_terminal
 from nerlab.data.load import SPLITS, file_source, split_source
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
@@ -22,7 +21,7 @@ from nerlab.tags import tags_of
 def run(config: DictConfig) -> None:
     """Write the splits that the configuration names to ``<output>/<split>.<format>``.
 
-    All of them appear together when all are whole. The warnings of the readers are printed.
+    All of them appear when all are whole. Warnings of the readers are printed.
 
     Raises:
         ValueError: an option is unknown, a file is missing or would be overwritten, or the data
@@ -33,40 +32,34 @@ def run(config: DictConfig) -> None:
     for key, known in (("format", WRITERS), ("to", schemes), ("split", (*SPLITS, "all"))):
         if str(config[key]) not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
-    scheme = schemes[config.to].value
+    scheme, write = schemes[config.to].value, WRITERS[config.format]
     check_numbers("data", config.data)
     trusted = trusted_packages(config.trust)
-    splits, warnings = [str(config.split)], list[str]()
     if config.split == "all":
-        splits, warnings = present_splits(config.data)
-    sources = [split_source(config.data, split, trusted) for split in splits]
-    targets = [Path(config.output) / f"{split}.{config.format}" for split in splits]
+        sources, warnings = present_splits(config.data, trusted)
+    else:
+        split, warnings = str(config.split), []
+        sources = {split: split_source(config.data, split, trusted)}
+    targets = [Path(config.output) / f"{split}.{config.format}" for split in sources]
     _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
     Path(config.output).mkdir(parents=True, exist_ok=True)
     counts = []
     with collected_warnings() as warned, ExitStack() as stack:
-        parts = [stack.enter_context(new_file(target)) for target in targets]
-        for part, source in zip(parts, sources, strict=True):
-            name = str(source.path)
-            sentences = counted_on_terminal(source.sentences(), name, "sentences")
-            rewritten = retagged(sentences, config.data, scheme, name)
-            counts.append(_write(part, WRITERS[config.format](rewritten, name)))
+        files = [stack.enter_context(new_file(target)) for target in targets]
+        for file, source in zip(files, sources.values(), strict=True):
+            sentences = retagged(read_annotated(source, config.data), scheme)
+            texts = write(sentences, str(source.path))
+            with file.open("w", encoding="utf-8", newline="\n") as stream:
+                counts.append(sum(1 for text in texts if stream.write(text)))
     for warning in dict.fromkeys([*warnings, *warned]):
         print(f"warning: {warning}")
     for target, count in zip(targets, counts, strict=True):
         print(f"written: {target}  {counted(count, 'sentence')}")
 
 
-def retagged(
-    sentences: Iterable[Sentence], data: DataConfig, scheme: str, source: str
-) -> Iterator[Sentence]:
-    """Sentences, whose tags are of ``data.scheme``, with tags of ``scheme``.
-
-    Raises:
-        ValueError: as of :func:`~nerlab.commands.reading.entities_of`.
-    """
-    for sentence in sentences:
-        spans = entities_of(sentence, data.scheme.value, data.repair, source)
+def retagged(sentences: Iterable[Annotated], scheme: str) -> Iterator[Sentence]:
+    """The sentences with tags of ``scheme`` for their entities."""
+    for sentence, spans in sentences:
         yield sentence._replace(tags=tags_of(spans, len(sentence.tokens), scheme))
 
 
@@ -81,12 +74,3 @@ def _refuse_to_overwrite(
             raise ValueError(f"{target}: a file of the data itself; set output=FOLDER to another")
         if not overwrite:
             raise ValueError(f"{target}: exists; set overwrite=true, or output=FOLDER to another")
-
-
-def _write(path: Path, sentences: Iterable[str]) -> int:
-    count = 0
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for sentence in sentences:
-            file.write(sentence)
-            count += 1
-    return count

@@ -1,4 +1,4 @@
-"""What can be counted in one pass over the sentences of a split."""
+"""What is counted in one pass over the sentences of a split."""
 
 import heapq
 from collections import Counter
@@ -12,10 +12,10 @@ from nerlab.tags import OUTSIDE, Span
 LONGEST = 5
 
 
-class Entity(NamedTuple):
-    """A surface form, its tokens joined by spaces, and its label."""
+class LabelledForm(NamedTuple):
+    """The tokens of an entity joined by spaces, and its label."""
 
-    text: str
+    form: str
     label: str
 
 
@@ -24,15 +24,15 @@ class SplitCounts:
 
     Attributes:
         words: how often each token occurs, as it is written.
-        outside: the same of the tokens that carry the tag O.
+        outside: the same of the tokens with the tag O.
         tags: how often each tag occurs, as it is written.
         lengths: sentences by their number of tokens.
         entities: how often each entity occurs.
         widths: entities by their label and number of tokens.
-        entities_a_sentence: sentences by their number of entities.
+        entities_per_sentence: sentences by their number of entities.
         pairs: sentences in which two labels occur together, the lesser first; of a label with
             itself: sentences in which it occurs.
-        longest: length and line, negated, of the longest sentences, in no order.
+        longest: (number of tokens, -line) of the longest sentences, a heap.
     """
 
     def __init__(self) -> None:
@@ -40,9 +40,9 @@ class SplitCounts:
         self.outside: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.lengths: Counter[int] = Counter()
-        self.entities: Counter[Entity] = Counter()
+        self.entities: Counter[LabelledForm] = Counter()
         self.widths: Counter[tuple[str, int]] = Counter()
-        self.entities_a_sentence: Counter[int] = Counter()
+        self.entities_per_sentence: Counter[int] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.longest: list[tuple[int, int]] = []
         self._documents: set[int | None] = set()
@@ -55,9 +55,9 @@ class SplitCounts:
         pairs = zip(tokens, tags, strict=False)
         self.outside.update([token for token, tag in pairs if tag == OUTSIDE])
         self.lengths[len(tokens)] += 1
-        self.entities_a_sentence[len(spans)] += 1
+        self.entities_per_sentence[len(spans)] += 1
         for start, end, label in spans:
-            self.entities[Entity(" ".join(tokens[start:end]), label)] += 1
+            self.entities[LabelledForm(" ".join(tokens[start:end]), label)] += 1
             self.widths[label, end - start] += 1
         labels = sorted({span.label for span in spans})
         self.pairs.update(combinations_with_replacement(labels, 2))
@@ -79,15 +79,20 @@ class SplitCounts:
     def labels(self) -> Counter[str]:
         """How many entities each label has."""
         labels: Counter[str] = Counter()
-        for entity, count in self.entities.items():
-            labels[entity.label] += count
+        for (label, _), count in self.widths.items():
+            labels[label] += count
         return labels
 
 
-def ambiguous(entities: Counter[Entity]) -> list[tuple[str, Counter[str]]]:
-    """The surface forms that carry several labels, the most frequent first, with their labels."""
+def by_frequency(counts: Counter[str]) -> dict[str, int]:
+    """The counts, largest first, equal ones in the order of their names."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def ambiguous_forms(entities: Counter[LabelledForm]) -> dict[str, Counter[str]]:
+    """The labels of the forms that carry several, the most frequent form first."""
     labels: dict[str, Counter[str]] = {}
-    for (text, label), count in entities.items():
-        labels.setdefault(text, Counter())[label] = count
-    several = [(text, counts) for text, counts in labels.items() if len(counts) > 1]
-    return sorted(several, key=lambda item: (-item[1].total(), item[0]))
+    for (form, label), count in entities.items():
+        labels.setdefault(form, Counter())[label] = count
+    several = [(form, counts) for form, counts in labels.items() if len(counts) > 1]
+    return dict(sorted(several, key=lambda item: (-item[1].total(), item[0])))

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations_with_replacement
 from pathlib import Path
 
 from nerlab.commands.characters import visible
-from nerlab.commands.findings import Finding, Forms
+from nerlab.commands.findings import Cases, Finding
 from nerlab.data.sentence import Sentence
 from nerlab.messages import counted
 
@@ -23,7 +23,7 @@ class Duplicates:
     def __init__(self) -> None:
         self._counts: defaultdict[str, Counter[bytes]] = defaultdict(Counter)
         self._lines: defaultdict[str, dict[bytes, int]] = defaultdict(dict)
-        self._met: defaultdict[tuple[str, str], Forms] = defaultdict(Forms)
+        self._repeated = defaultdict[tuple[str, str], Cases](lambda: Cases(merge=True))
 
     def add(self, split: str, path: Path, sentence: Sentence) -> None:
         """Note a sentence."""
@@ -31,34 +31,34 @@ class Duplicates:
         key = hashlib.blake2b(text, digest_size=16).digest()
         for earlier, lines in self._lines.items():
             if key in lines:
-                form = f"'{_beginning(sentence.tokens)}', {earlier} line {lines[key]}"
-                self._met[earlier, split].add(f"{path}:{sentence.line}", form)
+                shown = f"'{_beginning(sentence.tokens)}', {earlier} line {lines[key]}"
+                self._repeated[earlier, split].add(f"{path}:{sentence.line}", shown)
         self._counts[split][key] += 1
         self._lines[split].setdefault(key, sentence.line)
 
-    def findings(self, splits: Sequence[str]) -> Iterator[Finding]:
+    def findings(self, splits: Sequence[str]) -> list[Finding]:
         """The findings of these splits, which have been added whole and in this order."""
-        for split in splits:
-            counts = self._counts[split]
-            if count := self._met[split, split].count:
-                distinct = sum(n > 1 for n in counts.values())
-                message = f"sentences that repeat an earlier one ({distinct} distinct)"
-                yield self._met[split, split].finding("warning", "duplicate", split, message)
-        for earlier, split in combinations(splits, 2):
-            if self._met[earlier, split].count:
+        findings = []
+        for earlier, split in combinations_with_replacement(splits, 2):
+            if earlier == split:
+                distinct = sum(number > 1 for number in self._counts[split].values())
+                kind, message = "duplicate", "sentences that repeat an earlier one"
+            else:
                 distinct = len(self._counts[earlier].keys() & self._counts[split].keys())
-                message = f"sentences that are in {earlier} too ({distinct} distinct)"
-                yield self._met[earlier, split].finding("warning", "shared", split, message)
+                kind, message = "shared", f"sentences that are in {earlier} too"
+            message += f" ({distinct} distinct)"
+            findings += self._repeated[earlier, split].finding(kind, split, message, "warning")
         together: Counter[bytes] = Counter()
         for split in splits:
             together.update(self._counts[split])
         if len(splits) > 1 and (count := together.total() - len(together)):
-            distinct = sum(n > 1 for n in together.values())
+            distinct = sum(number > 1 for number in together.values())
             message = (
                 f"all splits taken together, {counted(count, 'sentence')} "
                 f"repeat{'s' * (count == 1)} an earlier one ({distinct} distinct)"
             )
-            yield Finding("warning", "duplicate", None, message, count)
+            findings.append(Finding("warning", "duplicate", None, message, count))
+        return findings
 
 
 def _beginning(tokens: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """What check has to say: findings with examples."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -10,7 +10,7 @@ Severity = Literal["error", "warning"]
 
 
 class Example(NamedTuple):
-    """One place (``file:line``; None: no single place) and what is to be seen there."""
+    """One place (``file:line``; None: no single place) and what is found there."""
 
     where: str | None
     text: str
@@ -22,7 +22,7 @@ class Finding:
 
     Attributes:
         severity: an error stops training; a warning does not.
-        kind: its stable name, see :func:`nerlab.commands.check_report.as_json`.
+        kind: its stable name; ``python -m nerlab check --help`` lists them.
         split: where; None: in all of them together.
         message: one line; a name for the cases where there are examples.
         count: how many cases there are.
@@ -42,54 +42,46 @@ class Finding:
 
 
 class Cases:
-    """Cases of one kind: how many there are, and the first of them."""
+    """Counts cases of one kind and keeps examples.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._first: list[Example] = []
+    Args:
+        merge: cases of one text are one example, with the first place; the most frequent texts
+            are shown. Else the first cases are.
+    """
 
-    def add(self, where: str, text: str) -> None:
+    def __init__(self, merge: bool = False) -> None:
+        self._count = 0
+        self._merge = merge
+        self._times: Counter[str] = Counter()
+        self._first: dict[str, Example] = {}
+
+    def add(self, where: str | None, text: str) -> None:
         """Count a case."""
-        self.count += 1
-        if len(self._first) < EXAMPLES:
-            self._first.append(Example(where, text))
+        self._count += 1
+        if self._merge or self._count <= EXAMPLES:
+            key = text if self._merge else str(self._count)
+            self._times[key] += 1
+            self._first.setdefault(key, Example(where, text))
 
     def finding(
-        self, severity: Severity, kind: str, split: str, message: str, remedy: str = ""
-    ) -> Finding:
-        """The finding of these cases."""
-        more = self.count - len(self._first)
-        return Finding(severity, kind, split, message, self.count, tuple(self._first), more, remedy)
+        self, kind: str, split: str | None, message: str, severity: Severity, remedy: str = ""
+    ) -> list[Finding]:
+        """The finding of these cases; none if there is no case."""
+        if not self._count:
+            return []
+        examples = [
+            Example(where, text if times == 1 else f"{text} ({times} times)")
+            for key, times in self._times.most_common(EXAMPLES)
+            for where, text in [self._first[key]]
+        ]
+        more = (len(self._times) if self._merge else self._count) - len(examples)
+        shown = tuple(examples)
+        return [Finding(severity, kind, split, message, self._count, shown, more, remedy)]
 
 
-class Forms:
-    """Cases of one kind that take the same form again and again: the most frequent are shown."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._first: dict[str, str] = {}
-
-    def add(self, where: str, form: str) -> None:
-        """Count a case."""
-        self._counts[form] += 1
-        self._first.setdefault(form, where)
-
-    @property
-    def count(self) -> int:
-        """How many cases there are."""
-        return self._counts.total()
-
-    def finding(self, severity: Severity, kind: str, split: str, message: str) -> Finding:
-        """The finding of these cases, with the place where each form occurs first."""
-        shown = tuple(
-            Example(self._first[form], form if count == 1 else f"{form} ({count} times)")
-            for form, count in self._counts.most_common(EXAMPLES)
-        )
-        more = len(self._counts) - len(shown)
-        return Finding(severity, kind, split, message, self.count, shown, more)
-
-
-def listing(kind: str, split: str | None, message: str, lines: Sequence[str]) -> Finding:
-    """A warning whose cases are lines without a place."""
-    shown = tuple(Example(None, line) for line in lines[:EXAMPLES])
-    return Finding("warning", kind, split, message, len(lines), shown, more=len(lines) - len(shown))
+def listing(kind: str, split: str | None, message: str, lines: Iterable[str]) -> list[Finding]:
+    """A warning whose cases are lines without a place; none if there is no line."""
+    cases = Cases()
+    for line in lines:
+        cases.add(None, line)
+    return cases.finding(kind, split, message, "warning")

@@ -1,42 +1,51 @@
-"""Splits and sentences as their files have them."""
+"""Splits of a corpus, and their sentences with the entities that the tags stand for."""
+
+from collections.abc import Iterable, Iterator
 
 from nerlab.config import DataConfig
-from nerlab.data.load import split_source, splits_of
+from nerlab.console import counted_on_terminal
+from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
 from nerlab.schemes import is_tag, violations
 from nerlab.tags import Span, spans_of
 
+Annotated = tuple[Sentence, list[Span]]
 
-def entities_of(sentence: Sentence, scheme: str, repair: bool, source: str) -> list[Span]:
-    """The entities that the tags of a sentence, which are of ``scheme``, stand for.
 
-    With ``repair`` illegal tag sequences are read by conlleval's rules; else they raise.
+def present_splits(
+    data: DataConfig, trusted: tuple[str, ...]
+) -> tuple[dict[str, Source], list[str]]:
+    """The splits of a data set, but for a test split whose file is not there, which training does
+    without too; and what to warn of then."""
+    sources, warnings = dict[str, Source](), list[str]()
+    for split in splits_of(data):
+        try:
+            sources[split] = split_source(data, split, trusted)
+        except MissingFileError as error:
+            if split != "test":
+                raise
+            warnings.append(f"test is left out: {error}")
+    return sources, warnings
 
-    Args:
-        sentence: the sentence.
-        scheme: that of its tags.
-        repair: whether illegal sequences are read.
-        source: the file, for messages.
+
+def read_annotated(source: Source, data: DataConfig) -> Iterator[Annotated]:
+    """The sentences of a split with their entities, counted on the terminal."""
+    path = str(source.path)
+    return annotated(counted_on_terminal(source.sentences(), path, "sentences"), data, path)
+
+
+def annotated(sentences: Iterable[Sentence], data: DataConfig, source: str) -> Iterator[Annotated]:
+    """Sentences with their entities; with ``data.repair`` illegal tag sequences are read by
+    conlleval's rules.
 
     Raises:
         ValueError: a tag is unknown or illegal, or there are more or fewer tags than tokens; the
             message names file and line.
     """
-    check_tag_count(sentence, source)
-    for violation in violations(sentence.tags, scheme):
-        if not (repair and is_tag(sentence.tags[violation.position])):
-            raise tag_problem(sentence, violation.position, violation, source)
-    return spans_of(sentence.tags)
-
-
-def present_splits(data: DataConfig) -> tuple[list[str], list[str]]:
-    """The splits of a data set, but for a test split whose file is not there, which training can
-    do without too; and what to warn of then."""
-    names = splits_of(data)
-    try:
-        if "test" in names:
-            split_source(data, "test")
-    except MissingFileError as error:
-        return [name for name in names if name != "test"], [f"test is left out: {error}"]
-    return names, []
+    for sentence in sentences:
+        check_tag_count(sentence, source)
+        for violation in violations(sentence.tags, data.scheme.value):
+            if not (data.repair and is_tag(sentence.tags[violation.position])):
+                raise tag_problem(sentence, violation.position, violation, source)
+        yield sentence, spans_of(sentence.tags)

@@ -1,10 +1,11 @@
-"""The numbers of the exploratory look, of every split and of all together."""
+"""The numbers of a corpus that the page of stats shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
-from nerlab.commands.counts import Entity, SplitCounts, ambiguous
+from nerlab.commands.counts import LabelledForm, SplitCounts, ambiguous_forms, by_frequency
 
 TOP_WORDS = 30
 TOP_ENTITIES = 10
@@ -18,10 +19,7 @@ class Distribution:
 
     Attributes:
         counts: times by number, from the smallest number on.
-        mean: the mean.
-        median: the smallest number that at least half of the cases do not exceed.
-        percentile_95: the smallest number that at least 95 % of the cases do not exceed.
-        maximum: the largest number.
+        median, percentile_95: the smallest number that 50 or 95 % of the cases do not exceed.
     """
 
     counts: dict[int, int]
@@ -41,32 +39,13 @@ class Frequency:
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """Which share of all tokens the most frequent words, ``words`` of them, make up."""
-
-    words: int
-    share: float
-
-
-@dataclass(frozen=True)
 class Rank:
-    """How often the word of a rank occurs; the most frequent has rank 1."""
+    """How often the word of a rank occurs, from 1 on, and which share of the tokens the words up
+    to this rank make up."""
 
     rank: int
     count: int
-
-
-@dataclass(frozen=True)
-class Together:
-    """In how many sentences two labels occur together; a label with itself: in how many it does.
-
-    Attributes:
-        labels: the most frequent of all splits, the most frequent first.
-        sentences: a row and a column a label.
-    """
-
-    labels: list[str]
-    sentences: list[list[int]]
+    coverage: float
 
 
 @dataclass(frozen=True)
@@ -74,20 +53,15 @@ class SplitStatistics:
     """The numbers of a split; what goes by label is in the order of their frequency in all splits.
 
     Attributes:
-        file: where it stands.
         documents: None where the file marks none.
         words: how many different tokens there are, as they are written.
         words_seen_once: how many of them occur once.
-        sentence_lengths: in tokens; None where there is no sentence.
+        sentence_lengths, entity_lengths: in tokens; None where there is none.
         entities_per_sentence: None where there is no sentence.
-        entity_lengths: in tokens; None where there is no entity.
-        entity_lengths_by_label: the same of each label.
         labels, tags: all of them, the most frequent first.
-        frequent_words: the most frequent words.
         frequent_entities: the most frequent entities of each label; shares are those of the label.
-        zipf: counts by rank, ranks ever farther apart.
-        coverage: shares covered by the most frequent words, numbers ever farther apart.
-        together: labels in the same sentence.
+        ranks: of the words, ever farther apart, and the last one.
+        together: in how many sentences two labels occur; a label with itself: in how many it does.
     """
 
     file: str
@@ -105,9 +79,8 @@ class SplitStatistics:
     tags: list[Frequency]
     frequent_words: list[Frequency]
     frequent_entities: dict[str, list[Frequency]]
-    zipf: list[Rank]
-    coverage: list[Coverage]
-    together: Together
+    ranks: list[Rank]
+    together: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -138,21 +111,23 @@ class Statistics:
 
 def statistics_of(splits: Mapping[str, tuple[str, SplitCounts]]) -> Statistics:
     """The numbers of what has been counted; ``splits`` maps names to files and counts."""
-    entities: Counter[Entity] = Counter()
-    labels: Counter[str] = Counter()
+    entities: Counter[LabelledForm] = Counter()
     for _, counts in splits.values():
         entities.update(counts.entities)
-        labels.update(counts.labels)
-    forms = ambiguous(entities)
-    order = [frequency.name for frequency in _frequencies(labels)]
+    totals: Counter[str] = Counter()
+    for (_, label), count in entities.items():
+        totals[label] += count
+    several = ambiguous_forms(entities)
+    ambiguous = [
+        AmbiguousForm(form, labels.total(), dict(labels.most_common()))
+        for form, labels in several.items()
+    ]
+    order = list(by_frequency(totals))
     return Statistics(
         splits={split: _split(file, counts, order) for split, (file, counts) in splits.items()},
-        ambiguous=[
-            AmbiguousForm(text, labels.total(), dict(labels.most_common()))
-            for text, labels in forms[:TOP_AMBIGUOUS]
-        ],
-        ambiguous_forms=len(forms),
-        forms=len({entity.text for entity in entities}),
+        ambiguous=ambiguous[:TOP_AMBIGUOUS],
+        ambiguous_forms=len(several),
+        forms=len({entity.form for entity in entities}),
     )
 
 
@@ -160,66 +135,63 @@ def _split(file: str, counts: SplitCounts, order: list[str]) -> SplitStatistics:
     labels = counts.labels
     widths = {label: Counter[int]() for label in order if label in labels}
     for (label, width), count in counts.widths.items():
-        widths[label][width] += count
-    all_widths = sum(widths.values(), Counter[int]())
-    ranked = sorted(counts.words.values(), reverse=True)
+        widths[label][width] = count
+    forms = {label: Counter[str]() for label in widths}
+    for (form, label), count in counts.entities.items():
+        forms[label][form] = count
+    top = order[:TOP_LABELS]
     return SplitStatistics(
         file=file,
         sentences=counts.sentences,
         documents=counts.documents,
-        tokens=sum(ranked),
-        words=len(ranked),
-        words_seen_once=ranked.count(1),
+        tokens=counts.words.total(),
+        words=len(counts.words),
+        words_seen_once=sum(count == 1 for count in counts.words.values()),
         entities=counts.entities.total(),
         sentence_lengths=_distribution(counts.lengths),
-        entities_per_sentence=_distribution(counts.entities_a_sentence),
-        entity_lengths=_distribution(all_widths),
+        entities_per_sentence=_distribution(counts.entities_per_sentence),
+        entity_lengths=_distribution(sum(widths.values(), Counter[int]())),
         entity_lengths_by_label={label: _distribution(w) for label, w in widths.items()},
         labels=_frequencies(labels),
         tags=_frequencies(counts.tags),
         frequent_words=_frequencies(counts.words)[:TOP_WORDS],
-        frequent_entities=_frequent_entities(counts.entities, list(widths)),
-        zipf=[Rank(rank, ranked[rank - 1]) for rank in _steps(len(ranked))],
-        coverage=_coverage(ranked),
-        together=_together(counts, order[:TOP_LABELS]),
+        frequent_entities={label: _frequencies(f)[:TOP_ENTITIES] for label, f in forms.items()},
+        ranks=_ranks(counts.words),
+        together={a: {b: counts.pairs[min(a, b), max(a, b)] for b in top} for a in top},
     )
 
 
 def _distribution(counts: Counter[int]) -> Distribution | None:
     if not counts:
         return None
-    total = counts.total()
-    ordered = dict(sorted(counts.items()))
+    numbers = sorted(counts)
+    reached = list(accumulate(counts[number] for number in numbers))
+    total = reached[-1]
+
+    def quantile(share: float) -> int:
+        return next(n for n, cases in zip(numbers, reached, strict=True) if cases >= share * total)
+
     return Distribution(
-        counts=ordered,
-        mean=sum(number * count for number, count in ordered.items()) / total,
-        median=_quantile(ordered, 0.5 * total),
-        percentile_95=_quantile(ordered, 0.95 * total),
-        maximum=max(ordered),
+        counts={number: counts[number] for number in numbers},
+        mean=sum(number * counts[number] for number in numbers) / total,
+        median=quantile(0.5),
+        percentile_95=quantile(0.95),
+        maximum=numbers[-1],
     )
-
-
-def _quantile(ordered: Mapping[int, int], cases: float) -> int:
-    """The smallest number that at least ``cases`` cases do not exceed."""
-    reached = 0
-    for number, count in ordered.items():
-        reached += count
-        if reached >= cases:
-            return number
-    raise AssertionError("there are as many cases as asked for")
 
 
 def _frequencies(counts: Counter[str]) -> list[Frequency]:
     total = counts.total()
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return [Frequency(name, count, count / total) for name, count in ordered]
+    return [Frequency(name, count, count / total) for name, count in by_frequency(counts).items()]
 
 
-def _frequent_entities(entities: Counter[Entity], labels: list[str]) -> dict[str, list[Frequency]]:
-    texts = {label: Counter[str]() for label in labels}
-    for (text, label), count in entities.items():
-        texts[label][text] = count
-    return {label: _frequencies(of_label)[:TOP_ENTITIES] for label, of_label in texts.items()}
+def _ranks(words: Counter[str]) -> list[Rank]:
+    counts = sorted(words.values(), reverse=True)
+    covered = list(accumulate(counts))
+    return [
+        Rank(rank, counts[rank - 1], covered[rank - 1] / covered[-1])
+        for rank in _steps(len(counts))
+    ]
 
 
 def _steps(limit: int) -> Iterator[int]:
@@ -232,16 +204,3 @@ def _steps(limit: int) -> Iterator[int]:
         number += step
     if limit:
         yield limit
-
-
-def _coverage(ranked: Iterable[int]) -> list[Coverage]:
-    covered = [0]
-    for count in ranked:
-        covered.append(covered[-1] + count)
-    steps = _steps(len(covered) - 1)
-    return [Coverage(words, covered[words] / covered[-1]) for words in steps]
-
-
-def _together(counts: SplitCounts, labels: list[str]) -> Together:
-    sentences = [[counts.pairs[min(a, b), max(a, b)] for b in labels] for a in labels]
-    return Together(labels, sentences)

@@ -1,6 +1,7 @@
-"""``python -m nerlab stats``: the exploratory look at a corpus, as a page and as numbers."""
+"""``python -m nerlab stats``: numbers and pictures of a corpus."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,11 +9,10 @@ from omegaconf import DictConfig
 
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.page import page
-from nerlab.commands.reading import entities_of, present_splits
+from nerlab.commands.reading import present_splits, read_annotated
 from nerlab.commands.statistics import Statistics, statistics_of
 from nerlab.config import DataConfig, check_numbers
-from nerlab.console import counted_on_terminal
-from nerlab.data.load import split_source
+from nerlab.data.load import Source
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
@@ -30,8 +30,8 @@ def run(config: DictConfig) -> None:
     """
     check_numbers("data", config.data)
     with collected_warnings() as warned:
-        splits, warnings = present_splits(config.data)
-        statistics = collect(config.data, splits, trusted_packages(config.trust))
+        sources, warnings = present_splits(config.data, trusted_packages(config.trust))
+        statistics = collect(config.data, sources)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / "index.html", folder / "statistics.json")
@@ -40,20 +40,16 @@ def run(config: DictConfig) -> None:
         numbers.write_text(json.dumps(asdict(statistics), indent=1) + "\n", encoding="utf-8")
     for warning in dict.fromkeys([*warnings, *warned]):
         print(f"warning: {warning}")
-    for name in ("index.html", "statistics.json"):
-        print(f"written: {folder / name}")
+    for file in files:
+        print(f"written: {file}")
 
 
-def collect(data: DataConfig, splits: list[str], trusted: tuple[str, ...] = ()) -> Statistics:
+def collect(data: DataConfig, sources: Mapping[str, Source]) -> Statistics:
     """Read each of the splits once, sentence by sentence, and count."""
     counted: dict[str, tuple[str, SplitCounts]] = {}
-    for split in splits:
-        source = split_source(data, split, trusted)
+    for split, source in sources.items():
         counts = SplitCounts()
-        for sentence in counted_on_terminal(
-            source.sentences(), f"{split} {source.path}", "sentences"
-        ):
-            spans = entities_of(sentence, data.scheme.value, data.repair, str(source.path))
+        for sentence, spans in read_annotated(source, data):
             counts.add(sentence, spans)
         counted[split] = (str(source.path), counts)
     return statistics_of(counted)

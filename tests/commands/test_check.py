@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpora import DATA, compose_data, real
+from corpora import DATA, ROOT, compose_data, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerlab.commands.characters import has_loose_end, oddities, visible
 from nerlab.commands.check import check
-from nerlab.commands.check_report import Report, as_json, as_text
+from nerlab.commands.check_report import CorpusCheck, as_json, as_text
 from nerlab.commands.findings import EXAMPLES, Finding
 from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
@@ -23,12 +23,13 @@ from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 
 SPLITS = ("train", "dev", "test")
+HELP = (ROOT / "conf" / "check.yaml").read_text(encoding="utf-8")
 
 
 composed = cache(compose_data)  # composing takes longer than checking
 
 
-def check_files(folder: Path, *overrides: str, **texts: str) -> Report:
+def check_files(folder: Path, *overrides: str, **texts: str) -> CorpusCheck:
     """Check splits of these texts in columns."""
     for split, text in texts.items():
         (folder / split).write_bytes(text.encode("utf-8", "surrogatepass"))
@@ -36,13 +37,13 @@ def check_files(folder: Path, *overrides: str, **texts: str) -> Report:
     return check(composed("data=conll", f"data.dir={folder}", *names, *overrides))
 
 
-def found(report: Report, kind: str, split: str | None) -> Finding:
+def found(report: CorpusCheck, kind: str, split: str | None) -> Finding:
     """The one finding of this kind in this split."""
     (finding,) = (f for f in report.findings if (f.kind, f.split) == (kind, split))
     return finding
 
 
-def kinds(report: Report) -> set[str]:
+def kinds(report: CorpusCheck) -> set[str]:
     return {finding.kind for finding in report.findings}
 
 
@@ -343,7 +344,7 @@ def test_the_json_holds_what_the_report_holds_and_its_kinds_are_documented(
         assert plain["kind"] == finding.kind
         assert [(e["where"], e["text"]) for e in plain["examples"]] == list(finding.examples)
         oddity, hyphen, _ = finding.kind.rpartition("-characters")
-        assert (f"<oddity>{hyphen}" if hyphen else finding.kind) in (as_json.__doc__ or "")
+        assert (f"<oddity>{hyphen}" if hyphen else finding.kind) in HELP
         assert oddity in (oddities.__doc__ or "")
 
 
@@ -370,7 +371,7 @@ def test_the_text_holds_what_the_report_holds(tmp_path: Path) -> None:
 # Published corpora.
 
 
-def check_real(preset: str, folder: str, *overrides: str) -> Report:
+def check_real(preset: str, folder: str, *overrides: str) -> CorpusCheck:
     return check(compose_data(f"data={preset}", f"data.dir={DATA / folder}", *overrides))
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nerlab.commands.convert import retagged, run
+from nerlab.commands.reading import annotated, read_annotated
 from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import split_source
@@ -91,7 +92,7 @@ def test_any_text_at_all_comes_back_from_json_or_is_refused(
     scratch: Path, sentences: list[Sentence]
 ) -> None:
     if any("\ud83d\ude00" in token for sentence in sentences for token in sentence.tokens):
-        message = r"^source:\d+: JSON cannot hold '\\ud83d\\ude00', .*; mend the token$"
+        message = r"^source:\d+: JSON cannot hold '\\ud83d\\ude00', .*; fix the token$"
         with pytest.raises(ValueError, match=message):
             through_json(scratch, sentences)
     else:
@@ -156,7 +157,7 @@ def test_every_chain_of_schemes_leads_back(
     for scheme, following in zip(chain, [*chain[1:], chain[0]], strict=True):
         check(found.tags, scheme)
         data = DataConfig(scheme=Scheme(scheme), repair=False)
-        (found,) = retagged([found], data, following, "source")
+        (found,) = retagged(annotated([found], data, "source"), following)
         assert spans_of(found.tags) == spans
     assert found == sentence
 
@@ -310,9 +311,7 @@ def test_a_published_corpus_comes_back(tmp_path: Path, preset: str, file: str) -
     names = (f"data={preset}", f"data.dir={real(file).parent}")
     convert(tmp_path, *names, split="dev", to="bilou")
     data = compose_data(*names)
-    source = split_source(data, "dev")
+    sentences = read_annotated(split_source(data, "dev"), data)
     found = list(read(tmp_path / "dev.conll", token_column=0, tag_column=1, encoding="utf-8"))
-    assert content(found) == content(
-        list(retagged(source.sentences(), data, "bilou", str(source.path)))
-    )
+    assert content(found) == content(list(retagged(sentences, "bilou")))
     assert [path.name for path in tmp_path.iterdir()] == ["dev.conll"]

@@ -20,6 +20,8 @@ from nerlab.commands.counts import SplitCounts
 from nerlab.commands.page import page
 from nerlab.commands.statistics import Statistics, statistics_of
 from nerlab.commands.stats import collect, run
+from nerlab.config import DataConfig
+from nerlab.data.load import split_source
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 
@@ -134,24 +136,27 @@ def test_the_numbers_are_those_of_a_slower_count(sentences: list[Sentence]) -> N
         assert all(f.count == times[f.name] for f in top)
         assert all(f.share == pytest.approx(f.count / times.total()) for f in top)
     ranked = sorted(Counter(tokens).values(), reverse=True)
-    assert [rank.count for rank in found.zipf[:10]] == ranked[:10]
-    for coverage in found.coverage:
-        share = sum(ranked[: coverage.words]) / len(tokens)
-        assert coverage.share == pytest.approx(share)
-    assert not tokens or found.coverage[-1].share == 1
+    assert [rank.rank for rank in found.ranks[:10]] == list(range(1, len(ranked) + 1))[:10]
+    for rank in found.ranks:
+        assert rank.count == ranked[rank.rank - 1]
+        assert rank.coverage == pytest.approx(sum(ranked[: rank.rank]) / len(tokens))
+    assert not tokens or found.ranks[-1].coverage == 1
     inside = [{span.label for span in spans_of(s.tags)} for s in sentences]
-    for label, row in zip(found.together.labels, found.together.sentences, strict=True):
-        expected = [sum({label, b} <= present for present in inside) for b in found.together.labels]
-        assert row == expected
+    assert list(found.together) == [frequency.name for frequency in found.labels]
+    for label, row in found.together.items():
+        assert row == {b: sum({label, b} <= present for present in inside) for b in found.together}
 
 
 def test_labels_stand_in_one_order_in_all_splits() -> None:
     one, other = Sentence(["a"], ["B-ONE"]), Sentence(["b"], ["B-TWO"])
     found = look_at(train=[one, other, other, other], dev=[one, one], test=[one])
     for split in found.splits.values():
-        assert split.together.labels == ["ONE", "TWO"]
+        assert [*split.together] == [*split.together["ONE"]] == ["ONE", "TWO"]
     assert list(found.splits["train"].entity_lengths_by_label) == ["ONE", "TWO"]
-    assert found.splits["test"].together.sentences == [[1, 0], [0, 0]]
+    assert found.splits["test"].together == {
+        "ONE": {"ONE": 1, "TWO": 0},
+        "TWO": {"ONE": 0, "TWO": 0},
+    }
 
 
 def test_forms_with_several_labels_are_those_of_all_splits_together() -> None:
@@ -237,8 +242,12 @@ def test_illegal_tags_are_refused_unless_they_are_repaired() -> None:
     real("azerbaijani/train_words")
     names = ("data=azerbaijani", f"data.dir={DATA / 'azerbaijani'}")
     with pytest.raises(ValueError, match=r"train_words:33: tag 'I-DATE' follows 'O'"):
-        collect(compose_data(*names, "data.repair=false"), ["train"])
-    assert collect(compose_data(*names), ["train"]).splits["train"].entities == 2_642
+        collect_train(compose_data(*names, "data.repair=false"))
+    assert collect_train(compose_data(*names)).splits["train"].entities == 2_642
+
+
+def collect_train(data: DataConfig) -> Statistics:
+    return collect(data, {"train": split_source(data, "train")})
 
 
 def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:

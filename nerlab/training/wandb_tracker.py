@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -17,7 +18,7 @@ from nerlab.paths import make_folder
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
 _PATIENCE = 60.0  # seconds that the end of a run waits for wandb
-_LAST_PATIENCE = 5.0  # and, where that was too little, for its service to end
+_LAST_PATIENCE = 5.0  # and, where that was too little, once its service is killed
 _MAX_WAITING = 10_000  # calls that wandb has not taken yet
 _chosen: dict[str, str] = {}  # variables of the environment that an earlier run of ours has set
 
@@ -25,8 +26,9 @@ _chosen: dict[str, str] = {}  # variables of the environment that an earlier run
 class WandbTracker:
     """Log a run with wandb, online if there is a key for it, else offline.
 
-    Offline runs lie in the run directory. Whatever goes wrong inside wandb costs one warning, and
-    training goes on without it.
+    Offline runs lie in the run directory. All of wandb is called in a thread of its own, since a
+    call blocks for ever where its process is stopped. Whatever goes wrong costs one warning, and
+    training goes on without wandb.
 
     Args:
         run_directory: where wandb writes.
@@ -45,16 +47,11 @@ class WandbTracker:
         init_timeout: float,
     ) -> None:
         self._run: Any = None
-        self._actions: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
-        # A call can block for ever, where wandb's process is stopped.
-        self._worker = threading.Thread(target=self._work, daemon=True)
-        try:
-            self._run = _start(run_directory, name, config, project, init_timeout)
-        except Exception as error:
-            _warn(error)
-            _end_service(_PATIENCE)
-        else:
-            self._worker.start()
+        self._is_incomplete = False
+        self._calls: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
+        start = partial(_start, run_directory, name, config, project, init_timeout)
+        self._worker = threading.Thread(target=self._work, args=(start,), daemon=True)
+        self._worker.start()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log numbers; wandb takes them in the background."""
@@ -66,49 +63,45 @@ class WandbTracker:
 
     def finish(self) -> None:
         """End the run, waiting a minute at most, and say how to look at it."""
-        run = self._run
-        self._add(lambda run: run.finish())
-        self._actions.put(None)
+        self._calls.put(None)
+        self._worker.join(_PATIENCE)
         if self._worker.is_alive():
-            self._worker.join(_PATIENCE)
+            self._is_incomplete = True
+            _kill_service()
+            self._worker.join(_LAST_PATIENCE)
+        if self._is_incomplete:
+            logger.warning("wandb is too slow, or stopped; its run may lack rows")
         if self._run is None:
             return
-        if self._worker.is_alive():
-            logger.warning(
-                "wandb did not end within %.0f seconds; its run may lack rows", _PATIENCE
-            )
-            self._run = None
-            _end_service(_LAST_PATIENCE)
-        if run.offline:
-            place = Path(run.dir).parent
+        if self._run.offline:
+            place = Path(self._run.dir).parent
             logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", place, place)
         else:
-            logger.info("look at the run: %s", run.url)
+            logger.info("look at the run: %s", self._run.url)
 
-    def _add(self, action: Callable[[Any], None]) -> None:
-        if self._run is None:
-            return
-        if self._actions.qsize() < _MAX_WAITING:
-            self._actions.put(action)
+    def _add(self, call: Callable[[Any], None]) -> None:
+        if self._calls.qsize() >= _MAX_WAITING:
+            self._is_incomplete = self._worker.is_alive()
         else:
-            self._run = None
-            _warn(TimeoutError(f"it has not taken the last {_MAX_WAITING} lines"))
-            _end_service(_LAST_PATIENCE)
+            self._calls.put(call)
 
-    def _work(self) -> None:
-        """Do what was added, until there is no more, or wandb fails."""
-        while (action := self._actions.get()) is not None:
-            run = self._run
-            if run is None:
-                return
-            try:
-                action(run)
-            except Exception as error:
-                if self._run is not None:
-                    self._run = None
-                    _warn(error)
-                    _end_service(_PATIENCE)
-                return
+    def _work(self, start: Callable[[], Any]) -> None:
+        """Start the run and do what was added, until there is no more, or wandb fails."""
+        try:
+            run = self._run = start()
+            while (call := self._calls.get()) is not None:
+                call(run)
+            run.finish()
+        except Exception as error:
+            if not self._is_incomplete:
+                self._run = None
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                logger.warning("wandb failed (%s); the run goes on without it", reason)
+            with suppress(Exception):
+                import wandb
+
+                wandb.teardown()  # else it complains at exit
+            _kill_service()
 
 
 def _start(
@@ -123,50 +116,23 @@ def _start(
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
-    settings = wandb.Settings(init_timeout=init_timeout, console="off")
-    modes = ["online", "offline"] if _has_key() else ["offline"]
-    if "WANDB_MODE" in os.environ:
-        modes = [os.environ["WANDB_MODE"]]
-    for mode in modes:
+    init = partial(
+        wandb.init,
+        project=project,
+        name=name,
+        group=name,  # holds together what a run that was resumed leaves in pieces
+        dir=directory,
+        config=dict(config),
+        settings=wandb.Settings(init_timeout=init_timeout, console="off"),
+    )
+    if mode := os.environ.get("WANDB_MODE"):
+        return init(mode=mode)  # type: ignore[arg-type]
+    if _has_key():
         try:
-            return wandb.init(
-                project=project,
-                name=name,
-                group=name,  # holds together what a run that was resumed leaves in pieces
-                dir=directory,
-                config=dict(config),
-                mode=mode,  # type: ignore[arg-type]
-                settings=settings,
-            )
+            return init(mode="online")
         except Exception as error:
-            if mode == modes[-1]:
-                raise
             logger.warning("wandb is not to be reached (%s): the run goes offline", error)
-    return None
-
-
-def _warn(error: Exception) -> None:
-    """Said once; from then on there is no wandb."""
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    logger.warning("wandb failed (%s); the run goes on without it", reason)
-
-
-def _end_service(patience: float) -> None:
-    """Let wandb's process end, and after so many seconds end it.
-
-    Else it is waited for at exit, or its absence complained about at length.
-    """
-    thread = threading.Thread(target=_tear_down, daemon=True)
-    thread.start()
-    thread.join(patience)
-    _kill_service()
-
-
-def _tear_down() -> None:
-    with suppress(Exception):
-        import wandb
-
-        wandb.teardown()
+    return init(mode="offline")
 
 
 def _kill_service() -> None:

@@ -227,13 +227,8 @@ def test_a_call_of_wandb_that_never_ends_keeps_nobody_waiting(
     tracker.finish()
     end.set()
     messages = [record.message for record in caplog.records]
-    if most == 2:
-        assert messages == [
-            "wandb failed (it has not taken the last 2 lines); the run goes on without it"
-        ]
-    else:
-        assert messages[0] == "wandb did not end within 0 seconds; its run may lack rows"
-        assert "wandb leet" in messages[1]
+    assert messages[0] == "wandb is too slow, or stopped; its run may lack rows"
+    assert "wandb leet" in messages[1]
 
 
 def test_wandb_that_does_not_start_costs_one_warning(
@@ -299,7 +294,8 @@ def test_the_mode_of_the_environment_is_the_users_word(
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", mode)
     modes: list[str] = []
-    tracker_of(lambda mode, **_: modes.append(mode) or FakeRun())  # type: ignore[func-returns-value]
+    tracker = tracker_of(lambda mode, **_: modes.append(mode) or FakeRun())  # type: ignore[func-returns-value]
+    tracker.finish()
     assert modes == [mode]
 
 

@@ -29,6 +29,7 @@ test: $(INSTALLED) lint
 
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long -rP --no-header $(ARGS)
+	$(BIN)/python -m pytest -m "hypothesis and not long" --hypothesis-profile long $(ARGS)
 
 mutants: $(INSTALLED)
 	$(BIN)/python tests/mutants.py $(ARGS)

@@ -36,8 +36,10 @@ SMALL_MODEL = (
     "model.dropout=0.2",
 )
 
-settings.register_profile("nerlab", deadline=None)
-settings.load_profile("nerlab")
+# Each run draws other examples, and keeps those that failed.
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("long", deadline=None, max_examples=1000)  # make test-long
+settings.load_profile("quick")
 torch.set_num_threads(1)
 # Of a background job of a shell SIGINT is ignored, and of every process that it starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

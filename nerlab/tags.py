@@ -4,7 +4,7 @@ Five ways of writing entity spans as one tag a token are in use. They differ in 
 that open, continue, close and make up an entity:
 
 =======  =====  ======  ====  =======  =============================================
-scheme   begin  inside  end   single   remark
+scheme   begin  inside  end   single   note
 =======  =====  ======  ====  =======  =============================================
 iob1     I      I       I     I        B only where an entity touches one of its type
 iob2     B      I       I     B

@@ -35,7 +35,7 @@ def build_corpus(
 ) -> Corpus:
     """Index sentences, whose tags are of ``scheme``, into flat arrays.
 
-    Sentences are taken as they come and let go; what stays in memory are the distinct tokens,
+    Sentences are not kept; what stays in memory are the distinct tokens,
     and, without a ``folder``, the arrays. Sentences without tokens are left out.
 
     Args:

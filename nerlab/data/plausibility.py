@@ -13,14 +13,8 @@ _NUMBER = re.compile(r"[-+]?\d[-.,:/\d]*")
 
 
 class DataWarning(NamedTuple):
-    """What is implausible about a split.
-
-    Attributes:
-        kind: its stable name.
-        message: what was found, with counts.
-        remedy: what to do about it.
-        cases: how many there are.
-    """
+    """What is implausible about a split: its stable name, what was found, what to do about it, and
+    how many cases there are."""
 
     kind: str
     message: str
@@ -33,7 +27,7 @@ def warnings_of(
     token_counts: Iterable[tuple[str, int]],
     has_entities: bool,
 ) -> list[DataWarning]:
-    """Whether the sentences of a split, its tokens or its tags come from the wrong place.
+    """Whether the sentences of a split, its tokens or its tags come from the wrong column.
 
     Args:
         sentence_lengths: pairs of a number of tokens and how many sentences have it.
@@ -41,24 +35,33 @@ def warnings_of(
         has_entities: whether any tag is other than O.
     """
     warnings = []
+
+    def warn(kind: str, message: str, what: str, option: str, cases: int) -> None:
+        remedy = f"set the key of data.reader that says where {what} ({option}, say)"
+        warnings.append(DataWarning(kind, message, remedy, cases))
+
     lengths = dict(sentence_lengths)
-    sentences, single = sum(lengths.values()), lengths.get(1, 0)
-    if 2 * single >= sentences > 0:
-        message = f"{single:,} of {sentences:,} sentences have one token"
-        remedy = "set the key of data.reader that says where a sentence ends (sentence_column, say)"
-        warnings.append(DataWarning("one-token-sentences", message, remedy, single))
+    total, single = sum(lengths.values()), lengths.get(1, 0)
+    if 2 * single >= total > 0:
+        message = f"{single:,} of {total:,} sentences have one token"
+        warn("one-token-sentences", message, "a sentence ends", "sentence_column", single)
     tokens = numbers = 0
     for token, count in token_counts:
         tokens += count
         numbers += count if _NUMBER.fullmatch(token) else 0
     if 2 * numbers >= tokens > 0:
         message = f"{numbers:,} of {tokens:,} tokens are numbers"
-        remedy = "set the key of data.reader that says where the tokens stand (token_column, say)"
-        warnings.append(DataWarning("number-tokens", message, remedy, numbers))
+        warn("number-tokens", message, "the tokens stand", "token_column", numbers)
     if not has_entities:
-        remedy = "set the key of data.reader that says where the tags stand (tag_column, say)"
-        warnings.append(DataWarning("no-entity", "no entity at all", remedy, 1))
+        warn("no-entity", "no entity at all", "the tags stand", "tag_column", 1)
     return warnings
+
+
+def warnings_of_corpus(corpus: Corpus) -> list[DataWarning]:
+    """The same of an indexed split."""
+    single = int((corpus.lengths == 1).sum())
+    lengths = [(1, single), (2, len(corpus) - single)]  # longer ones are all the same here
+    return warnings_of(lengths, corpus.token_counts(), bool(corpus.tags.any()))
 
 
 def cost_of_labels(number: int) -> list[DataWarning]:
@@ -75,10 +78,3 @@ def cost_of_labels(number: int) -> list[DataWarning]:
         "trainer.batch_tokens and trainer.decode_tokens"
     )
     return [DataWarning("many-types", message, remedy, number)]
-
-
-def warnings_of_corpus(corpus: Corpus) -> list[DataWarning]:
-    """The same of an indexed split."""
-    single = int((corpus.lengths == 1).sum())
-    lengths = [(1, single), (2, len(corpus) - single)]  # longer ones are all the same here
-    return warnings_of(lengths, corpus.token_counts(), bool(corpus.tags.any()))

@@ -2,7 +2,7 @@
 
 What a licence lets anybody pass on is named file by file, pinned to a commit, with its SHA-256.
 The list stands here and not in the presets because presets are copied into checkpoints: whoever
-loads a stranger's checkpoint fetches from no other address, and nothing but these files.
+loads an untrusted checkpoint fetches from no other address, and nothing but these files.
 """
 
 from collections.abc import Mapping

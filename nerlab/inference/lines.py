@@ -87,8 +87,8 @@ def opened(source: str, before_waiting: Callable[[], object]) -> Iterator[Lines]
     """The lines of a file, a named pipe or, for ``-``, of standard input."""
     if source == "-" and sys.stdin is None:
         raise ValueError("input=-: standard input is closed")
-    place = sys.stdin.fileno() if source == "-" else source
-    with open(place, "rb", buffering=0, closefd=source != "-") as file:
+    file_or_path = sys.stdin.fileno() if source == "-" else source
+    with open(file_or_path, "rb", buffering=0, closefd=source != "-") as file:
         yield Lines(file, source, before_waiting)
 
 

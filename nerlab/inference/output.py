@@ -42,10 +42,10 @@ def table(texts: Iterable[Tagged]) -> Iterator[str]:
     for text, tagged in texts:
         yield escape_controls(text, keep="\t\n") + "\n"
         for entity in _entities(tagged):
-            place = f"{entity.start}-{entity.end}"
+            offsets = f"{entity.start}-{entity.end}"
             label = escape_controls(entity.label)
             name = escape_controls(" ".join(entity.text.split()))
-            yield f"  {label:<8} {entity.score:.3f}  {place:>9}  {name}\n"
+            yield f"  {label:<8} {entity.score:.3f}  {offsets:>9}  {name}\n"
 
 
 FORMATS: dict[str, Callable[[Iterable[Tagged]], Iterator[str]]] = {

@@ -151,7 +151,7 @@ class Predictor:
 def _checked(text: object, number: int) -> str:
     if not isinstance(text, str):
         raise ValueError(
-            f"predict: expected texts, found {reprlib.repr(text)} at place {number}, counted "
+            f"predict: expected texts, found {reprlib.repr(text)} at index {number}, counted "
             "from 0; leave it out, or put '' there"
         )
     return text

@@ -1,4 +1,4 @@
-"""Spans laid on tokens, against a twin that looks at every character."""
+"""Spans aligned with tokens, against a slow alignment of every character."""
 
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ class Wrong(NamedTuple):
 
 
 def align_slowly(
-    marks: list[Mark], places: list[tuple[int, int]], length: int, widen: bool
+    marks: list[Mark], offsets: list[tuple[int, int]], length: int, widen: bool
 ) -> tuple[list[Span], list[Wrong]]:
     owner: list[int | None] = [None] * length  # the token that each character belongs to
-    for token, (start, end) in enumerate(places):
+    for token, (start, end) in enumerate(offsets):
         owner[start:end] = [token] * (end - start)
     wrong: dict[int, tuple[str, bool]] = {}
     tokens_of: dict[int, list[int]] = {}
@@ -54,7 +54,7 @@ def align_slowly(
 
 
 @st.composite
-def places(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
+def offsets(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
     """Where tokens stand in a text, and its length."""
     end = 0
     found = []
@@ -67,7 +67,7 @@ def places(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
 @st.composite
 def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Mark]]:
     """A text and spans of it, most of whose ends are those of tokens."""
-    found, length = draw(places())
+    found, length = draw(offsets())
     borders = st.sampled_from([0, *(border for place in found for border in place)])
     positions = borders | borders | st.integers(-2, length + 2)
     marks = st.builds(Mark, positions, positions, st.sampled_from("XY"))
@@ -76,12 +76,12 @@ def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Mark]
 
 @settings(max_examples=300)
 @given(annotation=annotations(), widen=st.booleans())
-def test_spans_are_laid_on_tokens_as_character_by_character(
+def test_spans_are_aligned_with_tokens_as_character_by_character(
     annotation: tuple[list[tuple[int, int]], int, list[Mark]], widen: bool
 ) -> None:
-    places, length, marks = annotation
-    found, problems = align(marks, places, length, widen)
-    expected, wrong = align_slowly(marks, places, length, widen)
+    offsets, length, marks = annotation
+    found, problems = align(marks, offsets, length, widen)
+    expected, wrong = align_slowly(marks, offsets, length, widen)
     assert found == expected
     assert [(m.mark, m.kind, m.widened) for m in problems] == [
         (marks[w.number], w.kind, w.widened) for w in wrong
@@ -89,8 +89,8 @@ def test_spans_are_laid_on_tokens_as_character_by_character(
 
 
 def test_of_spans_that_overlap_the_longest_is_kept_then_the_first() -> None:
-    places = [(i, i + 1) for i in range(6)]
+    offsets = [(i, i + 1) for i in range(6)]
     marks = [Mark(2, 4, "late"), Mark(1, 3, "early"), Mark(4, 5, "short"), Mark(1, 3, "again")]
-    assert align(marks, places, 6, widen=False)[0] == [Span(1, 3, "early"), Span(4, 5, "short")]
+    assert align(marks, offsets, 6, widen=False)[0] == [Span(1, 3, "early"), Span(4, 5, "short")]
     marks.append(Mark(2, 5, "longest"))
-    assert align(marks, places, 6, widen=False)[0] == [Span(2, 5, "longest")]
+    assert align(marks, offsets, 6, widen=False)[0] == [Span(2, 5, "longest")]

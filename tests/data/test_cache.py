@@ -234,7 +234,7 @@ def test_an_edit_of_other_code_of_nerlab_keeps_the_entries(
 
 
 def damages(entry: Path) -> Iterator[None]:
-    """Every way of spoiling an entry, one a turn."""
+    """Every way of corrupting an entry, one a turn."""
     for path in sorted(entry.iterdir()):
         whole = path.read_bytes()
         for content in (b"", whole[:-1], whole + b"\0", bytes([whole[0] ^ 1]) + whole[1:]):

@@ -90,9 +90,9 @@ def test_a_flipped_bit_is_sentences_or_one_line(
     name: str, path: Path, place: float, bit: int
 ) -> None:
     READERS[name].write(SMALL, path)
-    spoiled = bytearray(path.read_bytes())
-    spoiled[int(place * len(spoiled))] ^= 1 << bit
-    path.write_bytes(bytes(spoiled))
+    corrupted = bytearray(path.read_bytes())
+    corrupted[int(place * len(corrupted))] ^= 1 << bit
+    path.write_bytes(bytes(corrupted))
     read_or_refuse(READERS[name].read, path)
 
 

@@ -213,10 +213,10 @@ def test_a_checkpoint_that_is_not_there_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ([None], "expected texts, found None at place 0"),
-        (["Eve", "Tom", math.nan], "expected texts, found nan at place 2"),
-        (["Eve", b"Tom"], "expected texts, found b'Tom' at place 1"),
-        ([["Eve"]], "expected texts, found \\['Eve'\\] at place 0"),
+        ([None], "expected texts, found None at index 0"),
+        (["Eve", "Tom", math.nan], "expected texts, found nan at index 2"),
+        (["Eve", b"Tom"], "expected texts, found b'Tom' at index 1"),
+        ([["Eve"]], "expected texts, found \\['Eve'\\] at index 0"),
         ("Eve", "expected a list of texts, found one string"),
         (None, "expected a list of texts, found NoneType"),
         (3, "expected a list of texts, found int"),

@@ -1,4 +1,4 @@
-"""Annotated spans laid on tokens: which fit, and what becomes of those that do not.
+"""Annotated spans and tokens: which are aligned, and what becomes of those that are not.
 
 Positions count whatever the annotation counts, characters or tokens; all that is asked here is
 between which positions each token stands.
@@ -33,7 +33,7 @@ class Misaligned(NamedTuple):
 
 
 def align(
-    marks: Sequence[Mark], places: Sequence[tuple[int, int]], length: int, widen: bool
+    marks: Sequence[Mark], offsets: Sequence[tuple[int, int]], length: int, widen: bool
 ) -> tuple[list[Span], list[Misaligned]]:
     """The spans of tokens that some marks are, and the marks that are none, in their order.
 
@@ -42,14 +42,14 @@ def align(
 
     Args:
         marks: the annotation, in any order.
-        places: start and end of each token, half open, in their order.
+        offsets: start and end of each token, half open, in their order.
         length: positions of the whole text.
         widen: a mark off the token borders becomes a span over every token that it touches, if
             it touches one. A mark that is empty or leaves the text is wrong, not imprecise, and
             is never widened.
     """
-    first = {start: token for token, (start, _) in enumerate(places)}
-    last = {end: token for token, (_, end) in enumerate(places, start=1)}
+    first = {start: token for token, (start, _) in enumerate(offsets)}
+    last = {end: token for token, (_, end) in enumerate(offsets, start=1)}
     candidates: list[tuple[Span, int]] = []
     problems: dict[int, Misaligned] = {}
     for number, mark in enumerate(marks):
@@ -60,19 +60,19 @@ def align(
         elif mark.start in first and mark.end in last:
             candidates.append((Span(first[mark.start], last[mark.end], mark.label), number))
         else:
-            start, end = touched(mark, places)
+            start, end = touched(mark, offsets)
             widened = widen and start < end
             problems[number] = Misaligned(mark, OFF_BORDERS, widened)
             if widened:
                 candidates.append((Span(start, end, mark.label), number))
     spans: list[Span] = []  # disjoint, in their order
     for span, number in sorted(candidates, key=lambda pair: _rank(*pair)):
-        place = bisect_left(spans, span)
-        is_free = (place == 0 or spans[place - 1].end <= span.start) and (
-            place == len(spans) or span.end <= spans[place].start
+        index = bisect_left(spans, span)
+        is_free = (index == 0 or spans[index - 1].end <= span.start) and (
+            index == len(spans) or span.end <= spans[index].start
         )
         if is_free:
-            spans.insert(place, span)
+            spans.insert(index, span)
         else:
             problems[number] = Misaligned(marks[number], OVERLAPPED, False)
     return spans, [problems[number] for number in sorted(problems)]
@@ -82,8 +82,8 @@ def _rank(span: Span, number: int) -> tuple[int, int, int]:
     return span.start - span.end, span.start, number
 
 
-def touched(mark: Mark, places: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def touched(mark: Mark, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The tokens, half open, that share a position with a mark; none if the two are equal."""
-    start = bisect_right(places, mark.start, key=lambda place: place[1])
-    end = bisect_left(places, mark.end, key=lambda place: place[0])
+    start = bisect_right(offsets, mark.start, key=lambda pair: pair[1])
+    end = bisect_left(offsets, mark.end, key=lambda pair: pair[0])
     return start, max(start, end)

@@ -70,32 +70,32 @@ def _items(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
     """The items of an array, decoded one after the other: so their lines are known."""
     with open_text(path, encoding, newline=None) as file:
         text = file.read()
-    place = _skip(text, 0)
-    if not text.startswith("[", place):
-        raise _no_array(text, place, path)
-    place = _skip(text, place + 1)
+    position = _skip(text, 0)
+    if not text.startswith("[", position):
+        raise _no_array(text, position, path)
+    position = _skip(text, position + 1)
     line, counted = 1, 0
-    more = not text.startswith("]", place)
+    more = not text.startswith("]", position)
     while more:
-        line += text.count("\n", counted, place)
-        counted = place
-        value, end = _decoded(text, place, path, 1)
+        line += text.count("\n", counted, position)
+        counted = position
+        value, end = _decoded(text, position, path, 1)
         yield line, value
-        place = _skip(text, end)
-        more = text.startswith(",", place)
+        position = _skip(text, end)
+        more = text.startswith(",", position)
         if more:
-            place = _skip(text, place + 1)
-    if not text.startswith("]", place):
-        raise _no_array(text, place, path)
-    place = _skip(text, place + 1)
-    if place < len(text):
-        raise _no_array(text, place, path)
+            position = _skip(text, position + 1)
+    if not text.startswith("]", position):
+        raise _no_array(text, position, path)
+    position = _skip(text, position + 1)
+    if position < len(text):
+        raise _no_array(text, position, path)
 
 
-def _no_array(text: str, place: int, path: str | Path) -> ValueError:
-    line = 1 + text.count("\n", 0, place)
+def _no_array(text: str, position: int, path: str | Path) -> ValueError:
+    line = 1 + text.count("\n", 0, position)
     return ValueError(
-        f"{path}:{line}: expected one JSON array of objects, found {shown(text[place:])}; fix "
+        f"{path}:{line}: expected one JSON array of objects, found {shown(text[position:])}; fix "
         "the file, or set data.reader.layout=lines if an object stands on each line"
     )
 
@@ -107,7 +107,7 @@ def _skip(text: str, start: int) -> int:
 
 
 def _decoded(text: str, start: int, path: str | Path, first_line: int) -> tuple[Any, int]:
-    """The value that begins at a place of a text, and the place where it ends."""
+    """The value that begins at a position of a text, and the position behind it."""
     try:
         return _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:

@@ -88,7 +88,7 @@ def read(
             annotated = True
             marks = span_layout.read(record)
         found_spans, problems = align(
-            marks, content.places, len(content.pieces), widen=misaligned == "expand"
+            marks, content.offsets, len(content.pieces), widen=misaligned == "expand"
         )
         for problem in problems:
             description = _describe(problem, content, unit)
@@ -169,7 +169,7 @@ def _describe(problem: Misaligned, content: Text, unit: str) -> str:
     begin = max(mark.start, 0)
     covered = content.pieces[begin : max(min(mark.end, begin + _PIECES_SHOWN), 0)]
     spelled = covered if isinstance(covered, str) else " ".join(covered)
-    first, last = touched(mark, content.places)
+    first, last = touched(mark, content.offsets)
     begin = max(first - _TOKENS_AROUND, 0)
     around = content.tokens[begin : min(last + _TOKENS_AROUND, begin + _TOKENS_SHOWN)]
     near = " ".join(map(shown, around)) or "no token"

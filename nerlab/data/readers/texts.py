@@ -15,13 +15,13 @@ class Text(NamedTuple):
 
     Attributes:
         tokens: the tokens; white space alone is none.
-        places: start and end of each, half open: positions in ``pieces``.
+        offsets: start and end of each, half open: positions in ``pieces``.
         pieces: the whole text as positions count it: its characters, or the listed tokens.
         borders: the tokens before which the text may be cut into sentences.
     """
 
     tokens: list[str]
-    places: list[tuple[int, int]]
+    offsets: list[tuple[int, int]]
     pieces: Sequence[str]
     borders: list[int]
 
@@ -65,7 +65,7 @@ class TextLayout(NamedTuple):
         groups = list(cut_sentences(text))
         return Text(
             tokens=[token.text for group in groups for token in group],
-            places=[(token.start, token.end) for group in groups for token in group],
+            offsets=[(token.start, token.end) for group in groups for token in group],
             pieces=text,
             borders=list(accumulate(map(len, groups)))[:-1],
         )

@@ -11,8 +11,11 @@ with quiet_exit():
 
 
 @command("train")
-def main(config: DictConfig) -> object:
-    """Train as the configuration says; a run that a signal stops ends with 128 + its number."""
+def main(config: DictConfig) -> float:
+    """Train as the configuration says; returns the best span F1 on dev, for sweepers.
+
+    A run that a signal stops ends with 128 + its number.
+    """
     with lasting_output():
         return run_experiment(config)
 

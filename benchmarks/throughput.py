@@ -33,7 +33,7 @@ from nerlab.device import choose_device
 from nerlab.models.build import build_tagger
 from nerlab.models.decoding import decode
 from nerlab.models.tagger import Tagger
-from nerlab.training.optimisation import Optimisation
+from nerlab.training.optimizer import TaggerOptimizer
 
 _SIZES = [
     "model/embedder=words_characters",
@@ -54,7 +54,7 @@ class Training:
     def __init__(
         self, tagger: Tagger, batcher: Batcher, config: DictConfig, device: torch.device
     ) -> None:
-        self.optimisation = Optimisation(tagger, config.trainer, device)
+        self.optimizer = TaggerOptimizer(tagger, config.trainer, device)
         self.tagger, self.batcher, self.config, self.device = tagger, batcher, config, device
         self.generator = np.random.default_rng(0)
         self.groups = self._endless_groups()
@@ -70,10 +70,10 @@ class Training:
         """Make a step as the training loop does; returns its tokens."""
         sentences = next(self.groups)
         batch = self._batch(sentences)
-        with self.optimisation.autocast():
+        with self.optimizer.autocast():
             loss = self.tagger.loss(batch.to(self.device))
-        self.optimisation.backward(loss)
-        self.optimisation.step(0.0)
+        self.optimizer.backward(loss)
+        self.optimizer.step(self.optimizer.clip(loss.detach()), 0.0)
         return int(self.batcher.corpus.lengths[sentences].sum())
 
     def steps(self, count: int) -> float:
@@ -90,7 +90,7 @@ class Training:
         for sentences in itertools.islice(self.groups, count):
             with self._stage("make the batch"):
                 batch = self._batch(sentences).to(self.device)
-            with self.optimisation.autocast():
+            with self.optimizer.autocast():
                 with self._stage("embed"):
                     embedded = tagger.dropout(tagger.embedder(batch))
                 x = embedded.detach().requires_grad_()
@@ -102,13 +102,13 @@ class Training:
                     nll = tagger.decoder.nll(tagger.linear(hidden), batch.lengths, batch.tags)
                     loss = nll.sum() / batch.lengths.sum()
             with self._stage("linear layer and CRF"):
-                self.optimisation.backward(loss)
+                self.optimizer.backward(loss)
             with self._stage("encode"):
                 encoded.backward(hidden.grad)
             with self._stage("embed"):
                 embedded.backward(x.grad)
             with self._stage("clip and update"):
-                self.optimisation.step(0.0)
+                self.optimizer.step(self.optimizer.clip(loss.detach()), 0.0)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -195,7 +195,7 @@ def main() -> None:
     valid_examples = textbook.examples_of(valid, vocabulary)
     valid_batcher = Batcher(valid, vocabulary, with_tags=False)
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"precision {str(training.optimisation.autocast_dtype).removeprefix('torch.')}")
+    print(f"precision {str(training.optimizer.dtype).removeprefix('torch.')}")
 
     speeds: dict[str, list[float]] = defaultdict(list)
     twin_speeds: dict[str, list[float]] = defaultdict(list)

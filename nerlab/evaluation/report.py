@@ -171,3 +171,17 @@ def _drawable(name: str) -> str:
     """A name that fits into a picture, in characters that can be drawn."""
     cut = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
     return "".join(character if character.isprintable() else "�" for character in cut)
+
+
+def flat_metrics(report: Report) -> dict[str, float]:
+    """The scores of a split, in all and a type, under the names they are logged with:
+    ``dev/f1``, ``dev/PER/recall``."""
+    counts = report.counts
+    scores = {report.split: counts.score()}
+    scores |= {f"{report.split}/{label}": counts.score(label) for label in counts.labels}
+    return {
+        f"{prefix}/{name}": value
+        for prefix, score in scores.items()
+        for name, value in score._asdict().items()
+        if name != "support"
+    }

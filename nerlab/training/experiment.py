@@ -1,42 +1,47 @@
-"""One run from its configuration to its results."""
+"""One run, from its configuration to its results."""
 
 import logging
-import os
 import subprocess
-from collections.abc import Callable
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from inspect import signature
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
+import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import check_numbers, to_plain, without_trust
-from nerlab.console import make_console
+from nerlab.config import TrainerConfig, check_numbers, to_plain, without_trust
+from nerlab.console import make_console, progress_bar
 from nerlab.data.batch import Batcher
-from nerlab.device import deterministic_algorithms
+from nerlab.data.corpus import Corpus
+from nerlab.data.load import load_split
+from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
+from nerlab.data.vocabulary import build_vocabulary
+from nerlab.device import choose_device, deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
+from nerlab.memory import is_out_of_memory
 from nerlab.messages import counted, escape_controls
-from nerlab.models.checkpoint import State, load_state, load_weights, save_checkpoint, verify
+from nerlab.models.build import build_tagger
+from nerlab.models.checkpoint import load_weights, verify
 from nerlab.models.scoring import score
+from nerlab.models.tagger import Tagger
 from nerlab.process import Interrupted, Interruption
 from nerlab.threads import Threads, use_threads
-from nerlab.training.not_finite import NotFinite, explain
-from nerlab.training.preparation import Parts, prepare
-from nerlab.training.recorder import Recorder, logging_to
-from nerlab.training.resume import Resumption, find_place, read_resumption
-from nerlab.training.run_directory import (
-    check_empty,
-    create_run_directory,
-    keep_step,
-    point_latest_to,
-)
-from nerlab.training.state import whole
+from nerlab.training.failures import NotFinite, explain_memory, explain_not_finite
+from nerlab.training.loop import Trainer
+from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.recorder import Accumulator, Recorder, logging_to
+from nerlab.training.run_directory import check_empty, create_run_directory
+from nerlab.training.state import Checkpoints, TrainingState
 from nerlab.training.tracking import Tracker
-from nerlab.training.trainer import Trainer
+from nerlab.training.vectors import load_vectors
+
+if TYPE_CHECKING:
+    from nerlab.training.resume import Resumption
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
@@ -44,8 +49,8 @@ _EXAMPLES = 5
 TRACKERS = ("nerlab.training.tracking.NoTracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
-def run_experiment(config: DictConfig) -> Path:
-    """Train as the configuration says, or go on with a run; returns the run directory.
+def run_experiment(config: DictConfig) -> float:
+    """Train as the configuration says, or go on with a run; returns the best span F1 on dev.
 
     What can be wrong with the configuration or the data is found before the directory is made.
 
@@ -54,66 +59,71 @@ def run_experiment(config: DictConfig) -> Path:
         ValueError: something is wrong with the configuration, the data or the numbers.
     """
     trusted = trusted_packages(config.trust)
-    place = find_place(config)
-    # Locked before it is read: another process may be about to go on with the same run.
-    with nullcontext() if place is None else file_lock(place.run):
-        resumption = None if place is None else read_resumption(place, config)
-        wanted_threads = config.threads
-        config = without_trust(config) if resumption is None else resumption.config
-        check_numbers("", config)
-        threads = _use_threads(wanted_threads, resumption)
-        config.threads = threads.number
-        with deterministic_algorithms(config.trainer.deterministic):
-            return _run(config, resumption, trusted, threads)
+    if config.resume is not None:
+        from nerlab.training.resume import resumption_of
 
-
-def _use_threads(wanted: object, resumption: Resumption | None) -> Threads:
-    """As many as the run was begun with, for the same bits, unless another number is given."""
-    begun = "auto" if resumption is None else resumption.config.get("threads", "auto")
-    if begun == "auto":  # or a run of an earlier version
-        return use_threads(wanted)
-    if wanted in ("auto", begun):
-        return use_threads(begun)._replace(reason="as the run was begun")
-    reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
-    return use_threads(wanted)._replace(reason=reason)
+        with resumption_of(config) as resumption:
+            if resumption is not None:
+                threads = resumption.use_threads(config.threads)
+                return _run(resumption.config, trusted, threads, resumption)
+    return _run(without_trust(config), trusted, use_threads(config.threads), None)
 
 
 def _run(
-    config: DictConfig,
-    resumption: Resumption | None,
-    trusted: tuple[str, ...],
-    threads: Threads,
-) -> Path:
-    checkpoint = None if resumption is None else resumption.checkpoint
-    parts = prepare(config, trusted, checkpoint)
+    config: DictConfig, trusted: tuple[str, ...], threads: Threads, resumption: "Resumption | None"
+) -> float:
+    check_numbers("", config)
+    config.threads = threads.number
     make_tracker = _tracker_of(config, trusted)
-    console = make_console()
-    run = (
-        create_run_directory(config.run.dir, config.run.root, config.run.name)
-        if resumption is None
-        else resumption.run
-    )
-    with file_lock(run) if resumption is None else nullcontext():
-        if resumption is None:
-            check_empty(run)  # another process may have begun a run in it, and ended
-        # The first file of a run: from now on it can be resumed.
-        with new_file(run / "config.yaml") as file:
-            OmegaConf.save(config, file, resolve=True)
-        state = _take_up(run, checkpoint, parts)
-        with logging_to(run / "train.log", console):
-            logger.info("run %s on %s", run, parts.optimisation.device)
-            logger.info(threads)
-            for remark in parts.remarks:
-                logger.info(remark)
-            facts = {"git_commit": _git_commit(), **parts.digests}
-            tracker = make_tracker(run, run.name, {**to_plain(config), **facts})
-            with closing(Recorder(run / "metrics.jsonl", tracker, console)) as recorder:
-                _train(config, parts, run, recorder, state)
-                for report in _score(config, parts, run):
-                    tracker.log_report(report)
-                    _show(report, console)
-            logger.info("done: %s", run)
-    return run
+    with deterministic_algorithms(config.trainer.deterministic):
+        device = choose_device(config.device)
+        splits = {
+            name: load_split(config.data, name, trusted)
+            for name in ("train", "dev", *(["test"] if config.test else []))
+        }
+        vocabulary = build_vocabulary(
+            splits["train"].token_counts(),
+            splits["train"].labels,
+            config.data.lowercase,
+            config.data.fold_digits,
+            config.data.turkic_i,
+            config.data.min_count,
+            config.data.max_word_length,
+        )
+        batchers = {name: Batcher(c, vocabulary, name == "train") for name, c in splits.items()}
+        digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
+        if resumption is not None:
+            resumption.check(digests, vocabulary, trusted)
+        torch.manual_seed(config.seed)
+        tagger = build_tagger(config.model, vocabulary, trusted)
+        lines = describe(splits)
+        if config.data.vectors is not None and (resumption is None or not resumption.checkpoint):
+            lines.append(load_vectors(tagger, vocabulary, config.data.vectors))
+        lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
+        state = _first_state(tagger.to(device), config.trainer, device)
+
+        console = make_console()
+        with _run_directory(config, resumption) as run:
+            if resumption is not None:
+                resumption.restore(state)
+            # The first file of a run: from now on it can be resumed.
+            with new_file(run / "config.yaml") as file:
+                OmegaConf.save(config, file, resolve=True)
+            with logging_to(run / "train.log", console):
+                for line in (f"run {run} on {device}", threads, *lines):
+                    logger.info(line)
+                facts = {**to_plain(config), "git_commit": _git_commit(), **digests}
+                tracker = make_tracker(run, run.name, facts)
+                with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
+                    if resumption is not None:
+                        resumption.log(state)
+                    checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
+                    _train(config, state, batchers, checkpoints, console)
+                    for report in _score_best(config, tagger, batchers, checkpoints):
+                        tracker.log_report(report)
+                        _show(report, console)
+                logger.info("done: %s", run)
+    return state.best_f1
 
 
 def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., Tracker]:
@@ -126,102 +136,100 @@ def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., T
     return make_tracker
 
 
-def _take_up(run: Path, checkpoint: Path | None, parts: Parts) -> State | None:
-    """Put the weights and the metrics of a run back to where its checkpoint stands."""
-    metrics = run / "metrics.jsonl"
-    if checkpoint is None:
-        metrics.write_bytes(b"")
-        return None
-    _, state = load_state(checkpoint)
-    try:
-        size = whole(state.values, "metrics_bytes")
-    except ValueError as error:
-        raise ValueError(
-            f"{checkpoint}: no training can go on from it ({error}); begin a new run"
-        ) from None
-    found = metrics.stat().st_size
-    if found < size:
-        raise ValueError(
-            f"{metrics}: expected at least the {size} bytes that were there when {checkpoint} was "
-            f"saved, found {found}; put the whole file back, or begin a new run"
-        )
-    load_weights(parts.tagger, checkpoint)
-    os.truncate(metrics, size)
-    return state
+def describe(splits: Mapping[str, Corpus]) -> list[str]:
+    """What the log says of the splits: sizes, labels, warnings."""
+    train, dev = splits["train"], splits["dev"]
+    lines = [
+        f"{name}: {counted(len(corpus), 'sentence')}, {counted(len(corpus.tokens), 'token')}"
+        for name, corpus in (("train", train), ("dev", dev))
+    ]
+    # Splits of one file have the same warnings.
+    lines += dict.fromkeys(warning for corpus in splits.values() for warning in corpus.warnings)
+    warnings = [(name, w) for name, corpus in splits.items() for w in warnings_of_corpus(corpus)]
+    warnings += [("train", w) for w in cost_of_labels(len(train.labels))]
+    lines += [f"warning: {name}: {w.message}; {w.remedy}" for name, w in warnings]
+    lines.append(f"labels: {' '.join(sorted(train.labels))}")
+    if missing := set(dev.labels) - set(train.labels):
+        lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
+    return lines
+
+
+def _first_state(tagger: Tagger, config: TrainerConfig, device: torch.device) -> TrainingState:
+    average = None
+    if config.ema:
+        from nerlab.training.averaging import average_weights
+
+        average = average_weights(tagger, config.ema)
+    optimizer = TaggerOptimizer(tagger, config, device)
+    return TrainingState(tagger, optimizer, Accumulator(device), average)
+
+
+@contextmanager
+def _run_directory(config: DictConfig, resumption: "Resumption | None") -> Iterator[Path]:
+    """A new directory, locked within the block; or that of the run that goes on, which is."""
+    if resumption is not None:
+        yield resumption.run
+        return
+    run = create_run_directory(config.run.dir, config.run.root, config.run.name)
+    with file_lock(run):
+        check_empty(run)  # another process may have begun a run in it, and ended
+        yield run
 
 
 def _train(
     config: DictConfig,
-    parts: Parts,
-    run: Path,
-    recorder: Recorder,
-    state: State | None,
+    state: TrainingState,
+    batchers: Mapping[str, Batcher],
+    checkpoints: Checkpoints,
+    console: Console,
 ) -> None:
-    tagger, vocabulary = parts.tagger, parts.vocabulary
-    dev = Batcher(parts.dev, vocabulary, with_tags=False)
-
-    def save(name: str, now: State | None) -> None:
-        if now is not None:
-            facts = {"metrics_bytes": recorder.sync()}
-            now = State(now.tensors, {**now.values, **facts, **parts.digests})
-        folder = run / "checkpoints" / name
-        save_checkpoint(folder, tagger.state_dict(), vocabulary, config, now)
-        if name == "last" and config.trainer.keep_last > 1:
-            keep_step(folder, trainer.step, config.trainer.keep_last)
-        if config.run.dir is None:
-            point_latest_to(run)
-
-    interruption = Interruption()
-    train = Batcher(parts.train, vocabulary, with_tags=True)
-    trainer = Trainer(
-        tagger,
-        parts.optimisation,
-        train,
-        lambda: score(tagger, vocabulary, dev, "dev", config.trainer.decode_tokens),
-        save,
-        recorder,
-        config.trainer,
-        np.random.default_rng(config.seed),
-        interruption,
-    )
-    if state is not None:
-        try:
-            trainer.restore(state)
-        except ValueError as error:
-            raise ValueError(
-                f"{run}: the state of its training does not fit it ({error}); begin a new run"
-            ) from error
-        logger.info("resumed after step %d, %s done", trainer.step, counted(trainer.epoch, "epoch"))
-        if trainer.is_finished():
-            logger.info("the run is finished: its best checkpoint is scored again, no more")
-    try:
-        with interruption.listening():
-            trainer.fit()
-    except Interrupted:
-        logger.info(
-            "stopped after step %d; go on with it: python train.py resume=%s", trainer.step, run
+    interruption, failure = Interruption(), None
+    with interruption.listening(), progress_bar(console, "training") as show:
+        trainer = Trainer(
+            state,
+            config.trainer,
+            config.seed,
+            checkpoints.vocabulary,
+            batchers["train"],
+            batchers["dev"],
+            checkpoints.recorder,
+            checkpoints,
+            interruption,
+            show,
         )
-        raise
-    except NotFinite as found:
-        raise explain(found, run, tagger, train) from None
+        try:
+            trainer.fit()
+        except Interrupted:
+            logger.info(
+                "stopped after step %d; go on with it: python train.py resume=%s",
+                state.step,
+                checkpoints.run,
+            )
+            raise
+        except NotFinite as found:
+            failure = explain_not_finite(found, checkpoints.run, state.tagger, batchers["train"])
+        except Exception as error:
+            if not (trainer.step_batches and is_out_of_memory(error)):
+                raise
+            failure = explain_memory(trainer.step_batches, batchers["train"].corpus)
+    if failure is not None:  # only here the tensors that the error's frames held are free
+        raise failure
 
 
-def _score(config: DictConfig, parts: Parts, run: Path) -> list[Report]:
+def _score_best(
+    config: DictConfig, tagger: Tagger, batchers: Mapping[str, Batcher], checkpoints: Checkpoints
+) -> Iterator[Report]:
     """The best checkpoint on dev, and once on test if that was asked for."""
-    tagger, vocabulary = parts.tagger, parts.vocabulary
-    best = run / "checkpoints" / "best"
+    best = checkpoints.run / "checkpoints" / "best"
     verify(best)
     load_weights(tagger, best)
-    reports = []
-    for split, corpus in (("dev", parts.dev), ("test", parts.test)):
-        if corpus is None:
-            continue
-        batcher = Batcher(corpus, vocabulary, with_tags=False)
-        reports.append(score(tagger, vocabulary, batcher, split, config.trainer.decode_tokens))
-        folder = run / "evaluation" / split
+    for name in (name for name in batchers if name != "train"):
+        batcher, tokens = batchers[name], config.trainer.decode_tokens
+        report = score(tagger, checkpoints.vocabulary, batcher, name, tokens)
+        folder = checkpoints.run / "evaluation" / name
         folder.mkdir(parents=True, exist_ok=True)
-        write_report(reports[-1], folder)
-    return reports
+        write_report(report, folder)
+        yield report
 
 
 def _show(report: Report, console: Console) -> None:

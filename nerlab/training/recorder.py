@@ -2,20 +2,67 @@
 
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from nerlab.files import naming, open_to_append
-from nerlab.messages import escape_controls
+from nerlab.messages import counted, escape_controls
 from nerlab.training.tracking import Tracker
 
 logger = logging.getLogger("nerlab")
+
+
+class Accumulator:
+    """Loss, speed and skipped steps since the last line of metrics, added up on the device.
+
+    Attributes:
+        sums: loss and number of the batches that were not skipped, skipped steps, and those
+            skipped in a row, which go on over lines of metrics: ``(4,)``.
+        tokens: tokens seen.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(4, device=device)
+        self.tokens = 0
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Count the speed from now on."""
+        self._start = time.perf_counter()
+
+    def add(self, loss: Tensor, norm: Tensor, batches: int, tokens: int) -> None:
+        """Add a step: its mean loss, and the norm of its gradient, nan where it was skipped."""
+        skipped = norm.isnan().float()
+        loss = torch.where(norm.isnan(), 0.0, loss * batches)
+        seen = torch.stack([loss.float(), batches * (1 - skipped), skipped, skipped])
+        in_a_row = torch.cat([torch.ones_like(self.sums[:3]), skipped[None]])
+        self.sums = self.sums * in_a_row + seen
+        self.tokens += tokens
+
+    def flush(self) -> tuple[dict[str, float], int]:
+        """The metrics so far and the number of steps skipped in a row; begin anew.
+
+        The loss is nan where every step was skipped.
+        """
+        loss, batches, skipped, in_a_row = self.sums.tolist()
+        metrics = {
+            "train/loss": loss / batches if batches else math.nan,
+            "train/skipped_steps": int(skipped),
+            "train/tokens_per_second": self.tokens / (time.perf_counter() - self._start),
+        }
+        self.sums = torch.cat([torch.zeros_like(self.sums[:3]), self.sums[3:]])
+        self.tokens = 0
+        self.start_clock()
+        return metrics, int(in_a_row)
 
 
 class Recorder:
@@ -24,21 +71,45 @@ class Recorder:
     Args:
         path: ``metrics.jsonl``.
         tracker: gets the same numbers.
-        console: where the progress bar is drawn, if it is a terminal.
     """
 
-    def __init__(self, path: Path, tracker: Tracker, console: Console) -> None:
+    def __init__(self, path: Path, tracker: Tracker) -> None:
         self._path = path
         self._file = open_to_append(path)
         self._tracker = tracker
-        self._console = console
+        self._best_speed, self._slow_lines = 0.0, 0
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
-        """Record numbers that belong to a step."""
+        """Record numbers that belong to a step; those that are not finite are left out."""
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         with naming(self._path):
-            self._file.write(json.dumps({"step": step, "epoch": epoch, **metrics}) + "\n")
+            self._file.write(json.dumps({"step": step, "epoch": epoch, **finite}) + "\n")
             self._file.flush()
-        self._tracker.log({"epoch": epoch, **metrics}, step)
+        self._tracker.log({"epoch": epoch, **finite}, step)
+        if skipped := metrics.get("train/skipped_steps"):
+            logger.warning(
+                "step %d: %s skipped since the last line of metrics, the loss or its "
+                "gradient was not finite",
+                step,
+                counted(int(skipped), "step"),
+            )
+        if speed := metrics.get("train/tokens_per_second"):
+            self._warn_if_slow(speed, step)
+
+    def _warn_if_slow(self, speed: float, step: int) -> None:
+        """Warn at the second line in a row with a fifth of the best speed, or less."""
+        self._best_speed = max(self._best_speed, speed)
+        self._slow_lines = self._slow_lines + 1 if speed <= self._best_speed / 5 else 0
+        if self._slow_lines != 2:
+            return
+        advice = "; if so, resume=RUN threads=1 is faster" if torch.get_num_threads() > 1 else ""
+        logger.warning(
+            "step %d: %.0f tokens/s, the best was %.0f; do other processes keep the cores busy?%s",
+            step,
+            speed,
+            self._best_speed,
+            advice,
+        )
 
     def sync(self) -> int:
         """Wait until all lines are on the disk; returns how many bytes they take."""
@@ -53,36 +124,6 @@ class Recorder:
                 self._file.close()
         finally:
             self._tracker.finish()
-
-    @contextmanager
-    def progress(self, epochs: int) -> Iterator["ProgressBar"]:
-        """A bar with loss, speed and time left; nothing where there is no terminal."""
-        columns = (
-            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.percentage:>3.0f}%  {task.fields[state]}"),
-            TimeRemainingColumn(),
-        )
-        disable = not self._console.is_terminal
-        with Progress(*columns, console=self._console, disable=disable, transient=True) as bar:
-            task = bar.add_task("", total=1.0, epoch=1, epochs=epochs, state="")
-            yield ProgressBar(bar, int(task))
-
-
-class ProgressBar:
-    """The bar of :meth:`Recorder.progress`."""
-
-    def __init__(self, bar: Progress, task: int) -> None:
-        self._bar, self._task = bar, task
-
-    def update(self, done: float, epoch: int) -> None:
-        """Show the share of training that is done."""
-        self._bar.update(self._task, completed=done, epoch=epoch)  # type: ignore[arg-type]
-
-    def show(self, loss: float, tokens_per_second: float) -> None:
-        """Show the latest numbers."""
-        state = f"loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s"
-        self._bar.update(self._task, state=state)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -1,14 +1,26 @@
-"""Where a run that was stopped goes on."""
+"""A run that was stopped goes on: which one, with what configuration, from which checkpoint."""
 
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.models.checkpoint import find_last, load_state
+from nerlab.data.vocabulary import Vocabulary
+from nerlab.files import file_lock
+from nerlab.messages import counted
+from nerlab.models.checkpoint import State, check_shapes, find_last, load_state, load_weights
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
+from nerlab.threads import Threads, use_threads
+from nerlab.training.restore import restore, whole
+from nerlab.training.state import TrainingState
+
+logger = logging.getLogger(__name__)
 
 # Given anew each time; ``auto`` threads are those that the run was begun with.
 _FREE = ("resume", "debug", "trust", "threads")
@@ -23,6 +35,20 @@ _WRITTEN = (
 )
 
 
+class Place(NamedTuple):
+    """What ``resume`` names, a run directory or a checkpoint, and the run directory."""
+
+    path: Path
+    run: Path
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint to go on from, and the state that was read from it."""
+
+    folder: Path
+    state: State
+
+
 class Resumption(NamedTuple):
     """A run directory, its configuration, and the checkpoint to go on from.
 
@@ -31,27 +57,88 @@ class Resumption(NamedTuple):
 
     run: Path
     config: DictConfig
-    checkpoint: Path | None
+    checkpoint: Checkpoint | None
+
+    def use_threads(self, wanted: object) -> Threads:
+        """As many as the run was begun with, for the same bits, unless another number is given."""
+        begun = self.config.get("threads", "auto")
+        if begun == "auto":
+            return use_threads(wanted)
+        if wanted in ("auto", begun):
+            return use_threads(begun)._replace(reason="as the run was begun")
+        reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
+        return use_threads(wanted)._replace(reason=reason)
+
+    def check(
+        self, digests: Mapping[str, str], vocabulary: Vocabulary, trusted: tuple[str, ...]
+    ) -> None:
+        """Raise ``ValueError`` unless the checkpoint is of these splits and of this model."""
+        if self.checkpoint is None:
+            return
+        for name, digest in digests.items():
+            if self.checkpoint.state.values.get(name) != digest:
+                raise ValueError(
+                    f"{self.run}: the {name.partition('_')[0]} split is not the one that the run "
+                    "was begun with; put that one back, set data.dir to where it is, or begin a "
+                    "new run"
+                )
+        check_shapes(self.config.model, vocabulary, trusted, self.checkpoint.folder)
+
+    def restore(self, training: TrainingState) -> None:
+        """Put weights, optimiser and metrics back to where the checkpoint stands."""
+        if self.checkpoint is None:
+            (self.run / "metrics.jsonl").write_bytes(b"")
+            return
+        folder, state = self.checkpoint
+        load_weights(training.tagger, folder)
+        try:
+            size = whole(state.values, "metrics_bytes")
+            restore(training, state)
+        except ValueError as error:
+            raise ValueError(
+                f"{folder}: no training can go on from it ({error}); begin a new run"
+            ) from error
+        metrics = self.run / "metrics.jsonl"
+        if (found := metrics.stat().st_size) < size:
+            raise ValueError(
+                f"{metrics}: expected at least the {size} bytes that were there when {folder} was "
+                f"saved, found {found}; put the whole file back, or begin a new run"
+            )
+        os.truncate(metrics, size)
+
+    def log(self, training: TrainingState) -> None:
+        """Say where the run goes on."""
+        if self.checkpoint is None:
+            return
+        done = counted(training.epoch, "epoch")
+        logger.info("resumed after step %d, %s done", training.step, done)
+        if training.is_finished(self.config.trainer):
+            logger.info("the run is finished: its best checkpoint is scored again, no more")
 
 
-class Place(NamedTuple):
-    """What ``resume`` names, a run directory or a checkpoint, and the run directory."""
+@contextmanager
+def resumption_of(config: DictConfig) -> Iterator[Resumption | None]:
+    """The run that ``resume`` asks for, locked within the block: a run directory, a checkpoint in
+    it, or ``auto``, which goes on with ``run.dir``; None if that was not begun yet.
 
-    path: Path
-    run: Path
-
-
-def find_place(config: DictConfig) -> Place | None:
-    """What ``resume`` asks for: nothing (null), a run directory, a checkpoint in it, or ``auto``.
-
-    ``auto`` is for commands that are started again and again: it goes on with ``run.dir``, or
-    begins it. Nothing is read yet: whoever goes on with a run locks it first.
+    It goes on with its own configuration, but for the keys of ``_REPLACEABLE`` that are given on
+    the command line. Named by one of its earlier checkpoints it goes on from there, and what came
+    after is replaced. With ``resume=auto`` all other keys must be those that it was begun with.
 
     Raises:
-        ValueError: there is no run to go on with, or it would go on otherwise than it began.
+        ValueError: there is no run to go on with, it is broken, or would go on otherwise than it
+            began.
     """
-    if config.resume is None:
-        return None
+    place = _find_place(config)
+    if place is None:
+        yield None
+        return
+    # Locked before it is read: another process may be about to go on with the same run.
+    with file_lock(place.run):
+        yield _read(place, config)
+
+
+def _find_place(config: DictConfig) -> Place | None:
     if config.resume == "auto":
         if config.run.dir is None:
             raise ValueError(
@@ -73,40 +160,6 @@ def find_place(config: DictConfig) -> Place | None:
     return place
 
 
-def read_resumption(place: Place, config: DictConfig) -> Resumption:
-    """The run to go on with, read while no other process works in it.
-
-    It goes on with its own configuration, but for the keys of ``_REPLACEABLE`` that are given on
-    the command line. Named by one of its earlier checkpoints it goes on from there, and what came
-    after is replaced. With ``resume=auto`` all other keys must be those that it was begun with.
-
-    Raises:
-        ValueError: it is broken, or would go on otherwise than it began.
-    """
-    for name in _WRITTEN:
-        check_plain(place.run / name)
-    found = _read(place)
-    if config.resume == "auto":
-        wanted, saved = (_flat(part) for part in (config, found.config))
-        for key in sorted(wanted.keys() | saved.keys()):
-            is_free = key in (*_FREE, _WHERE) or _replaceable(key)
-            if not is_free and wanted.get(key) != saved.get(key):
-                raise ValueError(
-                    f"{key}={wanted.get(key)}: the run in {found.run} was begun with "
-                    f"{saved.get(key)}; give the same, or another run.dir"
-                )
-    for given in filter(None, map(_replaceable, _overrides())):
-        node = OmegaConf.select(config, given)
-        value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        OmegaConf.update(found.config, given, literal(value), merge=False, force_add=True)
-    return found
-
-
-def _replaceable(name: str) -> str | None:
-    """The key of ``_REPLACEABLE`` that a key is, or lies in."""
-    return next((key for key in _REPLACEABLE if f"{name}.".startswith(f"{key}.")), None)
-
-
 def _place(path: Path) -> Place | None:
     """The run in a directory, or of a checkpoint; None if none was begun there."""
     if path.is_symlink() or path.parent.parent.is_symlink():
@@ -117,20 +170,48 @@ def _place(path: Path) -> Place | None:
     return Place(path, path) if (path / "config.yaml").is_file() else None
 
 
-def _read(place: Place) -> Resumption:
-    checkpoint = find_last(place.path)
-    if checkpoint is None:
-        if place.path != place.run:
-            raise ValueError(f"{place.path}: another process has removed it; choose another one")
-        config = read_run_config(place.run / "config.yaml")
-        return Resumption(place.run, checked_config(config), None)
-    metrics = place.run / "metrics.jsonl"
-    if not metrics.is_file():
-        raise ValueError(
-            f"{place.path}: expected a checkpoint in the directory of its run, found no {metrics}"
-        )
-    config, _ = load_state(checkpoint)
-    return Resumption(place.run, checked_config(config), checkpoint)
+def _read(place: Place, config: DictConfig) -> Resumption:
+    for name in _WRITTEN:
+        check_plain(place.run / name)
+    folder, checkpoint = find_last(place.path), None
+    if folder is not None:
+        metrics = place.run / "metrics.jsonl"
+        if not metrics.is_file():
+            raise ValueError(
+                f"{place.path}: expected a checkpoint in the directory of its run, found no "
+                f"{metrics}"
+            )
+        found, state = load_state(folder)
+        checkpoint = Checkpoint(folder, state)
+    elif place.path != place.run:
+        raise ValueError(f"{place.path}: another process has removed it; choose another one")
+    else:
+        found = read_run_config(place.run / "config.yaml")
+    saved = checked_config(found)
+    if config.resume == "auto":
+        _check_equal(config, saved, place.run)
+    for given in filter(None, map(_replaceable, _overrides())):
+        node = OmegaConf.select(config, given)
+        value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+        OmegaConf.update(saved, given, literal(value), merge=False, force_add=True)
+    return Resumption(place.run, saved, checkpoint)
+
+
+def _check_equal(config: DictConfig, begun: DictConfig, run: Path) -> None:
+    """Raise ``ValueError`` unless all keys that matter are those that a run was begun with."""
+    wanted, saved = (_flat(part) for part in (config, begun))
+    for key in sorted(wanted.keys() | saved.keys()):
+        is_free = key in (*_FREE, _WHERE) or _replaceable(key)
+        if not is_free and wanted.get(key) != saved.get(key):
+            raise ValueError(
+                f"{key}={wanted.get(key)}: the run in {run} was begun with {saved.get(key)}; give "
+                "the same, or another run.dir"
+            )
+
+
+def _replaceable(name: str) -> str | None:
+    """The key of ``_REPLACEABLE`` that a key is, or lies in."""
+    return next((key for key in _REPLACEABLE if f"{name}.".startswith(f"{key}.")), None)
 
 
 def _overrides() -> list[str]:

@@ -1,85 +1,104 @@
-"""Checks of the state of a training, which somebody else may have written, before it is used.
-
-An optimiser writes through the shapes that it is given and does not look; so they are looked at
-here. What may be wrong is a ``ValueError`` that names the value.
-"""
+"""Everything that the rest of a training depends on, and the checkpoints that it is saved in."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 import torch
-from torch import Tensor
+from omegaconf import DictConfig
+from torch.optim.swa_utils import AveragedModel
 
-_MOST = 2**53  # whole numbers beyond it have no float
-_NUMPYS_GENERATOR = "PCG64"
+from nerlab.config import TrainerConfig
+from nerlab.data.vocabulary import Vocabulary
+from nerlab.models.checkpoint import State, save_checkpoint
+from nerlab.models.tagger import Tagger
+from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.recorder import Accumulator, Recorder
+from nerlab.training.run_directory import point_latest_to
 
-
-class Expected(NamedTuple):
-    """The shape and the type that a tensor of the state must have."""
-
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-    @classmethod
-    def like(cls, tensor: Tensor) -> "Expected":
-        """Those of a tensor."""
-        return cls(tuple(tensor.shape), tensor.dtype)
+PROGRESS = ("step", "epoch", "batch_index", "best_f1", "best_epoch")
 
 
-def check_tensor(name: str, found: Tensor | None, expected: Expected) -> Tensor:
-    """The tensor, if it is there, of this shape and this type; else a ``ValueError``."""
-    if found is None:
-        raise ValueError(f"{name}: missing")
-    if (tuple(found.shape), found.dtype) != (expected.shape, expected.dtype):
-        raise ValueError(
-            f"{name}: expected {expected.dtype} of shape {expected.shape}, found {found.dtype} of "
-            f"shape {tuple(found.shape)}"
-        )
-    return found
+@dataclass
+class TrainingState:
+    """Where a training stands, with what it trains.
+
+    Attributes:
+        tagger: the model, on its device.
+        optimizer: changes its weights.
+        accumulator: the numbers since the last line of metrics.
+        average: the moving average of the weights, if one is kept.
+        step, epoch: steps and epochs that are done.
+        batch_index: the next batch of the present epoch.
+        best_f1, best_epoch: the best span F1 on dev so far, and the epoch that reached it.
+    """
+
+    tagger: Tagger
+    optimizer: TaggerOptimizer
+    accumulator: Accumulator
+    average: AveragedModel | None
+    step: int = 0
+    epoch: int = 0
+    batch_index: int = 0
+    best_f1: float = -1.0
+    best_epoch: int = 0
+
+    @property
+    def model(self) -> Tagger:
+        """The tagger that is scored and saved: the average, if one is kept."""
+        return self.tagger if self.average is None else cast(Tagger, self.average.module)
+
+    def is_finished(self, config: TrainerConfig) -> bool:
+        """Whether all epochs are done, or ``patience`` of them brought nothing."""
+        waited = self.epoch - self.best_epoch
+        is_out_of_patience = config.patience is not None and waited >= config.patience
+        return self.epoch >= config.epochs or is_out_of_patience
+
+    def snapshot(self) -> State:
+        """What a checkpoint saves beside the weights of :attr:`model`."""
+        device = self.optimizer.device
+        tensors = {**self.optimizer.moments(), "accumulator": self.accumulator.sums}
+        tensors["rng_state.cpu"] = torch.get_rng_state()
+        if device.type == "cuda":
+            tensors["rng_state.cuda"] = torch.cuda.get_rng_state(device)
+        if self.average is not None:
+            tensors |= {f"weights.{name}": w for name, w in self.tagger.state_dict().items()}
+            tensors["steps_averaged"] = self.average.n_averaged
+        progress = {name: getattr(self, name) for name in PROGRESS}
+        progress["tokens"] = self.accumulator.tokens
+        scaler = self.optimizer.scaler.state_dict()
+        return State(tensors, {"progress": progress, "scaler": scaler})
 
 
-def section(values: object, name: str) -> Mapping[str, Any]:
-    """The section of this name."""
-    found = values.get(name) if isinstance(values, Mapping) else None
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{name}: expected an object, found {_shown(found)}")
-    return found
+@dataclass(frozen=True)
+class Checkpoints:
+    """Writes the checkpoints of a run, with its vocabulary and configuration.
 
+    ``digests`` are those of the splits, which a run that goes on compares with its own.
+    """
 
-def whole(values: Mapping[str, Any], name: str, most: int = _MOST) -> int:
-    """The whole number of this name, 0 to ``most``."""
-    found = values.get(name)
-    if type(found) is not int or not 0 <= found <= most:
-        raise ValueError(f"{name}: expected a whole number from 0 to {most}, found {_shown(found)}")
-    return found
+    run: Path
+    vocabulary: Vocabulary
+    config: DictConfig
+    digests: Mapping[str, str]
+    recorder: Recorder
 
+    def save_best(self, tagger: Tagger) -> None:
+        """Save ``best``: the weights."""
+        folder = self.run / "checkpoints" / "best"
+        save_checkpoint(folder, tagger.state_dict(), self.vocabulary, self.config)
 
-def number(values: Mapping[str, Any], name: str, least: float, most: float) -> float:
-    """The number of this name, ``least`` to ``most``."""
-    found = values.get(name)
-    is_number = isinstance(found, float) or (type(found) is int and abs(found) <= _MOST)
-    if not is_number or not least <= values[name] <= most:
-        raise ValueError(f"{name}: expected a number from {least} to {most}, found {_shown(found)}")
-    return float(values[name])
+    def save_last(self, state: TrainingState) -> None:
+        """Save ``last``: the weights, and what the training needs to go on from here."""
+        folder = self.run / "checkpoints" / "last"
+        tensors, values = state.snapshot()
+        values = {**values, **self.digests, "metrics_bytes": self.recorder.sync()}
+        weights = state.model.state_dict()
+        save_checkpoint(folder, weights, self.vocabulary, self.config, State(tensors, values))
+        if self.config.trainer.keep_last > 1:
+            from nerlab.training.kept_steps import keep_step
 
-
-def generator_state(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The state of a numpy generator of this name."""
-    found = section(values, name)
-    if found.get("bit_generator") != _NUMPYS_GENERATOR:
-        kind = _shown(found.get("bit_generator"))
-        raise ValueError(f"{name}.bit_generator: expected {_NUMPYS_GENERATOR}, found {kind}")
-    inner = section(found, "state")
-    state = {key: whole(inner, key, 2**128 - 1) for key in ("state", "inc")}
-    rest = {"has_uint32": whole(found, "has_uint32", 1)}
-    rest["uinteger"] = whole(found, "uinteger", 2**32 - 1)
-    return {"bit_generator": _NUMPYS_GENERATOR, "state": state, **rest}
-
-
-def _shown(value: object) -> str:
-    """A value for a message; what holds others, or a number of many digits, by its type."""
-    if isinstance(value, int) and not -_MOST <= value <= _MOST:
-        return "a number that is out of range"
-    if value is None or isinstance(value, bool | int | float):
-        return repr(value)
-    return repr(value[:40]) if isinstance(value, str) else f"a {type(value).__name__}"
+            keep_step(folder, state.step, self.config.trainer.keep_last)
+        if self.config.run.dir is None:
+            point_latest_to(self.run)

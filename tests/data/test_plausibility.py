@@ -16,7 +16,7 @@ from nerlab.data.build import build_corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.sentence import Sentence
-from nerlab.training.preparation import prepare
+from nerlab.training.experiment import describe
 
 TOKENS = ("word", "x1", "--", "7", "1,000.5", "-3", "2026-11-21")  # the last four are numbers
 sentences = st.lists(
@@ -63,8 +63,8 @@ def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
         "no entity at all; set the key of data.reader that says where the tags stand (tag_column, "
         "say)",
     ]
-    remarks = prepare(config, (), checkpoint=None).remarks
-    assert [line for line in remarks if "warning" in line] == [
+    lines = describe({name: load_split(config.data, name) for name in ("train", "dev")})
+    assert [line for line in lines if "warning" in line] == [
         f"warning: train: {line}" for line in expected
     ]
     found = [f for f in check(config.data).findings if f.remedy.startswith("set the key")]
@@ -99,7 +99,8 @@ def test_what_many_types_cost_is_said_at_the_start(tmp_path: Path, number: int) 
         config = compose(
             "train", overrides=[*SMALL_MODEL, f"data.dir={tmp_path}", "data.test=null"]
         )
-    said = [line for line in prepare(config, (), checkpoint=None).remarks if "warning" in line]
+    splits = {name: load_split(config.data, name) for name in ("train", "dev")}
+    said = [line for line in describe(splits) if "warning" in line]
     found = [
         f"{f.message}; {f.remedy}" for f in check(config.data).findings if f.kind == "many-types"
     ]

@@ -48,7 +48,7 @@ def wait_for_step(run: Path, step: int, process: Process) -> None:
             saved = json.loads((run / "checkpoints" / "last" / "training.json").read_text())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return False
-        return bool(saved["trainer"]["step"] >= step)
+        return bool(saved["progress"]["step"] >= step)
 
     wait_until(process, reached)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import run_script
 from processes import arguments, metrics
+from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
 from nerlab.tags import spans_of
@@ -70,35 +71,18 @@ def test_a_run_that_has_gone_wrong_stops_and_names_the_sentences(
         assert line["loss"] is None
 
 
-def test_the_step_that_went_wrong_can_be_taken_again(corpus: Path, tmp_path: Path) -> None:
+def test_a_run_that_has_gone_wrong_can_be_evaluated_and_goes_on(
+    corpus: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     first = run_script("train", *arguments(corpus, run, *_ABSURD, *_SOON))
-    kept = run / "checkpoints" / "not-finite"
-    state = json.loads((kept / "training.json").read_text())["trainer"]
-    sentences = (run / "not-finite.jsonl").read_bytes()
-    (run / "not-finite.jsonl").unlink()
-    again = run_script("train", f"resume={kept}")
-    assert f"resumed after step {state['step']}," in again.out
-    assert f"step {state['step'] + 1}: the loss or its gradient is not finite" in again.err
-    assert (again.status, again.err) == (1, first.err)
-    assert (run / "not-finite.jsonl").read_bytes() == sentences
-    assert json.loads((kept / "training.json").read_text())["trainer"] == state
-
-
-def test_the_first_step_of_an_epoch_can_be_taken_again(corpus: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    more = ("trainer.log_every=1", "trainer.max_skipped_steps=1", "trainer.rare_word_dropout=0.5")
-    run_script("train", *arguments(corpus, run, vectors_for_all(corpus, tmp_path), *more))
-    kept = run / "checkpoints" / "not-finite"
-    assert json.loads((kept / "training.json").read_text())["trainer"]["place"] == 0
-    sentences = (run / "not-finite.jsonl").read_bytes()
-    run_script("train", f"resume={kept}")
-    assert (run / "not-finite.jsonl").read_bytes() == sentences
-
-
-def vectors_for_all(corpus: Path, folder: Path) -> str:
-    rows = (corpus / "train.conll").read_text().splitlines()
-    words = {row.split()[0].lower() for row in rows if row.strip()}
-    path = folder / "vectors.txt"
-    path.write_text("".join(f"{word} {' '.join(['3e38'] * 16)}\n" for word in sorted(words)))
-    return f"data.vectors={path}"
+    last = run / "checkpoints" / "last"
+    assert f"{last} has the weights before these steps" in first.err
+    weights = load_file(last / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    step = json.loads((last / "training.json").read_text())["progress"]["step"]
+    assert f"step {step}: the loss or its gradient is not finite" in first.err
+    again = run_script("train", f"resume={run}")
+    assert f"resumed after step {step}," in again.out
+    assert again.status == 1
+    assert "the loss or its gradient is not finite" in again.err

@@ -21,7 +21,7 @@ from nerlab.models.scoring import score
 from nerlab.models.tagger import Tagger
 from nerlab.modules.dropout import LockedDropout
 from nerlab.training import experiment
-from nerlab.training.optimisation import Optimisation
+from nerlab.training.optimizer import TaggerOptimizer
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 VOCABULARY, BATCHER = make_batcher()
@@ -144,12 +144,12 @@ def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
     for module in tagger.modules():
         if isinstance(module, (nn.Dropout, LockedDropout)):
             module.p = 0.0
-    optimisation = Optimisation(tagger, config.trainer, torch.device("cpu"))
+    optimizer = TaggerOptimizer(tagger, config.trainer, torch.device("cpu"))
     batch = BATCHER.collate(EIGHT)
     for _ in range(200):
         loss = tagger.loss(batch)
         if loss * batch.lengths.sum() < 0.5:  # every sentence is likelier right than wrong
             break
-        optimisation.backward(loss)
-        optimisation.step(0.0)
+        optimizer.backward(loss)
+        optimizer.step(optimizer.clip(loss.detach()), 0.0)
     assert score(tagger, VOCABULARY, BATCHER, "train", 1000).counts.score().f1 == 1.0

@@ -18,9 +18,8 @@ from nerlab.data.vocabulary import build_vocabulary
 from nerlab.device import deterministic_algorithms
 from nerlab.memory import if_it_fits
 from nerlab.models.build import build_tagger
-from nerlab.training.gradients import Gradients
-from nerlab.training.optimisation import Optimisation
-from nerlab.training.window import Window
+from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.recorder import Accumulator
 
 CONF = str(Path(__file__).resolve().parents[2] / "conf")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
@@ -50,23 +49,25 @@ def test_a_training_step_never_waits_for_the_device(model: str, precision: str) 
     data = corpus()
     vocabulary = build_vocabulary(data.token_counts(), data.labels, True, True, False, 1, 64)
     tagger = build_tagger(config.model, vocabulary).to(device)
-    optimisation = Optimisation(tagger, config.trainer, device)
+    optimizer = TaggerOptimizer(tagger, config.trainer, device)
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
-    window = Window.empty(device)
+    accumulator = Accumulator(device)
     for number, group in enumerate(batcher.shuffled_groups(32, generator)):
         if number == 3:  # libraries have set themselves up
             torch.cuda.set_sync_debug_mode("error")
         batch = batcher.training_batch(group, 0.5, generator).to(device)
-        with optimisation.autocast():
+        with optimizer.autocast():
             loss = tagger.loss(batch)
-        optimisation.backward(loss)
-        step = optimisation.step(0.0)
-        window = window.add(step, 1, 8)
+        optimizer.backward(loss)
+        norm = optimizer.clip(loss.detach())
+        optimizer.step(norm, 0.0)
+        accumulator.add(loss.detach(), norm, 1, 8)
     torch.cuda.set_sync_debug_mode("default")
     assert torch.isfinite(loss)
-    assert torch.isfinite(step.norm)
-    assert window.metrics()["train/skipped_steps"] == window.in_a_row == 0
+    assert torch.isfinite(norm)
+    metrics, in_a_row = accumulator.flush()
+    assert metrics["train/skipped_steps"] == in_a_row == 0
 
 
 def weights_after_training(model: str) -> dict[str, torch.Tensor]:
@@ -78,13 +79,14 @@ def weights_after_training(model: str) -> dict[str, torch.Tensor]:
     vocabulary = build_vocabulary(data.token_counts(), data.labels, True, True, False, 1, 64)
     torch.manual_seed(1)
     tagger = build_tagger(config.model, vocabulary).to(device)
-    optimisation = Optimisation(tagger, config.trainer, device)
+    optimizer = TaggerOptimizer(tagger, config.trainer, device)
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
-    gradients = Gradients(tagger, optimisation, batcher, config.trainer, generator)
     for group in batcher.shuffled_groups(32, generator):
-        gradients.make([group])
-        optimisation.step(0.0)
+        with optimizer.autocast():
+            loss = tagger.loss(batcher.training_batch(group, 0.5, generator).to(device))
+        optimizer.backward(loss)
+        optimizer.step(optimizer.clip(loss.detach()), 0.0)
     return {name: weight.cpu() for name, weight in tagger.state_dict().items()}
 
 

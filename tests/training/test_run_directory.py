@@ -10,7 +10,8 @@ import pytest
 from conftest import run_process
 
 from nerlab.training import run_directory
-from nerlab.training.run_directory import create_run_directory, keep_step, point_latest_to
+from nerlab.training.kept_steps import keep_step
+from nerlab.training.run_directory import create_run_directory, point_latest_to
 
 NOON = real_datetime(2026, 11, 20, 12, 0, 0)
 

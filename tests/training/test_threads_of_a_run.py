@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from conftest import SMALL_MODEL, Result, run_script
 from helpers import reseal
 from omegaconf import OmegaConf
 
-from nerlab.training.window import SpeedWatch, Window
+from nerlab.training.recorder import Accumulator, Recorder
+from nerlab.training.tracking import NoTracker
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +78,6 @@ def test_another_number_may_be_given_and_its_price_is_said(
     assert OmegaConf.load(begun_with_two / "config.yaml").threads == 1
 
 
-def test_a_run_of_an_earlier_version_goes_on(begun_with_two: Path) -> None:
-    for folder in (begun_with_two, begun_with_two / "checkpoints" / "last"):
-        config = OmegaConf.load(folder / "config.yaml")
-        del config.threads
-        OmegaConf.save(config, folder / "config.yaml")
-    reseal(begun_with_two / "checkpoints" / "last")
-    result = run_script("train", f"resume={begun_with_two}")
-    assert result.status == 0, result.err
-    assert "threads: 1 (auto: OMP_NUM_THREADS is set)\n" in result.out
-
-
 def test_a_saved_number_that_is_none_is_one_line(begun_with_two: Path) -> None:
     folder = begun_with_two / "checkpoints" / "last"
     config = OmegaConf.load(folder / "config.yaml")
@@ -99,18 +90,24 @@ def test_a_saved_number_that_is_none_is_one_line(begun_with_two: Path) -> None:
     assert result.err == expected
 
 
-def falls(speeds: list[float]) -> list[int]:
-    """The windows at which a run says that it has become slow."""
-    watch = SpeedWatch()
-    return [i for i, speed in enumerate(speeds) if watch.has_fallen(speed)]
-
-
-def test_a_fall_to_a_fifth_is_told_once_each_time() -> None:
-    assert falls([10, 100, 30, 90]) == []
-    assert falls([10, 100, 20, 20, 20, 5]) == [3]
-    assert falls([100, 20, 100, 20, 100]) == []  # a checkpoint was saved, say
-    assert falls([100, 1, 1, 90, 1, 1, 1]) == [2, 5]
-    assert falls([5, 50, 500, 5000]) == []
+@pytest.mark.parametrize(
+    ("speeds", "told"),
+    [
+        ([10, 100, 30, 90], []),
+        ([10, 100, 20, 20, 20, 5], [3]),
+        ([100, 20, 100, 20, 100], []),  # a checkpoint was saved, say
+        ([100, 1, 1, 90, 1, 1, 1], [2, 5]),
+        ([5, 50, 500, 5000], []),
+    ],
+)
+def test_a_fall_to_a_fifth_is_told_once_each_time(
+    speeds: list[float], told: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tracker = NoTracker(tmp_path, "", {})
+    with closing(Recorder(tmp_path / "metrics.jsonl", tracker)) as recorder:
+        for step, speed in enumerate(speeds):
+            recorder.log({"train/tokens_per_second": speed}, step, 1)
+    assert [record.args[0] for record in caplog.records] == told  # type: ignore[index]
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -118,17 +115,19 @@ def test_a_run_that_becomes_slow_says_so_once(
     threads: int, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     speeds = iter([30_000.0, 31_000.0, *[900.0] * 1_000])
-    metrics = Window.metrics
-    monkeypatch.setattr(
-        Window,
-        "metrics",
-        lambda window: {**metrics(window), "train/tokens_per_second": next(speeds)},
-    )
+    flush = Accumulator.flush
+
+    def slow(accumulator: Accumulator) -> tuple[dict[str, float], int]:
+        metrics, in_a_row = flush(accumulator)
+        return {**metrics, "train/tokens_per_second": next(speeds)}, in_a_row
+
+    monkeypatch.setattr(Accumulator, "flush", slow)
     run = tmp_path / "run"
     more = ("trainer.epochs=2", "trainer.log_every=1", f"threads={threads}")
     result = run_script("train", *SMALL_MODEL, *more, f"data.dir={corpus}", f"run.dir={run}")
     assert result.status == 0, result.err
-    slow = [line for line in log_of(run) if "tokens/s" in line]
-    assert len(slow) == 1
-    assert "WARNING step 4: 900 tokens/s, the best was 31000; do other processes keep" in slow[0]
-    assert ("go on with resume=RUN threads=1" in slow[0]) == (threads == 2)
+    slow_lines = [line for line in log_of(run) if "tokens/s" in line]
+    assert len(slow_lines) == 1
+    said = "WARNING step 4: 900 tokens/s, the best was 31000; do other processes keep"
+    assert said in slow_lines[0]
+    assert ("resume=RUN threads=1" in slow_lines[0]) == (threads == 2)

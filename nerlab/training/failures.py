@@ -1,4 +1,4 @@
-"""What is said, and kept, of a run whose loss or gradient is not finite any more."""
+"""What is said of a training that cannot go on: numbers that are not finite, too little memory."""
 
 import json
 import math
@@ -8,24 +8,23 @@ import numpy as np
 import torch
 
 from nerlab.data.batch import Batcher
+from nerlab.data.corpus import Corpus
 from nerlab.files import write_file
+from nerlab.messages import counted
 from nerlab.models.tagger import Tagger
 
-NOT_FINITE = "not-finite"
-"""The checkpoint before the step that cannot be made."""
 _NAMED = 10  # sentences in the message; the file has them all
 
 
-class NotFinite(Exception):  # noqa: N818 - the run makes an error of it, see explain()
+class NotFinite(Exception):  # noqa: N818 - the run makes an error of it, see explain_not_finite()
     """Too many steps in a row were skipped; ``sentences`` are those of the last one."""
 
     def __init__(self, step: int, sentences: np.ndarray) -> None:
         super().__init__(f"step {step}: the loss or its gradient is not finite")
-        self.step = step
         self.sentences = sentences
 
 
-def explain(found: NotFinite, run: Path, tagger: Tagger, train: Batcher) -> ValueError:
+def explain_not_finite(found: NotFinite, run: Path, tagger: Tagger, train: Batcher) -> ValueError:
     """Write the sentences of the step to ``not-finite.jsonl``; returns the error that names them.
 
     Each sentence has the loss that the model gives it alone, without dropout, in nats a token;
@@ -52,8 +51,25 @@ def explain(found: NotFinite, run: Path, tagger: Tagger, train: Batcher) -> Valu
     return ValueError(
         f"{found}, as in the steps before it; it had sentences {_numbers(list(losses))} of train, "
         f"not finite alone {'are all' if every else _numbers(culprits) or 'is none'}, see {path}; "
-        "lower trainer.learning_rate, or mend the data; "
-        f"resume={run / 'checkpoints' / NOT_FINITE} takes this step again"
+        f"lower trainer.learning_rate, or fix the data; {run / 'checkpoints' / 'last'} has the "
+        "weights before these steps"
+    )
+
+
+def explain_memory(batches: list[np.ndarray], corpus: Corpus) -> ValueError:
+    """The error that names the largest batch of a step that does not fit into memory."""
+    lengths = [corpus.lengths[sentences] for sentences in batches]
+    sizes = [len(of_batch) * int(of_batch.max()) for of_batch in lengths]
+    size, sentences = max(zip(sizes, batches, strict=True), key=lambda pair: pair[0])
+    if len(sentences) == 1:
+        return ValueError(
+            f"{corpus.describe(sentences[0])} of train does not fit into memory; cut it into "
+            "shorter ones, or choose a smaller model"
+        )
+    return ValueError(
+        f"a batch of {counted(size, 'token')}, padding counted, does not fit into memory, of "
+        f"sentences {_numbers(sentences.tolist())} of train; set trainer.batch_tokens to less than "
+        f"{size}, or choose a smaller model"
     )
 
 

@@ -1,0 +1,244 @@
+"""Gradients to weights: parameter groups, clipping, the schedule, mixed precision."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TaggerOptimizer:
+    """Everything that happens to the weights of a tagger.
+
+    A step whose loss or gradient is not finite changes neither weights nor moments. On a CPU an
+    ``if`` decides that. On a GPU torch's ``GradScaler`` does, so the host never waits for the
+    device: :meth:`clip` makes all gradients of such a step nan, and the scaler skips these.
+
+    Args:
+        tagger: the model, already on ``device``.
+        config: the trainer's configuration.
+        device: where it is trained.
+
+    Raises:
+        ValueError: the precision is not available on the device.
+    """
+
+    def __init__(self, tagger: nn.Module, config: TrainerConfig, device: torch.device) -> None:
+        self.config = config
+        self.device = device
+        self.dtype = _autocast_dtype(config.precision, device)
+        self.optimizers = build_optimizers(tagger, config, device)
+        self.learning_rate = config.learning_rate
+        scale = 2.0**16 if self.dtype == torch.float16 else 1.0
+        self.scaler = torch.amp.GradScaler(device.type, scale, enabled=device.type == "cuda")
+
+    def autocast(self) -> torch.autocast:
+        """The arithmetic of the forward pass."""
+        enabled = self.dtype != torch.float32
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss."""
+        self.scaler.scale(loss).backward()
+
+    @torch.no_grad()
+    def clip(self, loss: Tensor) -> Tensor:
+        """Scale all gradients down so that their common norm is at most ``clip_norm``.
+
+        Returns the norm before; nan, as all gradients then, if it or ``loss`` is not finite.
+        """
+        dense, sparse = [], []
+        for parameter in self._parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                sparse.append(parameter.grad.values())
+            elif parameter.grad is not None:
+                dense.append(parameter)
+        gradients = [parameter.grad for parameter in dense if parameter.grad is not None]
+        scaled = nn.utils.get_total_norm([*gradients, *sparse])
+        norm = scaled / self.scaler.scale(torch.ones_like(scaled))
+        norm = torch.where(norm.isfinite() & loss.isfinite(), norm, torch.nan)
+        nn.utils.clip_grads_with_norm_(dense, self.config.clip_norm, norm)
+        for values in sparse:
+            values.mul_((self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        return norm
+
+    def step(self, norm: Tensor, progress: float) -> None:
+        """Change the weights, unless the ``norm`` of :meth:`clip` is nan; clear the gradients.
+
+        ``progress`` is the share of training that is done, 0 to 1.
+        """
+        factor = schedule(progress, self.config.schedule, self.config.warmup)
+        self.learning_rate = self.config.learning_rate * factor
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * group["learning_rate_factor"]
+            if self.scaler.is_enabled():
+                self.scaler.step(optimizer)
+            elif not norm.isnan():
+                optimizer.step()
+            optimizer.zero_grad()
+        self.scaler.update(None if self.dtype == torch.float16 else 1.0)
+
+    def moments(self) -> dict[str, Tensor]:
+        """What the optimisers remember: ``optimizer.<number>.<parameter>.<name>``."""
+        return {
+            f"optimizer.{number}.{parameter}.{name}": value
+            for number, optimizer in enumerate(self.optimizers)
+            for parameter, moments in optimizer.state_dict()["state"].items()
+            for name, value in moments.items()
+        }
+
+    def _parameters(self) -> Iterator[nn.Parameter]:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                yield from group["params"]
+
+
+def schedule(progress: float, kind: Schedule, warmup: float) -> float:
+    """The factor of the learning rate after a share ``progress`` of training.
+
+    It rises linearly from 0 to 1 over the share ``warmup``; over the rest it stays (constant),
+    falls along a line, or along half a cosine, to 0.
+    """
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup) if warmup < 1 else 1.0
+    if kind is Schedule.linear:
+        return 1 - rest
+    if kind is Schedule.cosine:
+        return 0.5 * (1 + math.cos(math.pi * rest))
+    return 1.0
+
+
+class ParameterGroup(NamedTuple):
+    """Parameters that are treated alike; ``sparse`` ones are of an ``nn.Embedding``."""
+
+    parameters: list[Tensor]
+    sparse: bool = False
+    weight_decay: bool = True
+    learning_rate_factor: float = 1.0
+
+
+def parameter_groups(tagger: nn.Module) -> list[ParameterGroup]:
+    """The groups that parts of the tagger name, and one of all other parameters."""
+    tables = [t for part in tagger.modules() for t in getattr(part, "lookup_tables", ())]
+    named = [ParameterGroup(tables, sparse=True, weight_decay=False)]
+    for part in tagger.modules():
+        named += getattr(part, "parameter_groups", list)()
+    taken = {id(p) for group in named for p in group.parameters}
+    return [*named, ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])]
+
+
+def build_optimizers(
+    tagger: nn.Module, config: TrainerConfig, device: torch.device
+) -> list[torch.optim.Optimizer]:
+    """One optimiser, and on the CPU with Adam a second one for sparse parameters.
+
+    A batch uses some hundred rows of a table of many thousand. On the CPU, passing over the whole
+    table would cost a third of the step, so its gradient is sparse there; a GPU would have to wait
+    to learn which rows. Weight decay applies to matrices, and makes a sparse group dense.
+    """
+    lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd
+    tables = {id(m.weight): m for m in tagger.modules() if isinstance(m, nn.Embedding)}
+    dense: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+    rows: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+    for group in parameter_groups(tagger):
+        for parameter in group.parameters:
+            if not parameter.requires_grad:
+                continue
+            decays = group.weight_decay and parameter.dim() > 1
+            decay = config.weight_decay if decays else 0.0
+            table = tables.get(id(parameter))
+            sparse = lazy and group.sparse and not decay and table is not None
+            if table is not None:
+                table.sparse = sparse
+            (rows if sparse else dense)[decay, group.learning_rate_factor].append(parameter)
+    kinds = {
+        Optimizer.adam: torch.optim.Adam,
+        Optimizer.adamw: torch.optim.AdamW,
+        Optimizer.sgd: torch.optim.SGD,
+    }
+    momentum = {"momentum": config.momentum} if config.optimizer is Optimizer.sgd else {}
+    method = kinds[config.optimizer]
+    optimizers = [method(_groups(dense), lr=config.learning_rate, fused=True, **momentum)]
+    if rows:
+        optimizers.append(RowAdam(_groups(rows), lr=config.learning_rate))
+    if momentum.get("momentum"):
+        # torch would begin with uninitialised memory, should the GPU skip the first step.
+        for parameter in (p for parameters in dense.values() for p in parameters):
+            optimizers[0].state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizers
+
+
+def _groups(parameters: dict[tuple[float, float], list[Tensor]]) -> list[dict[str, object]]:
+    """The groups of a torch optimiser, from the weight decay and the learning-rate factor."""
+    return [
+        {"params": group, "weight_decay": decay, "learning_rate_factor": factor}
+        for (decay, factor), group in parameters.items()
+    ]
+
+
+def _autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    if precision is Precision.auto:
+        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if has_bf16 else torch.float32
+    if precision is Precision.fp16 and device.type != "cuda":
+        raise ValueError(
+            f"trainer.precision=fp16: expected a GPU, found device {device.type}; "
+            "set trainer.precision=fp32 or bf16"
+        )
+    return _DTYPES[precision.name]
+
+
+class RowAdam(torch.optim.Optimizer):
+    """Adam (Kingma and Ba 2015) on the rows that have a gradient, for tables with sparse ones.
+
+    The moments of a row decay only in the steps that use it; otherwise each row moves as in Adam.
+    ``torch.optim.SparseAdam`` does the same in four times the time.
+    """
+
+    def __init__(
+        self,
+        tables: list[dict[str, object]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        super().__init__(tables, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self) -> None:  # type: ignore[override]
+        """Move the rows that have a gradient."""
+        for group in self.param_groups:
+            for table in group["params"]:
+                if table.grad is None:
+                    continue
+                state = self.state[table]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state["exp_avg"] = torch.zeros_like(table)
+                    state["exp_avg_sq"] = torch.zeros_like(table)
+                state["step"] += 1
+                gradient = table.grad.coalesce()
+                rows, values = gradient.indices()[0], gradient.values()
+                first, second = group["betas"]
+                mean = _decay(state["exp_avg"], rows, values, first)
+                square = _decay(state["exp_avg_sq"], rows, values * values, second)
+                mean_share = 1 - first ** state["step"].item()  # what decay from zero has reached
+                square_share = 1 - second ** state["step"].item()
+                root = (square / square_share).sqrt_().add_(group["eps"])
+                table.index_add_(0, rows, mean / root, alpha=-group["lr"] / mean_share)
+
+
+def _decay(moment: Tensor, rows: Tensor, values: Tensor, rate: float) -> Tensor:
+    """Decay some rows of a moment towards ``values`` and return them."""
+    moved = moment.index_select(0, rows).lerp_(values, 1 - rate)
+    moment.index_copy_(0, rows, moved)
+    return moved

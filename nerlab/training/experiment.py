@@ -74,7 +74,6 @@ def _run(
 ) -> float:
     check_numbers("", config)
     config.threads = threads.number
-    make_tracker = _tracker_of(config, trusted)
     with deterministic_algorithms(config.trainer.deterministic):
         device = choose_device(config.device)
         splits = {
@@ -101,6 +100,7 @@ def _run(
             lines.append(load_vectors(tagger, vocabulary, config.data.vectors))
         lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
         state = _first_state(tagger.to(device), config.trainer, device)
+        make_tracker = _tracker_of(config, trusted)
 
         console = make_console()
         with _run_directory(config, resumption) as run:

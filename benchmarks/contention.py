@@ -24,8 +24,7 @@ from throughput import Training, compose_config
 from nerlab.cores import measure_cores
 from nerlab.data.batch import Batcher
 from nerlab.data.load import load_split
-from nerlab.data.vocabulary import build_vocabulary
-from nerlab.models.build import build_tagger
+from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.threads import use_threads
 
 _WANTED = 0.8
@@ -41,11 +40,8 @@ _SITUATIONS = {
 def train_when_told(directory: str) -> None:
     """For each line ``THREADS SECONDS`` of standard input train; write threads and tokens/s."""
     config = compose_config(directory, "fp32")
-    data = config.data
-    train = load_split(data, "train")
-    vocabulary = build_vocabulary(
-        train.token_counts(), train.labels, data.lowercase, data.fold_digits, False, 1, 64
-    )
+    train = load_split(config.data, "train")
+    vocabulary = fit_vocabulary(config.model, train)
     torch.manual_seed(0)
     tagger = build_tagger(config.model, vocabulary)
     batcher = Batcher(train, vocabulary, with_tags=True)

@@ -41,8 +41,7 @@ from nerlab.data.lexicon import Lexicon
 from nerlab.data.load import load_split
 from nerlab.data.readers import conll, jsonl, parallel, parquet, spans, table
 from nerlab.data.sentence import Sentence
-from nerlab.data.vocabulary import build_vocabulary
-from nerlab.models.build import build_tagger
+from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.tagger import Tagger
 from nerlab.tags import spans_of
 
@@ -259,7 +258,7 @@ def _batching_speed(batcher: Batcher, batch_tokens: int) -> float:
     generator = np.random.default_rng(0)
     groups = batcher.shuffled_groups(batch_tokens, generator)[:2_000]
     start = time.perf_counter()
-    tokens = sum(int(batcher.training_batch(g, 0.5, generator).lengths.sum()) for g in groups)
+    tokens = sum(int(batcher.collate(group).lengths.sum()) for group in groups)
     return tokens / (time.perf_counter() - start)
 
 
@@ -271,16 +270,7 @@ def _config(scratch: Path) -> DictConfig:
 
 
 def _tagger_and_batcher(corpus: Corpus, config: DictConfig) -> tuple[Tagger, Batcher]:
-    data = config.data
-    vocabulary = build_vocabulary(
-        corpus.token_counts(),
-        corpus.labels,
-        data.lowercase,
-        data.fold_digits,
-        data.turkic_i,
-        data.min_count,
-        data.max_word_length,
-    )
+    vocabulary = fit_vocabulary(config.model, corpus)
     return build_tagger(config.model, vocabulary), Batcher(corpus, vocabulary, with_tags=True)
 
 

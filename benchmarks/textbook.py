@@ -16,7 +16,10 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchcrf import CRF
 
 from nerlab.data.corpus import Corpus
-from nerlab.data.vocabulary import PADDING, Vocabulary
+from nerlab.data.features import PADDING, Ragged
+from nerlab.data.vocabulary import Vocabulary
+from nerlab.models.characters import CharacterIndexer
+from nerlab.models.words import WordIndexer
 
 Example = tuple[list[int], list[list[int]], list[int]]  # words, characters of each, tags
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -27,8 +30,11 @@ class TextbookTagger(nn.Module):
 
     def __init__(self, vocabulary: Vocabulary, dropout: float) -> None:
         super().__init__()
-        self.words = nn.Embedding(vocabulary.num_words, 100, padding_idx=PADDING)
-        self.characters = nn.Embedding(vocabulary.num_characters, 30, padding_idx=PADDING)
+        words, characters = vocabulary.indexers["words"], vocabulary.indexers["characters"]
+        assert isinstance(words, WordIndexer)
+        assert isinstance(characters, CharacterIndexer)
+        self.words = nn.Embedding(words.num_words, 100, padding_idx=PADDING)
+        self.characters = nn.Embedding(characters.num_characters, 30, padding_idx=PADDING)
         self.convolution = nn.Conv1d(30, 50, kernel_size=3, padding=1)
         self.lstm = nn.LSTM(150, 100, batch_first=True, bidirectional=True)
         self.linear = nn.Linear(200, len(vocabulary.tags))
@@ -59,16 +65,17 @@ class TextbookTagger(nn.Module):
 def examples_of(corpus: Corpus, vocabulary: Vocabulary) -> list[Example]:
     """The sentences of a corpus as lists of ids."""
     tag_ids = {tag: i for i, tag in enumerate(vocabulary.tags)}
+    words = vocabulary.indexers["words"].index(corpus.lexicon).arrays["words"]
+    spelled = vocabulary.indexers["characters"].index(corpus.lexicon).arrays["characters"]
+    assert isinstance(words, np.ndarray)
+    assert isinstance(spelled, Ragged)
+    characters = np.split(spelled.values, spelled.offsets[1:-1])
     examples = []
     for index in range(len(corpus)):
-        tokens = corpus.sentence_tokens(index)
-        characters = [
-            vocabulary.character_ids(np.array([*map(ord, token[: vocabulary.max_word_length])]))
-            for token in tokens
-        ]
+        tokens = corpus.tokens[corpus.offsets[index] : corpus.offsets[index + 1]]
         tags = [tag_ids[tag] for tag in corpus.sentence_tags(index)]
         examples.append(
-            (vocabulary.word_ids(tokens).tolist(), [ids.tolist() for ids in characters], tags)
+            (words[tokens].tolist(), [characters[token].tolist() for token in tokens], tags)
         )
     return examples
 

@@ -25,22 +25,22 @@ from omegaconf import DictConfig
 from torch import nn
 
 from nerlab.config import register_schemas
-from nerlab.data.batch import Batch, Batcher
+from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
-from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device
-from nerlab.models.build import build_tagger
-from nerlab.models.decoding import decode
+from nerlab.models.build import build_tagger, fit_vocabulary
+from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimizer import TaggerOptimizer
 
 _SIZES = [
     "model/embedder=words_characters",
-    "model.embedder.parts.words.dim=100",
-    "model.embedder.parts.characters.dim=30",
-    "model.embedder.parts.characters.filters=50",
-    "model.embedder.parts.characters.widths=[3]",
+    "model.embedder.words.dim=100",
+    "model.embedder.characters.dim=30",
+    "model.embedder.characters.filters=50",
+    "model.embedder.characters.widths=[3]",
     "model.encoder.hidden_dim=200",
     "model.dropout=0.5",
     "trainer.batch_tokens=500",
@@ -55,6 +55,7 @@ class Training:
         self, tagger: Tagger, batcher: Batcher, config: DictConfig, device: torch.device
     ) -> None:
         self.optimizer = TaggerOptimizer(tagger, config.trainer, device)
+        tagger.autocast_dtype = self.optimizer.dtype
         self.tagger, self.batcher, self.config, self.device = tagger, batcher, config, device
         self.generator = np.random.default_rng(0)
         self.groups = self._endless_groups()
@@ -69,9 +70,7 @@ class Training:
     def step(self) -> int:
         """Make a step as the training loop does; returns its tokens."""
         sentences = next(self.groups)
-        batch = self._batch(sentences)
-        with self.optimizer.autocast():
-            loss = self.tagger.loss(batch.to(self.device))
+        loss = self.tagger.loss(self.batcher.collate(sentences).to(self.device))
         self.optimizer.backward(loss)
         self.optimizer.step(self.optimizer.clip(loss.detach()), 0.0)
         return int(self.batcher.corpus.lengths[sentences].sum())
@@ -89,13 +88,13 @@ class Training:
         tagger = self.tagger
         for sentences in itertools.islice(self.groups, count):
             with self._stage("make the batch"):
-                batch = self._batch(sentences).to(self.device)
-            with self.optimizer.autocast():
+                batch = self.batcher.collate(sentences).to(self.device)
+            with tagger.autocast():
                 with self._stage("embed"):
                     embedded = tagger.dropout(tagger.embedder(batch))
                 x = embedded.detach().requires_grad_()
                 with self._stage("encode"):
-                    encoded = tagger.dropout(tagger.encoder(x, batch.lengths))
+                    encoded = tagger.dropout(tagger.encode(x, batch))
                 hidden = encoded.detach().requires_grad_()
                 assert batch.tags is not None
                 with self._stage("linear layer and CRF"):
@@ -116,10 +115,6 @@ class Training:
         yield
         _wait(self.device)
         self.seconds[name] += time.perf_counter() - start
-
-    def _batch(self, sentences: np.ndarray) -> Batch:
-        rate = self.config.trainer.rare_word_dropout
-        return self.batcher.training_batch(sentences, rate, self.generator)
 
 
 class TextbookTraining:
@@ -157,7 +152,7 @@ class TextbookTraining:
 def decoding_speed(tagger: Tagger, batcher: Batcher, batch_tokens: int) -> float:
     """Tokens a second of decoding a whole corpus."""
     start = time.perf_counter()
-    decode(tagger, batcher, batch_tokens)
+    CorpusDecoder(tagger.eval(), batcher, batch_tokens).tags()
     return len(batcher.corpus.tokens) / (time.perf_counter() - start)
 
 
@@ -184,10 +179,7 @@ def main() -> None:
     device = choose_device(arguments.device)
     config = compose_config(arguments.directory, arguments.precision)
     train, valid = load_split(config.data, "train"), load_split(config.data, "dev")
-    data = config.data
-    vocabulary = build_vocabulary(
-        train.token_counts(), train.labels, data.lowercase, data.fold_digits, False, 1, 64
-    )
+    vocabulary = fit_vocabulary(config.model, train)
     torch.manual_seed(0)
     tagger = build_tagger(config.model, vocabulary).to(device)
     training = Training(tagger, Batcher(train, vocabulary, with_tags=True), config, device)
@@ -216,6 +208,7 @@ def main() -> None:
         ratio = statistics.median(ratios)
         print(f"{work:<30}{own:>10,.0f}{other:>10,.0f}{ratio:>8.1f}   ({wanted})")
 
+    tagger.train()
     training.profile(arguments.steps)
     total = sum(training.seconds.values())
     print("\nshare of a training step")

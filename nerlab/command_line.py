@@ -22,7 +22,7 @@ from nerlab.process import exit_on_signals, quiet_exit
 # Their values are a person's words or a file's name, never Hydra's syntax ...
 _FREE_TEXT = (
     *("text", "input", "output", "path", "checkpoint", "resume"),
-    *("data.dir", "data.train", "data.dev", "data.test", "data.vectors"),
+    *("data.dir", "data.train", "data.dev", "data.test", "model.embedder.words.indexer.vectors"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
 )
 # ... and these too, but for ${seed} and its like, which tell the runs of a sweep apart.

@@ -64,11 +64,22 @@ class Range(NamedTuple):
         return self.low <= value <= self.high and value < (self.high if self.open else math.inf)
 
 
+class Flag(NamedTuple):
+    """True or false, which YAML and the command line spell ``true`` and ``false`` alone."""
+
+    def __str__(self) -> str:
+        return "true or false"
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is one of the two; a string is not."""
+        return isinstance(value, bool)
+
+
 _COUNT = Range(1, 2**31 - 1, whole=True)
 _SHARE = Range(0, 1)
 _WIDTH = Range(1, 10_000, whole=True)
 # Of nerlab's own parts, by the name of the argument.
-_PART_RANGES = {
+_PART_RANGES: dict[str, Range | Flag] = {
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
     **dict.fromkeys(("layers", "heads"), Range(1, 100, whole=True)),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
@@ -76,6 +87,7 @@ _PART_RANGES = {
     "widths": Range(1, 100, whole=True, list=True),
     "dropout": Range(0, 1, open=True),
     "init_timeout": Range(0, 3600),
+    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Flag()),
 }
 
 
@@ -100,12 +112,7 @@ class DataConfig:
     reader: dict[str, Any] = MISSING
     scheme: Scheme = MISSING
     repair: bool = MISSING
-    lowercase: bool = MISSING
-    fold_digits: bool = MISSING
     turkic_i: bool = False
-    min_count: int = _within(_COUNT)
-    max_word_length: int = _within(_COUNT)
-    vectors: str | None = MISSING
     cache: bool = False
 
 
@@ -116,7 +123,6 @@ class TrainerConfig:
     epochs: int = _within(_COUNT)
     batch_tokens: int = _within(_COUNT)
     accumulate: int = _within(_COUNT)
-    rare_word_dropout: float = _within(_SHARE)
     optimizer: Optimizer = MISSING
     learning_rate: float = _within(Range(0))
     momentum: float = _within(_SHARE)

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
+from nerlab.config import Precision
+
 
 def choose_device(name: str) -> torch.device:
     """``auto`` is the GPU where there is one; else any name that torch knows, ``cuda:1`` say.
@@ -22,6 +24,20 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device={name}: not to be had here ({reason}); set device=auto") from None
     return device
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
+    """The arithmetic of emissions; auto is bf16 on a GPU that has it and fp32 elsewhere.
+
+    It is that of training, of scoring and of prediction alike. What was trained in fp16, which
+    GPUs alone have, is computed in fp32 elsewhere.
+    """
+    on_gpu = device.type == "cuda"
+    if precision is Precision.auto:
+        return torch.bfloat16 if on_gpu and torch.cuda.is_bf16_supported() else torch.float32
+    if precision is Precision.bf16:
+        return torch.bfloat16
+    return torch.float16 if precision is Precision.fp16 and on_gpu else torch.float32
 
 
 @contextmanager

@@ -67,13 +67,7 @@ def _check_part(
             f"_target_ {str(node['_target_'])!r}: expected _partial_: true beside it; it is "
             "called later, with more arguments"
         )
-    rest = dict(node)
-    if check_nested is _refuse and isinstance(rest.get("parts"), dict):
-        for name, part in rest.pop("parts").items():
-            if not isinstance(part, dict) or "_target_" not in part:
-                raise ValueError(f"parts.{name}: expected a section that names its _target_")
-            _check_part(part, admitted, trusted, functions)
-    check_arguments(rest, check_nested)
+    check_arguments(node, check_nested)
 
 
 def _refuse(node: Node) -> None:

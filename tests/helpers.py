@@ -9,9 +9,13 @@ import pytest
 
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
+from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
-from nerlab.data.vocabulary import Vocabulary, build_vocabulary
+from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import sha256_of
+from nerlab.models.characters import CharacterIndexer, Characters
+from nerlab.models.tagger import Embedders
+from nerlab.models.words import WordIndexer, Words
 
 
 def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
@@ -44,10 +48,41 @@ TAGGED = (  # IOB2
 )
 
 
+def fit_on(
+    corpus: Corpus,
+    *,
+    lowercase: bool = True,
+    fold_digits: bool = True,
+    turkic_i: bool = False,
+    min_count: int = 1,
+    max_word_length: int = 64,
+) -> Vocabulary:
+    """The vocabulary of a corpus for a tagger with words and characters."""
+    words = WordIndexer(lowercase, fold_digits, turkic_i, min_count, vectors=None)
+    characters = CharacterIndexer(max_word_length)
+    for indexer in (words, characters):
+        indexer.fit(corpus.token_counts())
+    labels = tuple(sorted(corpus.labels))
+    return Vocabulary(labels, {"words": words, "characters": characters})
+
+
+def make_embedders(vocabulary: Vocabulary, rare_word_dropout: float = 0.0) -> Embedders:
+    """Words and characters, small."""
+    words, characters = vocabulary.indexers["words"], vocabulary.indexers["characters"]
+    assert isinstance(words, WordIndexer)
+    assert isinstance(characters, CharacterIndexer)
+    return Embedders(
+        {
+            "words": Words(words, 8, rare_word_dropout),
+            "characters": Characters(characters, dim=4, filters=5, widths=[2, 3]),
+        }
+    )
+
+
 def make_batcher() -> tuple[Vocabulary, Batcher]:
     """The vocabulary of the eight sentences, and their batches with tags."""
     pairs = [[token.rsplit("/", 1) for token in line.split()] for line in TAGGED]
     sentences = [Sentence([w for w, _ in pair], [t for _, t in pair]) for pair in pairs]
     corpus = build_corpus(sentences, "iob2", False, "eight sentences")
-    vocabulary = build_vocabulary(corpus.token_counts(), corpus.labels, True, True, False, 1, 64)
+    vocabulary = fit_on(corpus)
     return vocabulary, Batcher(corpus, vocabulary, with_tags=True)

@@ -17,7 +17,7 @@ from formats import Text
 from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference.predictor import Predictor
-from nerlab.models.checkpoint import load_checkpoint, load_state
+from nerlab.models.loading import load_checkpoint, load_state
 from nerlab.tags import spans_of
 from nerlab.text import MAX_SENTENCE_TOKENS, sentences, tokenize
 

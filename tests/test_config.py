@@ -17,9 +17,12 @@ CHOICES = (
     *(["model=bilstm_crf", "tracker=wandb"], ["model=transformer"]),
     ["model/embedder=words", "model/encoder=none"],
 )
-CHARACTERS = "model.embedder.parts.characters"
+CHARACTERS = "model.embedder.characters"
 OPTIONAL = ("trainer.patience", "trainer.save_every_steps")
 ODD = [math.nan, math.inf, -math.inf, -1, -0.5, 10**400, True, False, "x", [], {}, "1e9999"]
+
+
+MIN_COUNT = "model.embedder.words.indexer.min_count"
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -59,7 +62,7 @@ def test_every_number_has_a_range(overrides: list[str]) -> None:
     config = composed(*overrides)
     check_numbers("", config)
     keys = numbers(config)
-    assert {"seed", "model.dropout", "trainer.epochs", "data.min_count", *OPTIONAL} <= {*keys}
+    assert {"seed", "model.dropout", "trainer.epochs", MIN_COUNT, *OPTIONAL} <= {*keys}
     for key in keys:
         if key.startswith("data.reader."):  # nerlab.data.load knows the types of their options
             continue
@@ -84,14 +87,14 @@ def test_every_number_has_a_range(overrides: list[str]) -> None:
             1.0,
             "model.encoder.layers=1.0: expected a whole number, 1 to 100",
         ),
-        ("model.embedder.parts.words.dim", 0, "words.dim=0: expected a whole number, 1 to 10000"),
+        ("model.embedder.words.dim", 0, "words.dim=0: expected a whole number, 1 to 10000"),
         (
-            "model.embedder.parts.characters.widths",
+            "model.embedder.characters.widths",
             [2, 0],
             "widths=[2, 0]: expected a list of whole numbers",
         ),
         (
-            "model.embedder.parts.characters.widths",
+            "model.embedder.characters.widths",
             [],
             "expected a list of whole numbers, 1 to 100",
         ),

@@ -15,9 +15,9 @@ from nerlab.data.load import split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
-from nerlab.data.vocabulary import normalise
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
+from nerlab.models.words import normalise
 from nerlab.paths import output_file
 from nerlab.tags import MAX_LABELS
 
@@ -117,7 +117,7 @@ def _unseen(data: DataConfig, splits: dict[str, SplitCounts], split: str) -> Uns
     train, other = splits["train"], splits[split]
 
     def look_up(word: str) -> str:
-        return normalise(word, data.lowercase, data.fold_digits, data.turkic_i)
+        return normalise(word, lowercase=True, fold_digits=True, turkic_i=data.turkic_i)
 
     known = {look_up(word) for word in train.words}
     return Unseen(

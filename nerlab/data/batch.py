@@ -1,126 +1,111 @@
-"""Padded batches of a corpus, bucketed by length and sized in tokens."""
+"""Padded batches of a corpus, bucketed by length and sized by what they cost."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nerlab.data.corpus import Corpus
-from nerlab.data.vocabulary import PADDING, UNKNOWN, Vocabulary
+from nerlab.data.features import collate
+from nerlab.data.vocabulary import Vocabulary
+
+Features = Mapping[str, Mapping[str, Tensor]]
+"""The tensors ``(U, ...)`` that each embedder sees of U distinct tokens, by embedder and name."""
+_TOKEN_WIDTH = 16  # of a common token, in characters
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B sentences, right padded to T tokens, with U distinct tokens of up to C characters.
+    """B sentences, right padded to T tokens, with U distinct tokens.
 
     Attributes:
-        words: ``(B, T)`` word ids.
-        characters: ``(U, C)`` character ids of the distinct tokens.
-        character_index: ``(B, T)`` into the rows of ``characters``; 0 on padding.
+        features: what the embedders see of the distinct tokens.
         tags: ``(B, T)`` tag ids, 0 on padding; None where they are not needed.
         lengths: ``(B,)`` tokens of each sentence, 1 to T.
         sentence_ids: ``(B,)`` into the corpus.
-        document_ids: ``(B,)`` documents of the sentences.
+        document_ids: ``(B,)`` documents of the sentences; None where the corpus marks none.
+        distinct: ``(U,)`` into the lexicon of the corpus.
+        token_index: ``(B, T)`` into ``distinct``, 0 on padding.
     """
 
-    words: Tensor
-    characters: Tensor
-    character_index: Tensor
+    features: Features
     tags: Tensor | None
     lengths: Tensor
     sentence_ids: Tensor
-    document_ids: Tensor
+    document_ids: Tensor | None
+    distinct: Tensor
+    token_index: Tensor
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``; on a GPU the copies overlap with what the host does next."""
-        if device.type == "cpu":
-            return self
-
-        def move(tensor: Tensor | None) -> Tensor | None:
-            return tensor if tensor is None else tensor.pin_memory().to(device, non_blocking=True)
-
-        return Batch(*(move(getattr(self, f.name)) for f in fields(self)))  # type: ignore[arg-type]
+        return Batch(**{f.name: to_device(getattr(self, f.name), device) for f in fields(self)})
 
 
 class Batcher:
     """Makes the batches of a corpus as a vocabulary sees it.
 
-    Everything that can be looked up once a distinct token (word id, characters) is looked up
-    here; making a batch is numpy indexing alone.
+    Whatever can be looked up once a distinct token is looked up here; making a batch is numpy
+    indexing alone.
 
     Args:
         corpus: the sentences.
-        vocabulary: gives the ids.
+        vocabulary: its indexers give the features.
         with_tags: batches carry tag ids; a label that the vocabulary lacks raises ``ValueError``.
     """
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
         self.corpus = corpus
-        self._first_singleton = vocabulary.first_singleton
-        self._words = vocabulary.word_ids(corpus.lexicon)  # (L,)
-        self._characters = vocabulary.character_ids(corpus.lexicon.characters)  # (M,)
-        self._word_lengths = np.minimum(corpus.lexicon.lengths, vocabulary.max_word_length)
+        self._indexed = {
+            name: indexer.index(corpus.lexicon) for name, indexer in vocabulary.indexers.items()
+        }
         self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
+        self._has_documents = bool((corpus.documents >= 0).any())
+        # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
+        self._sizes = corpus.lengths
+        costs = [i.costs for i in self._indexed.values() if i.costs is not None]
+        if costs and len(corpus):
+            largest = np.maximum.reduce([np.ones_like(costs[0]), *costs])  # (L,)
+            self._sizes = np.add.reduceat(largest[corpus.tokens], corpus.offsets[:-1])
 
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
     ) -> list[np.ndarray]:
-        """The sentences of each batch of one epoch: similar lengths together, random order.
+        """The sentences of each batch of one epoch: similar sizes together, random order.
 
         Args:
-            batch_tokens: tokens of a batch, padding counted; a longer sentence is one by itself.
-            generator: the source of chance.
+            batch_tokens: positions of a batch, padding counted; a longer sentence is one by itself.
+            generator: draws the order.
         """
-        # Sentences of one length are shuffled, and lengths blurred a little: other company in
-        # every epoch, next to no padding.
-        lengths = self.corpus.lengths
-        order = np.argsort(lengths + generator.uniform(0.0, 1.5, len(lengths)), kind="stable")
-        groups = _cut(order, lengths, batch_tokens)
+        # Sentences of one size are shuffled, and sizes blurred a little: other company in every
+        # epoch, next to no padding.
+        sizes = self._sizes
+        order = np.argsort(sizes + generator.uniform(0.0, 1.5, len(sizes)), kind="stable")
+        groups = _cut(order, sizes, batch_tokens)
         return [groups[index] for index in generator.permutation(len(groups))]
 
-    def training_batch(
-        self, sentences: np.ndarray, rare_word_dropout: float, generator: np.random.Generator
-    ) -> Batch:
-        """As :meth:`collate`, but each word that occurs once in training becomes the unknown
-        word with probability ``rare_word_dropout``."""
-        batch = self.collate(sentences)
-        dropped = torch.from_numpy(generator.random(batch.words.shape) < rare_word_dropout)
-        rare = batch.words >= self._first_singleton
-        return replace(batch, words=batch.words.masked_fill(dropped & rare, UNKNOWN))
-
-    def sorted_batches(self, batch_tokens: int) -> Iterator[Batch]:
-        """Every sentence once, from the shortest to the longest."""
-        for group in self.sorted_groups(batch_tokens):
-            yield self.collate(group)
-
     def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
-        """The sentences of each of :meth:`sorted_batches`."""
-        order = np.argsort(self.corpus.lengths, kind="stable")
-        return _cut(order, self.corpus.lengths, batch_tokens)
+        """Every sentence once, from the shortest to the longest."""
+        return _cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
 
-    def distinct_batches(self, batch_tokens: int) -> Iterator[tuple[np.ndarray, Batch]]:
-        """Every distinct token once, as a sentence by itself, from the shortest to the longest.
-
-        Yields the tokens of a batch, ``(B,)`` into the lexicon, with it.
-        """
-        order = np.argsort(self._word_lengths, kind="stable")
-        for first in range(0, len(order), batch_tokens):
-            distinct = order[first : first + batch_tokens]
-            ones = torch.ones(len(distinct), dtype=torch.long)
-            yield (
-                distinct,
-                Batch(
-                    words=torch.from_numpy(self._words[distinct])[:, None],
-                    characters=torch.from_numpy(self._characters_of(distinct)),
-                    character_index=torch.arange(len(distinct))[:, None],
-                    tags=None,
-                    lengths=ones,
-                    sentence_ids=torch.arange(len(distinct)),
-                    document_ids=torch.zeros_like(ones),
-                ),
-            )
+    def collate(self, sentences: np.ndarray, with_features: bool = True) -> Batch:
+        """The batch of some sentences ``(B,)``, in their order."""
+        corpus = self.corpus
+        positions, mask = self.positions(sentences)
+        flat = positions[mask]
+        distinct, inverse = np.unique(corpus.tokens[flat], return_inverse=True)
+        documents = corpus.documents[sentences].astype(np.int64) if self._has_documents else None
+        return Batch(
+            features=self.features(distinct) if with_features else {},
+            tags=None if self._tag_ids is None else _padded(self._tag_ids[corpus.tags[flat]], mask),
+            lengths=torch.from_numpy(corpus.lengths[sentences]),
+            sentence_ids=torch.from_numpy(sentences.astype(np.int64)),
+            document_ids=None if documents is None else torch.from_numpy(documents),
+            distinct=torch.from_numpy(distinct.astype(np.int64)),
+            token_index=_padded(inverse, mask),
+        )
 
     def positions(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the tokens of some sentences lie in the corpus ``(B, T)``, and which of these
@@ -130,36 +115,25 @@ class Batcher:
         mask = steps < lengths[:, None]
         return self.corpus.offsets[sentences][:, None] + steps, mask
 
-    def tokens(self, sentences: np.ndarray) -> Tensor:
-        """The tokens of some sentences ``(B, T)``, into the lexicon; 0 on padding."""
-        positions, mask = self.positions(sentences)
-        return _padded(self.corpus.tokens[positions[mask]], mask)
+    def features(self, distinct: np.ndarray) -> Features:
+        """What the embedders see of some distinct tokens ``(U,)`` of the corpus."""
+        return {name: collate(indexed, distinct) for name, indexed in self._indexed.items()}
 
-    def collate(self, sentences: np.ndarray) -> Batch:
-        """The batch of some sentences ``(B,)``, in their order."""
-        corpus = self.corpus
-        positions, mask = self.positions(sentences)
-        flat = positions[mask]
-        distinct, inverse = np.unique(corpus.tokens[flat], return_inverse=True)
-        return Batch(
-            words=_padded(self._words[distinct][inverse], mask),
-            characters=torch.from_numpy(self._characters_of(distinct)),
-            character_index=_padded(inverse, mask),
-            tags=None if self._tag_ids is None else _padded(self._tag_ids[corpus.tags[flat]], mask),
-            lengths=torch.from_numpy(corpus.lengths[sentences]),
-            sentence_ids=torch.from_numpy(sentences.astype(np.int64)),
-            document_ids=torch.from_numpy(corpus.documents[sentences].astype(np.int64)),
-        )
+    def lexicon_groups(self, batch_tokens: int) -> Iterator[np.ndarray]:
+        """Every distinct token of the corpus once, the shortest first, in groups that take about
+        the memory of ``batch_tokens`` common tokens, however long one of them is."""
+        count = len(self.corpus.lexicon)
+        widths = np.maximum.reduce([i.widths(count) for i in self._indexed.values()])
+        yield from _cut(np.argsort(widths, kind="stable"), widths, batch_tokens * _TOKEN_WIDTH)
 
-    def _characters_of(self, distinct: np.ndarray) -> np.ndarray:
-        lengths = self._word_lengths[distinct]
-        positions = np.arange(max(lengths.max(), 1))
-        mask = positions < lengths[:, None]  # (U, C)
-        characters = np.full(mask.shape, PADDING, dtype=np.int64)
-        flat = (self.corpus.lexicon.offsets[distinct][:, None] + positions)[mask]
-        characters[mask] = self._characters[flat]
-        characters[lengths == 0, 0] = UNKNOWN  # the empty token
-        return characters
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """A tensor, or all those of a mapping, or None, on ``device``."""
+    if device.type == "cpu":
+        return value
+    if isinstance(value, Mapping):
+        return {name: to_device(part, device) for name, part in value.items()}
+    return value if value is None else value.pin_memory().to(device, non_blocking=True)
 
 
 def _padded(values: np.ndarray, mask: np.ndarray) -> Tensor:
@@ -168,15 +142,15 @@ def _padded(values: np.ndarray, mask: np.ndarray) -> Tensor:
     return torch.from_numpy(padded)
 
 
-def _cut(order: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
-    """Cut a sequence of sentences wherever one more would pad the batch over ``batch_tokens``."""
+def _cut(order: np.ndarray, sizes: np.ndarray, most: int) -> list[np.ndarray]:
+    """Cut a sequence of items wherever one more would pad its group over ``most`` positions."""
     groups = []
     start, longest = 0, 0
-    for position, length in enumerate(lengths[order].tolist()):
-        longest = max(longest, length)
-        if position > start and longest * (position - start + 1) > batch_tokens:
+    for position, size in enumerate(sizes[order].tolist()):
+        longest = max(longest, size)
+        if position > start and longest * (position - start + 1) > most:
             groups.append(order[start:position])
-            start, longest = position, length
+            start, longest = position, size
     if len(order):
         groups.append(order[start:])
     return groups

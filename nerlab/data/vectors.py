@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -10,58 +10,72 @@ from typing import TextIO
 import numpy as np
 
 from nerlab.data.readers.lines import opener
-from nerlab.data.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """Vectors for some words of a vocabulary.
+    """Vectors of some of a list of words.
 
     Attributes:
-        ids: ``(N,)`` the word ids found.
+        places: ``(N,)`` which words were found, from 0.
         values: ``(N, dim)`` float32, their vectors.
-        exact: how many of them the file has in the very form of the vocabulary.
+        exact: how many of them the file has in the very form of the list.
     """
 
-    ids: np.ndarray
+    places: np.ndarray
     values: np.ndarray
     exact: int
 
+    def summary(self, wanted: int, path: str | Path) -> str:
+        """What was found of ``wanted`` words, for the log of a run."""
+        found = len(self.places)
+        if not found:
+            return (
+                f"warning: vectors: none of the {wanted} words of train is found in {path}; name "
+                "a file of words of this language, in UTF-8"
+            )
+        return (
+            f"vectors: {found} of {wanted} words of train found ({found / wanted:.1%}), "
+            f"{self.exact} in their exact form"
+        )
 
-def read_vectors(path: str | Path, vocabulary: Vocabulary, dim: int) -> WordVectors:
-    """Read the vectors of the words that the vocabulary knows.
 
-    A word of the file is taken for the word that it becomes under the vocabulary's
-    normalisation (``The`` serves ``the`` where ``the`` itself is missing). Word and numbers stand
-    apart by a space or a tab; a file named ``….gz`` is unpacked.
+def read_vectors(
+    path: str | Path, words: Sequence[str], normalise: Callable[[str], str]
+) -> WordVectors:
+    """Read the vectors of some words.
+
+    A word of the file that is none of them is taken for the one that ``normalise`` makes of it
+    (``The`` serves ``the`` where ``the`` itself is missing). Word and numbers stand apart by a
+    space or a tab; a file named ``….gz`` is unpacked.
 
     Raises:
         OSError: the file cannot be opened.
-        ValueError: a line has other than ``dim`` finite numbers, or is not UTF-8, or the file is
-            no whole gzip file.
+        ValueError: a line has another count of numbers than the first, or one that is not finite,
+            or is not UTF-8, or the file is no whole gzip file.
     """
-    wanted = {word: i for i, word in enumerate(vocabulary.words)}
-    first_id = vocabulary.num_words - len(vocabulary.words)
+    wanted = {word: i for i, word in enumerate(words)}
     found: dict[int, np.ndarray] = {}
     exact: set[int] = set()
+    dim = 0
     with opener(path)(path, "rt", encoding="utf-8-sig") as file:
         for number, line in _lines(file, path):
             word, _, numbers = line.replace("\t", " ").rstrip("\n").rstrip(" ").partition(" ")
             if number == 1 and word.isdigit() and numbers.isdigit():
                 continue  # word2vec's header: how many, how wide
+            dim = dim or numbers.count(" ") + 1
             if word in wanted:
                 key, is_exact = wanted[word], True
             else:
-                form = vocabulary.normalise(word)
-                key, is_exact = wanted.get(form, -1), False
+                key, is_exact = wanted.get(normalise(word), -1), False
             if key < 0 or key in exact or (not is_exact and key in found):
                 continue
             found[key] = _parse(numbers, dim, path, number)
             if is_exact:
                 exact.add(key)
-    ids = np.array(sorted(found), dtype=np.int64)
-    values = np.stack([found[i] for i in ids]) if found else np.zeros((0, dim), dtype=np.float32)
-    return WordVectors(ids + first_id, values, len(exact))
+    places = np.array(sorted(found), dtype=np.int64)
+    values = np.stack([found[i] for i in places]) if found else np.zeros((0, dim), np.float32)
+    return WordVectors(places, values, len(exact))
 
 
 def _lines(file: TextIO, path: str | Path) -> Iterator[tuple[int, str]]:
@@ -83,9 +97,9 @@ def _parse(numbers: str, dim: int, path: str | Path, line: int) -> np.ndarray:
         raise ValueError(f"{path}:{line}: expected a word and {dim} numbers") from None
     if len(vector) != dim:
         raise ValueError(
-            f"{path}:{line}: expected {dim} numbers, found {len(vector)}; set the width of the "
-            f"word embedder to that of the vectors (model.embedder.parts.words.dim={len(vector)})"
+            f"{path}:{line}: expected {dim} numbers as in the first line, found {len(vector)}; "
+            "fix the line"
         )
     if not np.isfinite(vector).all():
-        raise ValueError(f"{path}:{line}: expected numbers that float32 can hold; mend the line")
+        raise ValueError(f"{path}:{line}: expected numbers that float32 can hold; fix the line")
     return vector

@@ -14,8 +14,8 @@ from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import escape_controls
-from nerlab.models.checkpoint import load_checkpoint
-from nerlab.models.scoring import score
+from nerlab.models.decoding import score
+from nerlab.models.loading import load_checkpoint
 from nerlab.paths import make_folder
 from nerlab.saved_config import data_config
 

@@ -14,8 +14,8 @@ from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
 from nerlab.instantiation import trusted_packages
-from nerlab.models.checkpoint import Checkpoint, load_checkpoint
-from nerlab.models.decoding import run
+from nerlab.models.decoding import CorpusDecoder
+from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.tags import OUTSIDE, spans_of
 from nerlab.text import Token, sentences
 
@@ -58,7 +58,7 @@ class Predictor:
     """A loaded tagger for raw text.
 
     Args:
-        checkpoint: what :func:`nerlab.models.checkpoint.load_checkpoint` gave.
+        checkpoint: what :func:`nerlab.models.loading.load_checkpoint` gave.
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -137,8 +137,8 @@ class Predictor:
         )
         results: list[TaggedSentence | None] = [None] * len(piece)
         batcher = Batcher(corpus, self._vocabulary, with_tags=False)
-        scored = run(self._tagger, batcher, self._batch_tokens, self._tagger.decode_scored)
-        for indices, values in scored:
+        decoder = CorpusDecoder(self._tagger, batcher, self._batch_tokens)
+        for indices, values in decoder.run(self._tagger.decode_scored):
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
             for row, index in enumerate(indices.tolist()):
                 text, tokens, _ = piece[index]

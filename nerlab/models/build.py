@@ -1,27 +1,55 @@
-"""A tagger from its configuration and a vocabulary."""
+"""A vocabulary and a tagger from the ``model`` section of a configuration."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
+from torch import nn
 
 from nerlab.config import check_numbers
+from nerlab.data.corpus import Corpus
+from nerlab.data.features import Indexer
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.instantiation import instantiate
-from nerlab.models.tagger import Tagger
+from nerlab.models.tagger import Embedders, Tagger
 from nerlab.tags import iobes_constraints
 
 # What the sections of a model may name, beside what trusted packages define.
-EMBEDDERS = tuple(
-    f"nerlab.models.embedders.{name}" for name in ("Words", "Characters", "Concatenation")
-)
+EMBEDDERS = ("nerlab.models.words.Words", "nerlab.models.characters.Characters")
+INDEXERS = ("nerlab.models.words.WordIndexer", "nerlab.models.characters.CharacterIndexer")
 ENCODERS = (
     "nerlab.modules.lstm.LSTM",
     "nerlab.modules.transformer.Transformer",
     "nerlab.modules.identity.Identity",
 )
 DECODERS = ("nerlab.modules.crf.CRF", "nerlab.modules.softmax.Softmax")
+
+
+def fit_vocabulary(model: DictConfig, train: Corpus, trusted: tuple[str, ...] = ()) -> Vocabulary:
+    """The labels of the training split, and the indexers of the model fitted on its tokens."""
+    indexers = build_indexers(model, trusted)
+    for name, (key, _) in _parts(model, "embedder").items():
+        with _blaming(f"{key}.indexer"):
+            indexers[name].fit(train.token_counts())
+    vocabulary = Vocabulary(tuple(sorted(train.labels)), indexers)
+    vocabulary.files()  # what cannot be saved is found before anything is trained
+    return vocabulary
+
+
+def build_indexers(model: DictConfig, trusted: tuple[str, ...] = ()) -> dict[str, Indexer]:
+    """The indexer of each embedder, by its name, before it is fitted or loaded."""
+    check_numbers("model", model)
+    indexers = {}
+    for name, (key, node) in _parts(model, "embedder").items():
+        with _blaming(key):
+            instantiate(_without_indexer(node), EMBEDDERS, trusted)
+        if "indexer" not in node:
+            raise ValueError(f"{key}: expected a section indexer in it, found none")
+        with _blaming(f"{key}.indexer"):
+            indexers[name] = instantiate(node.indexer, INDEXERS, trusted)()
+    return indexers
 
 
 def build_tagger(
@@ -35,14 +63,51 @@ def build_tagger(
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
     check_numbers("model", model)
+    embedders: dict[str, nn.Module] = {}
+    stages: dict[str, nn.Module] = {}
+    for name, (key, node) in _parts(model, "embedder").items():
+        with _blaming(key):
+            make = instantiate(_without_indexer(node), EMBEDDERS, trusted)
+            embedders[name] = make(indexer=vocabulary.indexers[name])
     with _blaming("model.embedder"):
-        embedder = instantiate(model.embedder, EMBEDDERS, trusted)(vocabulary=vocabulary)
-    with _blaming("model.encoder"):
-        encoder = instantiate(model.encoder, ENCODERS, trusted)(input_dim=embedder.output_dim)
+        embedder = Embedders(embedders)
+    width = embedder.output_dim
+    context = {} if model.get("context") is None else _parts(model, "context")
+    for name, (key, node) in [*context.items(), *_parts(model, "encoder").items()]:
+        if name in stages:
+            raise ValueError(f"{key}: a part of model.context has this name; choose another one")
+        with _blaming(key):
+            stages[name] = stage = instantiate(node, ENCODERS, trusted)(input_dim=width)
+            width = int(stage.output_dim)
     with _blaming("model.decoder"):
         constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
         decoder = instantiate(model.decoder, DECODERS, trusted)(*constraints)
-    return Tagger(embedder, encoder, decoder, len(vocabulary.tags), model.dropout)
+    return Tagger(embedder, stages, decoder, len(vocabulary.tags), model.dropout)
+
+
+def _parts(model: DictConfig, section: str) -> dict[str, tuple[str, DictConfig]]:
+    """The parts of a section by name, each with its key: several named ones, or a single one,
+    which has the name of the section."""
+    node = model.get(section)
+    if not isinstance(node, DictConfig) or "_target_" in node:
+        return {section: (f"model.{section}", node)}
+    if not node:
+        raise ValueError(f"model.{section}: expected a part, or several by name")
+    parts = {str(name): (f"model.{section}.{name!s}", part) for name, part in node.items()}
+    for name, (key, _) in parts.items():
+        if not name.isidentifier():
+            raise ValueError(f"{key}: expected a name of letters, digits and _ for a part")
+    return parts
+
+
+def _without_indexer(node: DictConfig) -> DictConfig:
+    """An embedder's own options; its indexer is made by itself, before it."""
+    if not isinstance(node, DictConfig):
+        return node
+    kept = deepcopy(node)
+    with open_dict(kept):
+        kept.pop("indexer", None)
+    return kept
 
 
 @contextmanager

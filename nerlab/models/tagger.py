@@ -1,11 +1,44 @@
-"""The tagger: embedder, encoder, linear layer, decoder."""
+"""The tagger, and the contracts of its parts."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nerlab.data.batch import Batch
+from nerlab.data.batch import Batch, Features
 from nerlab.modules.dropout import LockedDropout
+from nerlab.modules.token_vectors import DistinctVectors, TokenVectors
+
+
+class ParameterGroup(NamedTuple):
+    """How some parameters are optimised.
+
+    Attributes:
+        parameters: the parameters.
+        sparse: they are tables (``nn.Embedding``) of which a batch uses few rows.
+        weight_decay: whether ``trainer.weight_decay`` holds for them.
+        learning_rate_factor: times the learning rate.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    sparse: bool = False
+    weight_decay: bool = True
+    learning_rate_factor: float = 1.0
+
+
+class Embedder(Protocol):
+    """A module that is built with ``indexer`` and its options; ``forward(features)`` takes the
+    arrays of that indexer as tensors ``(U, ...)`` to vectors ``(U, output_dim)``.
+
+    One that looks at the sentence has ``contextual = True``, and
+    ``forward(features, batch) -> (B, T, output_dim)``. It may have
+    ``parameter_groups() -> list[ParameterGroup]``.
+    """
+
+    output_dim: int
 
 
 class Decoder(Protocol):
@@ -30,41 +63,96 @@ class Decoder(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class EmbeddedBatch(Batch):
+    """A batch of a corpus of which every distinct token is embedded already, as ``embedded``."""
+
+    embedded: DistinctVectors
+
+
+class Embedders(nn.ModuleDict):
+    """Embedders by name, whose vectors stand one behind the other."""
+
+    def __init__(self, parts: Mapping[str, nn.Module]) -> None:
+        super().__init__(parts)
+        self.output_dim = sum(int(part.output_dim) for part in parts.values())  # type: ignore
+        self.contextual = any(getattr(part, "contextual", False) for part in parts.values())
+
+    def distinct(self, features: Features) -> Tensor:
+        """The vectors ``(U, output_dim)`` of distinct tokens, which depend on nothing else."""
+        return torch.cat([part(features[name]) for name, part in self.items()], dim=1)
+
+    def forward(self, batch: Batch) -> Tensor | TokenVectors:
+        """The vectors of the tokens ``(B, T, output_dim)``."""
+        if isinstance(batch, EmbeddedBatch):
+            return TokenVectors(batch.embedded, batch.distinct[batch.token_index])
+        index, features = batch.token_index, batch.features
+        if not self.contextual:
+            return F.embedding(index, self.distinct(features))
+        vectors = [
+            part(features[name], batch)
+            if getattr(part, "contextual", False)
+            else F.embedding(index, part(features[name]))
+            for name, part in self.items()
+        ]
+        return torch.cat(vectors, dim=2)
+
+
 class Tagger(nn.Module):
-    """``embedder → dropout → encoder → dropout → linear → decoder``.
+    """``embedders → dropout → [context] → encoder → dropout → linear → decoder``.
 
     Args:
-        embedder: ``forward(batch) -> (B, T, D)``.
-        encoder: ``forward(x (B, T, D), lengths (B,)) -> (B, T, output_dim)``.
+        embedder: the embedders.
+        stages: context and encoders by name, in order; each
+            ``forward(x (B, T, D), lengths (B,)) -> (B, T, output_dim)``, or, where it has
+            ``takes_batch = True``, ``forward(x, batch)``.
         decoder: see :class:`Decoder`.
         num_tags: K.
-        dropout: locked dropout before and after the encoder.
+        dropout: locked dropout before the first and after the last stage.
+
+    Attributes:
+        autocast_dtype: the arithmetic of the emissions, in training and in all that comes after.
     """
+
+    autocast_dtype = torch.float32
 
     def __init__(
         self,
-        embedder: nn.Module,
-        encoder: nn.Module,
+        embedder: Embedders,
+        stages: Mapping[str, nn.Module],
         decoder: nn.Module,
         num_tags: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.embedder = embedder
-        self.encoder = encoder
-        self.linear = nn.Linear(int(encoder.output_dim), num_tags)  # type: ignore[arg-type]
+        self.stages = nn.ModuleDict(stages)
+        output_dim = [embedder, *stages.values()][-1].output_dim
+        self.linear = nn.Linear(int(output_dim), num_tags)  # type: ignore[arg-type]
         self.decoder: Decoder = decoder  # type: ignore[assignment]
         self.dropout = LockedDropout(dropout)
 
     def emissions(self, batch: Batch) -> Tensor:
         """The score of each tag at each token ``(B, T, K)``."""
-        return self.emissions_of(self.embedder(batch), batch.lengths)
-
-    def emissions_of(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The same from what the embedder made, ``x (B, T, D)``."""
-        x = self.dropout(self.encoder(self.dropout(x), lengths))
-        scores: Tensor = self.linear(x)
+        with self.autocast():
+            x = self.dropout(self.embedder(batch))  # (B, T, D)
+            x = self.dropout(self.encode(x, batch))
+            scores: Tensor = self.linear(x)
         return scores
+
+    def encode(self, x: Tensor | TokenVectors, batch: Batch) -> Tensor:
+        """Context and encoders: ``x (B, T, D)`` to ``(B, T, output_dim)``."""
+        for stage in self.stages.values():
+            # Said by the class itself: a subclass may have a forward of its own.
+            if isinstance(x, TokenVectors) and "takes_token_vectors" not in vars(type(stage)):
+                x = x.dense()
+            x = stage(x, batch if getattr(stage, "takes_batch", False) else batch.lengths)
+        return x.dense() if isinstance(x, TokenVectors) else x
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the emissions are computed."""
+        device, dtype = self.linear.weight.device.type, self.autocast_dtype
+        return torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32)
 
     def loss(self, batch: Batch) -> Tensor:
         """The negative log-likelihood of the batch's tags, in nats a token."""

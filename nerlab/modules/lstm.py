@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nerlab.modules.dropout import LockedDropout
+from nerlab.modules.token_vectors import TokenVectors
 
 
 class LSTM(nn.Module):
@@ -20,6 +21,8 @@ class LSTM(nn.Module):
         bidirectional: whether half of the width reads from the end.
         dropout: locked dropout between layers.
     """
+
+    takes_token_vectors = True
 
     def __init__(
         self, input_dim: int, hidden_dim: int, layers: int, bidirectional: bool, dropout: float
@@ -38,36 +41,30 @@ class LSTM(nn.Module):
         self.dropout = LockedDropout(dropout)
         self.output_dim = hidden_dim
 
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
-        reverse = _reversal(lengths, x.shape[1])
-        for depth, layer in enumerate(self.layers):
-            x = layer(self.dropout(x) if depth else x, reverse)
-        return x
+    def forward(self, x: Tensor | TokenVectors, lengths: Tensor) -> Tensor:
+        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing.
 
-    def tabulate(self, rows: Tensor) -> Tensor:
-        """What the first layer makes of each input by itself: ``rows (L, input_dim)`` to a table
-        for :meth:`forward_tabulated`, ``(L, directions, 4 · width)``."""
-        first: _Layer = self.layers[0]  # type: ignore[assignment]
-        return first.tabulate(rows)
-
-    def forward_tabulated(self, table: Tensor, index: Tensor, lengths: Tensor) -> Tensor:
-        """``forward(rows[index], lengths)`` without gradient or dropout, from a table of ``rows``.
-
-        Words repeat, so more than half of the work of the first layer is done once a distinct
-        word and looked up; and what is left is two thirds of what a library call costs.
-
-        Args:
-            table: what :meth:`tabulate` made of L rows.
-            index: ``(B, T)`` into them.
-            lengths: ``(B,)``.
+        Of :class:`TokenVectors`, which come without gradient or dropout, a CPU computes more than
+        half of the work of the first layer once a distinct token.
         """
-        reverse = _reversal(lengths, index.shape[1])
         first: _Layer = self.layers[0]  # type: ignore[assignment]
-        x = first.forward_tabulated(table, index, reverse)
+        if isinstance(x, TokenVectors) and not _can_tabulate(x):
+            x = x.dense()
+        if isinstance(x, TokenVectors):
+            reverse = _reversal(lengths, x.index.shape[1])
+            y = first.forward_tabulated(x.distinct.table(first, first.tabulate), x.index, reverse)
+        else:
+            reverse = _reversal(lengths, x.shape[1])
+            y = first(x, reverse)
         for layer in self.layers[1:]:
-            x = layer(x, reverse)
-        return x
+            y = layer(self.dropout(y), reverse)
+        return y
+
+
+def _can_tabulate(x: TokenVectors) -> bool:
+    """Where the plain way is the faster one, or has an arithmetic of its own, it is taken."""
+    on_cpu = x.index.device.type == "cpu"
+    return on_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
 class _Layer(nn.Module):
@@ -88,13 +85,14 @@ class _Layer(nn.Module):
         return torch.cat([output, _permute(turned, reverse)], dim=2)
 
     def tabulate(self, rows: Tensor) -> Tensor:
-        """``W_ih x + b_ih + b_hh`` of each row and direction, ``(L, G, 4H)``."""
+        """``W_ih x + b_ih + b_hh`` of each row and direction: ``(U, D)`` to ``(U, G, 4H)``."""
         weights = [dict(lstm.named_parameters()) for lstm in self.directions]
         inputs = torch.cat([_by_cell_gate(w["weight_ih_l0"]) for w in weights])
         biases = torch.cat([_by_cell_gate(w["bias_ih_l0"] + w["bias_hh_l0"]) for w in weights])
         return torch.addmm(biases, rows, inputs.t()).unflatten(1, (len(weights), -1))
 
     def forward_tabulated(self, table: Tensor, index: Tensor, reverse: Tensor) -> Tensor:
+        """``forward(rows[index], reverse)`` from the table of the rows; ``index (B, T)``."""
         B, T = index.shape
         G = len(self.directions)
         steps = torch.arange(T, device=index.device).expand(B, T)

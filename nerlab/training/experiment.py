@@ -18,16 +18,15 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
-from nerlab.data.vocabulary import build_vocabulary
-from nerlab.device import choose_device, deterministic_algorithms
+from nerlab.device import autocast_dtype, choose_device, deterministic_algorithms
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.memory import is_out_of_memory
 from nerlab.messages import counted, escape_controls
-from nerlab.models.build import build_tagger
-from nerlab.models.checkpoint import load_weights, verify
-from nerlab.models.scoring import score
+from nerlab.models.build import build_tagger, fit_vocabulary
+from nerlab.models.checkpoint import load_own_weights
+from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
 from nerlab.process import Interrupted, Interruption
 from nerlab.threads import Threads, use_threads
@@ -38,7 +37,6 @@ from nerlab.training.recorder import Accumulator, Recorder, logging_to
 from nerlab.training.run_directory import check_empty, create_run_directory
 from nerlab.training.state import Checkpoints, TrainingState
 from nerlab.training.tracking import Tracker
-from nerlab.training.vectors import load_vectors
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -80,24 +78,16 @@ def _run(
             name: load_split(config.data, name, trusted)
             for name in ("train", "dev", *(["test"] if config.test else []))
         }
-        vocabulary = build_vocabulary(
-            splits["train"].token_counts(),
-            splits["train"].labels,
-            config.data.lowercase,
-            config.data.fold_digits,
-            config.data.turkic_i,
-            config.data.min_count,
-            config.data.max_word_length,
-        )
-        batchers = {name: Batcher(c, vocabulary, name == "train") for name, c in splits.items()}
         digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
-        if resumption is not None:
-            resumption.check(digests, vocabulary, trusted)
+        if resumption is None or resumption.checkpoint is None:
+            vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
+        else:
+            vocabulary = resumption.vocabulary(digests, trusted)
+        batchers = {name: Batcher(c, vocabulary, name == "train") for name, c in splits.items()}
         torch.manual_seed(config.seed)
         tagger = build_tagger(config.model, vocabulary, trusted)
         lines = describe(splits)
-        if config.data.vectors is not None and (resumption is None or not resumption.checkpoint):
-            lines.append(load_vectors(tagger, vocabulary, config.data.vectors))
+        lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
         lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
         state = _first_state(tagger.to(device), config.trainer, device)
         make_tracker = _tracker_of(config, trusted)
@@ -155,6 +145,7 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
 
 
 def _first_state(tagger: Tagger, config: TrainerConfig, device: torch.device) -> TrainingState:
+    tagger.autocast_dtype = autocast_dtype(config.precision, device)
     average = None
     if config.ema:
         from nerlab.training.averaging import average_weights
@@ -220,9 +211,7 @@ def _score_best(
     config: DictConfig, tagger: Tagger, batchers: Mapping[str, Batcher], checkpoints: Checkpoints
 ) -> Iterator[Report]:
     """The best checkpoint on dev, and once on test if that was asked for."""
-    best = checkpoints.run / "checkpoints" / "best"
-    verify(best)
-    load_weights(tagger, best)
+    load_own_weights(tagger.eval(), checkpoints.run / "checkpoints" / "best")
     for name in (name for name in batchers if name != "train"):
         batcher, tokens = batchers[name], config.trainer.decode_tokens
         report = score(tagger, checkpoints.vocabulary, batcher, name, tokens)

@@ -13,7 +13,7 @@ from nerlab.data.batch import Batcher
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import flat_metrics
 from nerlab.messages import counted
-from nerlab.models.scoring import score
+from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
 from nerlab.training.recorder import Recorder
@@ -76,10 +76,8 @@ class Trainer:
             number = len(self.step_batches)
             step_loss = torch.zeros((), device=optimizer.device)
             for sentences in self.step_batches:
-                rng = np.random.default_rng((self.seed, state.epoch, int(sentences[0])))
-                batch = self.train.training_batch(sentences, config.rare_word_dropout, rng)
-                with optimizer.autocast():
-                    loss = state.tagger.loss(batch.to(optimizer.device)) / number
+                batch = self.train.collate(sentences).to(optimizer.device)
+                loss = state.tagger.loss(batch) / number
                 optimizer.backward(loss)
                 step_loss += loss.detach()
             norm = optimizer.clip(step_loss)  # nan if it is not finite; then nothing changes
@@ -114,7 +112,9 @@ class Trainer:
     def _score_dev(self) -> None:
         """Score dev and finish the epoch."""
         state, start = self.state, time.perf_counter()
-        report = score(state.model, self.vocabulary, self.dev, "dev", self.config.decode_tokens)
+        report = score(
+            state.model.eval(), self.vocabulary, self.dev, "dev", self.config.decode_tokens
+        )
         metrics = {**flat_metrics(report), "dev/seconds": time.perf_counter() - start}
         state.epoch, state.batch_index = state.epoch + 1, 0
         f1 = metrics["dev/f1"]

@@ -3,14 +3,13 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from nerlab.device import autocast_dtype
+from nerlab.models.tagger import ParameterGroup
 
 
 class TaggerOptimizer:
@@ -32,16 +31,16 @@ class TaggerOptimizer:
     def __init__(self, tagger: nn.Module, config: TrainerConfig, device: torch.device) -> None:
         self.config = config
         self.device = device
-        self.dtype = _autocast_dtype(config.precision, device)
+        if config.precision is Precision.fp16 and device.type != "cuda":
+            raise ValueError(
+                f"trainer.precision=fp16: expected a GPU, found device {device.type}; "
+                "set trainer.precision=fp32 or bf16"
+            )
+        self.dtype = autocast_dtype(config.precision, device)
         self.optimizers = build_optimizers(tagger, config, device)
         self.learning_rate = config.learning_rate
         scale = 2.0**16 if self.dtype == torch.float16 else 1.0
         self.scaler = torch.amp.GradScaler(device.type, scale, enabled=device.type == "cuda")
-
-    def autocast(self) -> torch.autocast:
-        """The arithmetic of the forward pass."""
-        enabled = self.dtype != torch.float32
-        return torch.autocast(self.device.type, dtype=self.dtype, enabled=enabled)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss."""
@@ -117,19 +116,9 @@ def schedule(progress: float, kind: Schedule, warmup: float) -> float:
     return 1.0
 
 
-class ParameterGroup(NamedTuple):
-    """Parameters that are treated alike; ``sparse`` ones are of an ``nn.Embedding``."""
-
-    parameters: list[Tensor]
-    sparse: bool = False
-    weight_decay: bool = True
-    learning_rate_factor: float = 1.0
-
-
 def parameter_groups(tagger: nn.Module) -> list[ParameterGroup]:
     """The groups that parts of the tagger name, and one of all other parameters."""
-    tables = [t for part in tagger.modules() for t in getattr(part, "lookup_tables", ())]
-    named = [ParameterGroup(tables, sparse=True, weight_decay=False)]
+    named: list[ParameterGroup] = []
     for part in tagger.modules():
         named += getattr(part, "parameter_groups", list)()
     taken = {id(p) for group in named for p in group.parameters}
@@ -172,8 +161,8 @@ def build_optimizers(
         optimizers.append(RowAdam(_groups(rows), lr=config.learning_rate))
     if momentum.get("momentum"):
         # torch would begin with uninitialised memory, should the GPU skip the first step.
-        for parameter in (p for parameters in dense.values() for p in parameters):
-            optimizers[0].state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        for weight in (weight for weights in dense.values() for weight in weights):
+            optimizers[0].state[weight]["momentum_buffer"] = torch.zeros_like(weight)
     return optimizers
 
 
@@ -183,18 +172,6 @@ def _groups(parameters: dict[tuple[float, float], list[Tensor]]) -> list[dict[st
         {"params": group, "weight_decay": decay, "learning_rate_factor": factor}
         for (decay, factor), group in parameters.items()
     ]
-
-
-def _autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    if precision is Precision.auto:
-        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if has_bf16 else torch.float32
-    if precision is Precision.fp16 and device.type != "cuda":
-        raise ValueError(
-            f"trainer.precision=fp16: expected a GPU, found device {device.type}; "
-            "set trainer.precision=fp32 or bf16"
-        )
-    return _DTYPES[precision.name]
 
 
 class RowAdam(torch.optim.Optimizer):

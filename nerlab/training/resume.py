@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import file_lock
 from nerlab.messages import counted
-from nerlab.models.checkpoint import State, check_shapes, find_last, load_state, load_weights
+from nerlab.models.checkpoint import State, load_weights
+from nerlab.models.loading import check_shapes, find_last, load_state, load_vocabulary
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
 from nerlab.threads import Threads, use_threads
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 # Given anew each time; ``auto`` threads are those that the run was begun with.
 _FREE = ("resume", "debug", "trust", "threads")
 # What a run does not depend on to the last bit, but for the device: each may have moved.
-_REPLACEABLE = ("data.dir", "data.vectors", "device", "tracker")
+_REPLACEABLE = ("data.dir", "device", "tracker")
 _WHERE = "run.dir"  # a run may be moved, and a folder has many names
 
 # What is written to in a run directory, which somebody else may have made.
@@ -69,12 +70,9 @@ class Resumption(NamedTuple):
         reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
         return use_threads(wanted)._replace(reason=reason)
 
-    def check(
-        self, digests: Mapping[str, str], vocabulary: Vocabulary, trusted: tuple[str, ...]
-    ) -> None:
-        """Raise ``ValueError`` unless the checkpoint is of these splits and of this model."""
-        if self.checkpoint is None:
-            return
+    def vocabulary(self, digests: Mapping[str, str], trusted: tuple[str, ...]) -> Vocabulary:
+        """That of the checkpoint; ``ValueError`` unless it is of these splits and of this model."""
+        assert self.checkpoint is not None
         for name, digest in digests.items():
             if self.checkpoint.state.values.get(name) != digest:
                 raise ValueError(
@@ -82,7 +80,9 @@ class Resumption(NamedTuple):
                     "was begun with; put that one back, set data.dir to where it is, or begin a "
                     "new run"
                 )
+        vocabulary = load_vocabulary(self.checkpoint.folder, self.config.model, trusted)
         check_shapes(self.config.model, vocabulary, trusted, self.checkpoint.folder)
+        return vocabulary
 
     def restore(self, training: TrainingState) -> None:
         """Put weights, optimiser and metrics back to where the checkpoint stands."""

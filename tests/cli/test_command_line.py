@@ -169,13 +169,13 @@ KEYS = [
         "data",
         "data.dir",
         "data.scheme",
-        "data.vectors",
+        "model.embedder.words.indexer.vectors",
         "device",
         "model.dropout",
         "seed",
         "trust",
     ),
-    *("model.embedder.parts.words.dim", "model.encoder.dropout", "model.encoder.hidden_dim"),
+    *("model.embedder.words.dim", "model.encoder.dropout", "model.encoder.hidden_dim"),
     *("model.encoder.heads", "model.encoder.layers", "trainer.batch_tokens", "trainer.clip_norm"),
     *("trainer.ema", "trainer.epochs", "trainer.learning_rate", "trainer.optimizer"),
     *("trainer.patience", "trainer.precision", "trainer.schedule", "trainer.weight_decay"),
@@ -242,11 +242,12 @@ def other_version(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("breaking", "expected"),
     [
-        (other_version, "manifest.json: checkpoint format 99, expected at most 2"),
+        (other_version, "manifest.json: checkpoint format 99, expected 3"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"short"), "model.safetensors"),
         (lambda folder: (folder / "config.yaml").write_text("a: ["), "config.yaml"),
-        (lambda folder: (folder / "vocab.json").write_text("{"), "vocab.json"),
-        (lambda folder: (folder / "vocab.json").unlink(), "no whole checkpoint"),
+        (lambda folder: (folder / "labels.json").write_text("{"), "labels.json"),
+        (lambda folder: (folder / "labels.json").unlink(), "labels.json: No such file"),
+        (lambda folder: (folder / "config.yaml").unlink(), "no whole checkpoint"),
     ],
 )
 def test_a_broken_checkpoint_is_one_line(

@@ -13,7 +13,6 @@ from nerlab.data.load import load_file, load_split
 from nerlab.data.readers.conll import read
 from nerlab.data.sentence import Sentence
 from nerlab.data.vectors import read_vectors
-from nerlab.data.vocabulary import Vocabulary
 from nerlab.tags import Span, spans_of, tags_of
 
 
@@ -99,16 +98,11 @@ def test_vectors_of_glove_are_those_of_the_file(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     rows = {line.split(" ")[0]: line.split(" ")[1:] for line in text.splitlines()}
     words = ("nowhere-to-be-found", *sorted(rows, reverse=True)[:60])
-    vocabulary = Vocabulary(
-        words, (), (), 0, lowercase=True, fold_digits=True, turkic_i=False, max_word_length=9
-    )
-    vectors = read_vectors(path, vocabulary, 100)
-    assert vectors.ids.tolist() == list(range(3, 63))
+    vectors = read_vectors(path, words, str)
+    assert vectors.places.tolist() == list(range(1, 61))
     assert vectors.exact == 60
     expected = [[float(number) for number in rows[word]] for word in words[1:]]
     np.testing.assert_allclose(vectors.values, expected, rtol=1e-6)
-    with pytest.raises(ValueError, match=r"expected 50 numbers, found 100; .*words\.dim=100"):
-        read_vectors(path, vocabulary, 50)
 
 
 def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
@@ -116,10 +110,7 @@ def test_every_word_of_a_vectors_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "glove.txt"
     path.write_text(text, encoding="utf-8")
     words = tuple(line.split(" ")[0] for line in text.split("\n") if line)
-    vocabulary = Vocabulary(
-        words, (), (), 0, lowercase=True, fold_digits=True, turkic_i=False, max_word_length=9
-    )
-    vectors = read_vectors(path, vocabulary, 25)
+    vectors = read_vectors(path, words, str)
     assert vectors.values.shape == (11_925, 25)
     assert vectors.exact == 11_925
 

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invariants import load_or_refuse
 
-from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.loading import load_checkpoint
 
 CPU = torch.device("cpu")
+VOCABULARY = ["labels.json", "indexer.words.words.json", "indexer.characters.characters.json"]
 few = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 plain_values = st.recursive(
@@ -38,7 +39,7 @@ def folder(run: Path, tmp_path: Path) -> Path:
 
 
 @few
-@pytest.mark.parametrize("name", ["config.yaml", "vocab.json", "model.safetensors"])
+@pytest.mark.parametrize("name", ["config.yaml", *VOCABULARY, "model.safetensors"])
 @given(st.data())
 def test_a_flipped_bit(folder: Path, run: Path, name: str, data: st.DataObject) -> None:
     content = bytearray((run / "checkpoints" / "best" / name).read_bytes())
@@ -51,7 +52,7 @@ def test_a_flipped_bit(folder: Path, run: Path, name: str, data: st.DataObject) 
 
 
 @few
-@pytest.mark.parametrize("name", ["config.yaml", "vocab.json"])
+@pytest.mark.parametrize("name", ["config.yaml", *VOCABULARY])
 @given(st.data())
 def test_a_file_that_ends_too_soon(folder: Path, run: Path, name: str, data: st.DataObject) -> None:
     content = (run / "checkpoints" / "best" / name).read_bytes()
@@ -61,36 +62,41 @@ def test_a_file_that_ends_too_soon(folder: Path, run: Path, name: str, data: st.
 
 
 @few
+@pytest.mark.parametrize("name", VOCABULARY)
 @given(st.data())
-def test_any_value_in_the_vocabulary(folder: Path, run: Path, data: st.DataObject) -> None:
-    source = run / "checkpoints" / "best" / "vocab.json"
-    vocabulary = json.loads(source.read_text(encoding="utf-8"))
-    key = data.draw(st.sampled_from(sorted(vocabulary)))
+def test_any_value_in_the_vocabulary(
+    folder: Path, run: Path, name: str, data: st.DataObject
+) -> None:
+    source = run / "checkpoints" / "best" / name
+    held = {"all": json.loads(source.read_text(encoding="utf-8"))}
+    inner = held["all"] if isinstance(held["all"], dict) else held
+    section = data.draw(st.sampled_from([held, inner]))
+    key = data.draw(st.sampled_from(sorted(section)))
     value = data.draw(plain_values)
-    if isinstance(vocabulary[key], list) and data.draw(st.booleans()):
-        vocabulary[key][data.draw(st.integers(0, len(vocabulary[key]) - 1))] = value
+    if isinstance(section[key], list) and data.draw(st.booleans()):
+        section[key][data.draw(st.integers(0, len(section[key]) - 1))] = value
     else:
-        vocabulary[key] = value
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        section[key] = value
+    (folder / name).write_text(json.dumps(held["all"]))
     reseal(folder)
     load_or_refuse(folder)
 
 
-def test_a_vocabulary_that_is_nested_without_end(folder: Path) -> None:
-    (folder / "vocab.json").write_text("[" * 100_000)
+@pytest.mark.parametrize("name", VOCABULARY)
+def test_a_vocabulary_that_is_nested_without_end(folder: Path, name: str) -> None:
+    (folder / name).write_text("[" * 100_000)
     reseal(folder)
-    with pytest.raises(ValueError, match=r"vocab\.json: no vocabulary of nerlab"):
+    with pytest.raises(ValueError, match=f"{name}: (not what the indexer|no labels)"):
         load_checkpoint(folder, CPU)
 
 
-@pytest.mark.parametrize("key", ["singletons", "max_word_length"])
 @pytest.mark.parametrize("value", [-1, 10**30, float("inf")])
-def test_a_number_of_the_vocabulary_out_of_its_range(folder: Path, key: str, value: float) -> None:
-    path = folder / "vocab.json"
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**vocabulary, key: value}))
+def test_a_number_of_the_vocabulary_out_of_its_range(folder: Path, value: float) -> None:
+    path = folder / "indexer.words.words.json"
+    words = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**words, "singletons": value}))
     reseal(folder)
-    with pytest.raises(ValueError, match=r"vocab\.json: no vocabulary of nerlab"):
+    with pytest.raises(ValueError, match=r"words\.json: not what the indexer of words has saved"):
         load_checkpoint(folder, CPU)
 
 

@@ -102,10 +102,11 @@ def test_a_run_may_have_any_name(
     folder = Path(shutil.copytree(corpus, tmp_path / name))
     for split in ("train", "dev", "test"):
         (folder / f"{split}.conll").rename(folder / f"{split}{name}")
+    vectors = "model.embedder.words.indexer.vectors"
     (folder / "vectors").write_text("met " + "1 " * 16 + "\n")
     data = [f"data.{split}={split}{name}" for split in ("train", "dev", "test")]
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={name}", *data)
-    well(run_script("train", *arguments, f"data.vectors={name}/vectors", f"run.dir=run{name}"))
+    well(run_script("train", *arguments, f"{vectors}={name}/vectors", f"run.dir=run{name}"))
     assert (tmp_path / f"run{name}" / "config.yaml").is_file()
     well(run_script("train", f"resume=run{name}"))
     well(run_script("evaluate", f"checkpoint=run{name}"))

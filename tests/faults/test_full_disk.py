@@ -13,7 +13,7 @@ from conftest import ROOT, Result, run_process, run_script
 from processes import arguments, content, start, wait_for_step
 from rich.console import Console
 
-from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.loading import load_checkpoint
 from nerlab.training.recorder import logging_to
 
 pytest_plugins = ["finished_run"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from no_hang import no_hang
 from safetensors.torch import load_file, save_file
 
 from nerlab.data import cache
-from nerlab.models.checkpoint import load_checkpoint, load_state
+from nerlab.models.loading import load_checkpoint, load_state
 from nerlab.schemes import may_follow
 from nerlab.tags import iobes_constraints, iobes_tags, split_tag
 
@@ -80,12 +81,12 @@ OUTSIDE = ["/dev/zero", "../outside", "sub/file", "", ".", "..", "a\0b", "x" * 3
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_a_manifest_lists_the_files_of_a_checkpoint_alone(folder: Path, name: str) -> None:
     rewrite(folder, lambda digests: digests.update({name: "0" * 64}))
-    assert "manifest.json: expected the checksums of model.safetensors" in refusal(folder)
+    assert "manifest.json: expected the checksums of config.yaml" in refusal(folder)
 
 
 def test_a_manifest_lists_every_file(folder: Path) -> None:
-    rewrite(folder, lambda digests: digests.pop("vocab.json"))
-    assert "manifest.json: expected the checksums of model.safetensors" in refusal(folder)
+    rewrite(folder, lambda digests: digests.pop("labels.json"))
+    assert "manifest.json: expected the checksums of config.yaml" in refusal(folder)
 
 
 def pipe(path: Path) -> None:
@@ -104,18 +105,15 @@ def endless(path: Path) -> None:
 
 @pytest.mark.parametrize("make", [pipe, link, endless])
 @pytest.mark.parametrize(
-    "name", ["manifest.json", "config.yaml", "vocab.json", "model.safetensors"]
+    "name",
+    [
+        *("manifest.json", "config.yaml", "labels.json", "model.safetensors"),
+        "indexer.words.words.json",
+    ],
 )
-@pytest.mark.parametrize("version", [1, 2])
 def test_what_is_no_regular_file_is_refused_and_not_waited_for(
-    folder: Path, name: str, make: Callable[[Path], None], version: int
+    folder: Path, name: str, make: Callable[[Path], None]
 ) -> None:
-    if version == 1:
-        weights = folder / "model.safetensors"
-        save_file(load_file(weights), weights, metadata={"nerlab_format": "1"})
-        (folder / "manifest.json").unlink()
-        if name == "manifest.json":
-            return
     (folder / name).unlink()
     make(folder / name)
     assert "regular file" in refusal(folder) or make is not link
@@ -170,10 +168,10 @@ def edit(folder: Path, place: str, value: object) -> None:
 SIZES = [
     *(("encoder.hidden_dim", value) for value in (20_000, 200_000, 2**40, 0, -2, 10**400)),
     *(("encoder.layers", value) for value in (3, 100)),
-    *(("embedder.parts.words.dim", value) for value in (0, -1, 10**9, 10**400, True, 1.5)),
-    *(("embedder.parts.characters.dim", value) for value in (0, 10**9, 10**400)),
-    *(("embedder.parts.characters.filters", value) for value in (0, -1, 10**9)),
-    *(("embedder.parts.characters.widths", value) for value in ([0], [-1], [10**9], [], 3, "x")),
+    *(("embedder.words.dim", value) for value in (0, -1, 10**9, 10**400, True, 1.5)),
+    *(("embedder.characters.dim", value) for value in (0, 10**9, 10**400)),
+    *(("embedder.characters.filters", value) for value in (0, -1, 10**9)),
+    *(("embedder.characters.widths", value) for value in ([0], [-1], [10**9], [], 3, "x")),
 ]
 
 
@@ -204,21 +202,21 @@ def test_a_run_that_goes_on_takes_no_memory_for_other_sizes(run: Path, tmp_path:
     assert "weights do not fit" in result.err
 
 
-@pytest.mark.parametrize("name", ["a.b", "", "keys", "training", "a b", "forward", "2", "parts"])
+@pytest.mark.parametrize(
+    "name", ["a.b", "", "keys", "training", "a b", "forward", "2", "output_dim"]
+)
 def test_a_part_has_a_name_that_a_module_can_have(folder: Path, name: str) -> None:
     path = folder / "config.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    parts = config["model"]["embedder"]["parts"]
+    parts = config["model"]["embedder"]
     parts[name] = parts.pop("words")
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     reseal(folder)
-    assert "do not fit" in refusal(folder) or "expected a name of letters" in refusal(folder)
+    assert re.search("not what the indexer|expected a name of|already exists", refusal(folder))
 
 
 def test_thousands_of_labels_are_refused_soon(folder: Path) -> None:
-    path = folder / "vocab.json"
-    vocabulary = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**vocabulary, "labels": [f"L{i}" for i in range(3_000)]}))
+    (folder / "labels.json").write_text(json.dumps([f"L{i}" for i in range(3_000)]))
     reseal(folder)
     assert "decoder" in refusal(folder)
 

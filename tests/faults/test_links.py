@@ -46,7 +46,7 @@ def untouched(victim: Path) -> None:
 
 REPORT = [f"evaluation/dev/{name}" for name in ("metrics.json", "predictions.conll")]
 REPORT += ["evaluation/dev/confusion.png"]
-FILES = [*REPORT, "train.log", "metrics.jsonl", "config.yaml", "checkpoints/last/vocab.json"]
+FILES = [*REPORT, "train.log", "metrics.jsonl", "config.yaml", "checkpoints/last/labels.json"]
 
 
 @pytest.mark.parametrize("name", FILES)

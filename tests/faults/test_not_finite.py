@@ -21,7 +21,7 @@ def vectors_with_a_huge_one(path: Path, word: str) -> str:
     """Vectors of which one is finite, and the gradients of what is made from it are not."""
     lines = [f"{word} {' '.join(['3e38'] * 16)}", f"the {' '.join(['0.1'] * 16)}"]
     path.write_text("\n".join(lines) + "\n")
-    return f"data.vectors={path}"
+    return f"model.embedder.words.indexer.vectors={path}"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from conftest import SMALL_MODEL, Result, run_script
 from invariants import refused
 from permissions import read_only
 
-from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.loading import load_checkpoint
 from nerlab.training.recorder import Recorder
 
 

@@ -46,11 +46,6 @@ def load(path: Path, options: dict[str, Any]) -> int:
         reader=OmegaConf.create(options),  # type: ignore[arg-type]
         scheme=Scheme.iob2,
         repair=False,
-        lowercase=True,
-        fold_digits=True,
-        min_count=1,
-        max_word_length=64,
-        vectors=None,
     )
     return len(load_file(data, path))
 

@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from processes import VARIANTS, arguments, content, metrics, start, wait_for_step, wait_until
 
 from nerlab.files import file_lock
-from nerlab.models.checkpoint import load_state
+from nerlab.models.loading import load_state
 from nerlab.saved_config import read_run_config
 from nerlab.training import experiment
 from nerlab.training import resume as resuming
@@ -151,19 +151,18 @@ def test_a_run_whose_data_has_moved_goes_on_where_it_is_now(
     shorten(stopped)
     config = OmegaConf.load(stopped / "checkpoints" / "last" / "config.yaml")
     config.data.dir = str(tmp_path / "gone")
-    config.data.vectors = str(tmp_path / "gone.txt")  # the weights that were read from it are saved
     OmegaConf.save(config, stopped / "checkpoints" / "last" / "config.yaml")
     reseal(stopped / "checkpoints" / "last")
     result = resume(stopped)
     assert result.status == 1
     assert "set data.dir to the folder of the data set" in result.err
     moved = Path(shutil.copytree(corpus, tmp_path / "${HOME}"))
-    changes = (f"data.dir={moved}", "data.vectors=null", "device=cpu", "tracker=none")
+    changes = (f"data.dir={moved}", "device=cpu", "tracker=none")
     result = resume(stopped, *changes)
     assert result.status == 0, result.err
     for saved in ("config.yaml", "checkpoints/last/config.yaml"):
         config = read_run_config(stopped / saved)
-        assert (config.data.dir, config.data.vectors, config.device) == (str(moved), None, "cpu")
+        assert (config.data.dir, config.device) == (str(moved), "cpu")
 
 
 def test_resume_auto_takes_what_may_have_moved_from_the_command_line(

@@ -18,12 +18,20 @@ from own_package import importable, write_package
 import nerlab
 from nerlab.data.load import READERS
 from nerlab.instantiation import instantiate
-from nerlab.models.build import DECODERS, EMBEDDERS, ENCODERS, build_tagger
+from nerlab.models.build import (
+    DECODERS,
+    EMBEDDERS,
+    ENCODERS,
+    INDEXERS,
+    build_tagger,
+    fit_vocabulary,
+)
 from nerlab.training.experiment import TRACKERS
 
-VOCABULARY, _ = make_batcher()
+VOCABULARY, BATCHER = make_batcher()
 SECTIONS = {
     "embedder": EMBEDDERS,
+    "indexer": INDEXERS,
     "encoder": ENCODERS,
     "decoder": DECODERS,
     "reader": READERS,
@@ -65,7 +73,7 @@ def nodes(target: str, victim: Path) -> Iterator[dict[str, Any]]:
     for rightful in (EMBEDDERS[0], ENCODERS[0], READERS[0], TRACKERS[0]):
         yield {"_target_": rightful, "_partial_": True, "x": nested}
         yield {"_target_": rightful, "_partial_": True, "x": [{"deep": nested}]}
-    yield {"_target_": EMBEDDERS[2], "_partial_": True, "parts": {"words": nested}}
+    yield {"_target_": EMBEDDERS[0], "_partial_": True, "indexer": nested}
 
 
 def test_there_are_enough_names_to_try() -> None:
@@ -97,19 +105,32 @@ def test_every_callable_is_a_rightful_part_or_refused_in_one_line(
     assert victim.read_text() == "precious"
 
 
-@pytest.mark.parametrize("section", ["embedder", "encoder", "decoder"])
-@pytest.mark.parametrize("target", [*EMBEDDERS, *ENCODERS, *DECODERS])
+def rightful_model() -> dict[str, Any]:
+    """A model that can be built."""
+    indexer: dict[str, Any] = {"_target_": INDEXERS[1], "_partial_": True, "max_word_length": 9}
+    embedder = {"_target_": EMBEDDERS[1], "_partial_": True, "indexer": indexer, "dim": 4}
+    return {
+        "embedder": {**embedder, "filters": 3, "widths": [2]},
+        "encoder": {"_target_": ENCODERS[2], "_partial_": True},
+        "decoder": {"_target_": DECODERS[0], "_partial_": True},
+        "dropout": 0.1,
+    }
+
+
+@pytest.mark.parametrize("section", ["embedder", "indexer", "encoder", "context", "decoder"])
+@pytest.mark.parametrize("target", [*EMBEDDERS, *INDEXERS, *ENCODERS, *DECODERS])
 def test_a_part_of_another_section_is_refused(section: str, target: str) -> None:
-    if target in SECTIONS[section]:
+    if target in SECTIONS["encoder" if section == "context" else section]:
         return
-    parts: dict[str, dict[str, Any]]
-    parts = {name: {"_target_": names[0], "_partial_": True} for name, names in SECTIONS.items()}
-    parts["encoder"]["_target_"] = ENCODERS[2]  # which takes nothing else
-    parts["embedder"]["dim"] = 4
-    parts[section] = {"_target_": target, "_partial_": True}
-    model = OmegaConf.create({**parts, "dropout": 0.1})
+    model = rightful_model()
+    if section == "indexer":
+        model["embedder"]["indexer"]["_target_"] = target
+    else:
+        indexer = {"indexer": model["embedder"]["indexer"]}
+        model[section] = {"_target_": target, "_partial_": True, **indexer}
+    config = OmegaConf.create(model)
     with pytest.raises(ValueError, match=rf"_target_ '{target}': expected one of"):
-        build_tagger(model, VOCABULARY)
+        build_tagger(config, fit_vocabulary(config, BATCHER.corpus))
 
 
 HYDRAS = {"_args_": ["x"], "_recursive_": False, "_convert_": "object", "_mode_": 1}
@@ -133,12 +154,34 @@ def test_a_section_has_to_be_partial(section: str, value: object) -> None:
         instantiate(OmegaConf.create(node), SECTIONS[section], ())
 
 
-@pytest.mark.parametrize("parts", [3, "x", [1], {"a": 1}, {"a": {"dim": 3}}, None])
-def test_parts_are_sections_by_name(parts: object) -> None:
-    node = {"_target_": EMBEDDERS[2], "_partial_": True, "parts": parts}
-    rest = {"encoder": {"_target_": ENCODERS[2], "_partial_": True}, "decoder": {}, "dropout": 0}
-    with pytest.raises(ValueError, match=r"^[^\n]+$"):
-        build_tagger(OmegaConf.create({"embedder": node, **rest}), VOCABULARY)
+@pytest.mark.parametrize("section", ["embedder", "encoder", "context"])
+@pytest.mark.parametrize("parts", [3, "x", [1], {}, {"a": 1}, {"a": {"dim": 3}}, {"a b": {}}])
+def test_parts_are_sections_by_name(section: str, parts: object) -> None:
+    config = OmegaConf.create({**rightful_model(), section: parts})
+    with pytest.raises(ValueError, match=rf"^model\.{section}[^\n]+$"):
+        build_tagger(config, fit_vocabulary(config, BATCHER.corpus))
+
+
+@pytest.mark.parametrize("indexer", [None, 3, "x", {}, [], {"_partial_": True}])
+def test_an_embedder_has_its_indexer_in_it(indexer: object) -> None:
+    model = rightful_model()
+    model["embedder"]["indexer"] = indexer
+    config = OmegaConf.create(model)
+    with pytest.raises(ValueError, match=r"^model\.embedder\.indexer: [^\n]+$"):
+        fit_vocabulary(config, BATCHER.corpus)
+    del model["embedder"]["indexer"]
+    with pytest.raises(ValueError, match=r"^model\.embedder: expected .* indexer [^\n]+$"):
+        fit_vocabulary(OmegaConf.create(model), BATCHER.corpus)
+
+
+def test_a_context_and_an_encoder_of_one_name_are_refused() -> None:
+    model = rightful_model()
+    model["context"] = model["encoder"]
+    vocabulary = fit_vocabulary(OmegaConf.create(model), BATCHER.corpus)
+    assert list(build_tagger(OmegaConf.create(model), vocabulary).stages) == ["context", "encoder"]
+    model["encoder"] = {"context": model["encoder"]}
+    with pytest.raises(ValueError, match=r"^model\.encoder\.context: .* choose another one$"):
+        build_tagger(OmegaConf.create(model), vocabulary)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
@@ -18,7 +19,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Entity, Predictor
-from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.loading import load_checkpoint
 from nerlab.schemes import check
 from nerlab.tags import spans_of
 from nerlab.text import Token, sentences
@@ -185,7 +186,7 @@ def test_the_score_is_the_probability_of_the_whole_span(run: Path, tagger: Predi
     assert entity.text == "Anna Smith"
     names = checkpoint.vocabulary.tags
     corpus = build_corpus([Sentence(tokens, ["O"] * 4)], "iobes", False, "test")
-    (batch,) = Batcher(corpus, checkpoint.vocabulary, with_tags=False).sorted_batches(100)
+    batch = Batcher(corpus, checkpoint.vocabulary, with_tags=False).collate(np.array([0]))
     model = checkpoint.tagger
     paths = torch.tensor(list(itertools.product(range(len(names)), repeat=4)))
     with torch.inference_mode():

@@ -15,16 +15,13 @@ from safetensors.torch import load_file, save_file
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
-from nerlab.models.checkpoint import (
-    Checkpoint,
-    find_checkpoint,
-    load_checkpoint,
-    load_weights,
-    save_checkpoint,
-)
+from nerlab.models.checkpoint import load_own_weights, load_weights, save_checkpoint
+from nerlab.models.loading import Checkpoint, find_checkpoint, load_checkpoint
 
 CPU = torch.device("cpu")
-FILES = ["config.yaml", "model.safetensors", "vocab.json"]
+INDEXERS = ["indexer.characters.characters.json", "indexer.words.words.json"]
+FILES = ["config.yaml", *INDEXERS, "labels.json", "model.safetensors"]
+NEEDED = ["config.yaml", "model.safetensors"]  # which tell what a folder is
 SEALED = sorted([*FILES, "manifest.json"])
 
 
@@ -37,7 +34,7 @@ def folder(run: Path, tmp_path: Path) -> Path:
 def emissions(checkpoint: Checkpoint) -> torch.Tensor:
     tokens = ["Anna", "flew", "to", "Bakı", "1999"]
     corpus = build_corpus([Sentence(tokens, ["O"] * 5)], "iob2", False, "test")
-    (batch,) = Batcher(corpus, checkpoint.vocabulary, with_tags=False).sorted_batches(100)
+    batch = Batcher(corpus, checkpoint.vocabulary, with_tags=False).collate(np.array([0]))
     with torch.inference_mode():
         return checkpoint.tagger.emissions(batch)
 
@@ -46,7 +43,7 @@ def test_what_is_saved_comes_back(run: Path, tmp_path: Path) -> None:
     first = load_checkpoint(run, CPU)
     save_checkpoint(tmp_path / "copy", first.tagger.state_dict(), first.vocabulary, first.config)
     second = load_checkpoint(tmp_path / "copy", CPU)
-    assert second.vocabulary == first.vocabulary
+    assert second.vocabulary.files() == first.vocabulary.files()
     assert second.config == first.config
     assert torch.equal(emissions(second), emissions(first))
     assert emissions(first).std() > 0
@@ -130,7 +127,8 @@ def test_a_file_of_something_else_is_refused(folder: Path, name: str, content: b
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(ValueError, match=f"{folder}: no whole checkpoint .*{name}"):
+    expected = f"no whole checkpoint .*{name}" if name in NEEDED else f"{name}: No such file"
+    with pytest.raises(ValueError, match=f"{folder}.*{expected}"):
         load_checkpoint(folder, CPU)
 
 
@@ -139,41 +137,32 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "none", CPU)
 
 
-@pytest.mark.parametrize("key", ["words", "characters", "labels", "singletons", "lowercase"])
-def test_a_vocabulary_that_lacks_something_is_refused(folder: Path, key: str) -> None:
-    path = folder / "vocab.json"
-    data = json.loads(path.read_text(encoding="utf-8"))
-    del data[key]
-    path.write_text(json.dumps(data))
+@pytest.mark.parametrize("name", INDEXERS)
+@pytest.mark.parametrize("value", [{}, None, {"words": ["a"]}, [1], "abc", [["a"]]])
+def test_an_indexer_that_lacks_something_is_refused(folder: Path, name: str, value: object) -> None:
+    (folder / name).write_text(json.dumps(value))
     reseal(folder)
-    assert key in fails(folder, "vocab.json")
+    assert "not what the indexer of" in fails(folder, name)
 
 
-@pytest.mark.parametrize("version", [0, 3, 99, "2", None])
+@pytest.mark.parametrize("value", [{}, None, {"labels": ["A"]}, [1], "abc", [["a"]]])
+def test_other_than_labels_is_refused(folder: Path, value: object) -> None:
+    (folder / "labels.json").write_text(json.dumps(value))
+    reseal(folder)
+    assert "no labels of nerlab" in fails(folder, "labels.json")
+
+
+@pytest.mark.parametrize("version", [0, 2, 99, "3", None])
 def test_a_checkpoint_of_another_version_is_refused(folder: Path, version: object) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
-    assert f"checkpoint format {version}, expected at most 2" in fails(folder, "manifest.json")
+    assert f"checkpoint format {version}, expected 3; it was" in fails(folder, "manifest.json")
 
 
-@pytest.mark.parametrize("metadata", [None, {"nerlab_format": "99"}, {"format": "pt"}])
-def test_a_checkpoint_without_a_manifest_must_be_of_the_first_version(
-    folder: Path, metadata: dict[str, str] | None
-) -> None:
-    path = folder / "model.safetensors"
-    save_file(load_file(path), path, metadata=metadata)
+def test_a_checkpoint_of_before_the_manifest_is_refused(folder: Path) -> None:
     (folder / "manifest.json").unlink()
-    assert "version" in fails(folder, "model.safetensors")
-
-
-def test_a_checkpoint_of_the_first_version_is_read(run: Path, folder: Path) -> None:
-    path = folder / "model.safetensors"
-    save_file(load_file(path), path, metadata={"nerlab_format": "1"})
-    (folder / "manifest.json").unlink()
-    first = load_checkpoint(folder, CPU)
-    assert torch.equal(emissions(first), emissions(load_checkpoint(run, CPU)))
-    save_checkpoint(folder, first.tagger.state_dict(), first.vocabulary, first.config)
-    assert sorted(file.name for file in folder.iterdir()) == SEALED
+    (folder / "labels.json").rename(folder / "vocab.json")
+    assert f"{folder}: checkpoint format 1, expected 3" in fails(folder, "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 2}', '{"sha256": {}}'])
@@ -228,11 +217,29 @@ def test_weights_that_do_not_fit_are_refused(
 
 
 def test_weights_of_another_vocabulary_are_refused(folder: Path) -> None:
-    data = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    path = folder / "indexer.words.words.json"
+    data = json.loads(path.read_text(encoding="utf-8"))
     data["words"].append("one more")
-    (folder / "vocab.json").write_text(json.dumps(data))
+    path.write_text(json.dumps(data))
     reseal(folder)
     assert "do not fit" in fails(folder, "model.safetensors")
+
+
+def test_files_that_the_manifest_does_not_name_are_not_read(folder: Path) -> None:
+    before = emissions(load_checkpoint(folder, CPU))
+    (folder / "indexer.words.more.json").symlink_to("/dev/zero")
+    assert torch.equal(emissions(load_checkpoint(folder, CPU)), before)
+
+
+@pytest.mark.parametrize(
+    "name", ["vocab.json", "../x", "indexer.words.a/b", "indexer.words.", "indexer..x", "indexer"]
+)
+def test_a_manifest_names_the_files_of_a_checkpoint_alone(folder: Path, name: str) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["sha256"][name] = "0" * 64
+    path.write_text(json.dumps(manifest))
+    assert "expected the checksums of" in fails(folder, "manifest.json")
 
 
 def edit(folder: Path, change: Callable[[DictConfig], None]) -> None:
@@ -286,7 +293,7 @@ def test_a_target_that_is_not_of_nerlab_is_refused_and_never_runs(
 
     def change(config: DictConfig) -> None:
         if place == "nested":
-            config.model.embedder.parts.words = node
+            config.model.embedder.words = node
         elif place == "listed":
             config.model.encoder.hidden_dim = [{"deep": node}]
         else:
@@ -317,3 +324,14 @@ def test_load_weights_takes_them_from_the_folder(run: Path, folder: Path) -> Non
     load_weights(tagger, folder)
     saved = load_file(folder / "model.safetensors")
     assert all(torch.equal(saved[name], value) for name, value in tagger.state_dict().items())
+
+
+def test_own_weights_that_are_corrupted_are_refused(run: Path, folder: Path) -> None:
+    tagger = load_checkpoint(run, CPU).tagger
+    load_own_weights(tagger, folder)
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"model\.safetensors: broken file, its checksum"):
+        load_own_weights(tagger, folder)

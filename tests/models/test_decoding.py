@@ -1,23 +1,26 @@
 """The quick ways of decoding give what the plain one gives."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
-from helpers import TAGGED, make_batcher
+from helpers import TAGGED, make_batcher, make_embedders
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nerlab.models.decoding import decode, run
-from nerlab.models.embedders import Characters
-from nerlab.models.tagger import Tagger
+from nerlab.data.batch import Batch
+from nerlab.models.decoding import CorpusDecoder
+from nerlab.models.tagger import Embedders, Tagger
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
 from nerlab.modules.softmax import Softmax
 from nerlab.tags import iobes_constraints
 
+Result = TypeVar("Result")
 VOCABULARY, BATCHER = make_batcher()
 lstm = partial(LSTM, hidden_dim=6, layers=2, bidirectional=True, dropout=0.5)
 
@@ -30,42 +33,122 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-def make_tagger(encoder: Callable[..., nn.Module], context_free: bool) -> Tagger:
+class Contextual(nn.Module):
+    """An embedder that says of itself that it looks at the sentence."""
+
+    contextual = True
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part, self.output_dim = part, part.output_dim
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        return F.embedding(batch.token_index, self.part(features))
+
+
+def make_tagger(encoder: Callable[..., nn.Module], contextual: bool = False) -> Tagger:
     torch.manual_seed(0)
-    embedder = Characters(VOCABULARY, dim=4, filters=5, widths=[2, 3])
-    embedder.context_free = context_free
+    embedder = make_embedders(VOCABULARY)
+    if contextual:
+        embedder = Embedders({name: Contextual(part) for name, part in embedder.items()})
     constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(VOCABULARY.tags))
-    built = encoder(input_dim=embedder.output_dim)
-    return Tagger(embedder, built, Softmax(*constraints), len(VOCABULARY.tags), 0.5)
+    stages = {"encoder": encoder(input_dim=embedder.output_dim)}
+    tagger = Tagger(embedder, stages, Softmax(*constraints), len(VOCABULARY.tags), 0.5)
+    return tagger.eval()
 
 
-@pytest.mark.parametrize("context_free", [True, False])
-@pytest.mark.parametrize("encoder", [lstm, Identity])
+def run(
+    tagger: Tagger, batch_tokens: int, decode_batch: Callable[[Tensor, Tensor], Result]
+) -> Iterator[tuple[np.ndarray, Result]]:
+    return CorpusDecoder(tagger, BATCHER, batch_tokens).run(decode_batch)
+
+
+def decode(tagger: Tagger, batch_tokens: int) -> np.ndarray:
+    return CorpusDecoder(tagger, BATCHER, batch_tokens).tags()
+
+
+class Scaled(LSTM):
+    """A subclass with a forward of its own, which takes tensors alone."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(2 * x, lengths)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("contextual", [True, False])
+@pytest.mark.parametrize("encoder", [lstm, Identity, partial(Scaled, **lstm.keywords)])
 def test_emissions_are_those_of_the_tagger(
-    encoder: Callable[..., nn.Module], context_free: bool, threads: int
+    encoder: Callable[..., nn.Module], contextual: bool, dtype: torch.dtype, threads: int
 ) -> None:
-    tagger = make_tagger(encoder, context_free)
+    tagger = make_tagger(encoder, contextual)
+    tagger.autocast_dtype = dtype
     seen = []
-    for sentences, emissions in run(tagger, BATCHER, 12, lambda emissions, lengths: emissions):
+    precise = dtype == torch.float32
+    for sentences, emissions in run(tagger, 12, lambda emissions, lengths: emissions):
         with torch.no_grad():
             batch = BATCHER.collate(sentences)
-            expected = tagger.eval().emissions(batch)
+            expected = tagger.emissions(batch)
+        assert emissions.dtype == expected.dtype == dtype
         mask = torch.arange(expected.shape[1]) < batch.lengths[:, None]
-        torch.testing.assert_close(emissions[mask], expected[mask], rtol=1e-4, atol=1e-6)
+        rtol, atol = (1e-4, 1e-6) if precise else (0.05, 0.02)
+        torch.testing.assert_close(emissions[mask], expected[mask], rtol=rtol, atol=atol)
         seen += sentences.tolist()
     assert sorted(seen) == list(range(len(TAGGED)))
     assert torch.get_num_threads() == threads
 
 
+def test_a_tagger_with_emissions_of_its_own_decodes_with_them() -> None:
+    class Doubled(Tagger):
+        def emissions(self, batch: Batch) -> Tensor:
+            return 2 * super().emissions(batch)
+
+    plain = make_tagger(lstm)
+    doubled = make_tagger(lstm)
+    doubled.__class__ = Doubled
+    for (_, expected), (_, found) in zip(
+        *(run(tagger, 12, lambda emissions, lengths: emissions) for tagger in (plain, doubled)),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, 2 * expected)
+
+
+def test_a_tagger_in_training_mode_is_refused_and_stays_in_it() -> None:
+    tagger = make_tagger(lstm).train()
+    with pytest.raises(ValueError, match=r"in evaluation mode; call eval\(\) first"):
+        decode(tagger, 12)
+    assert tagger.training
+
+
+@pytest.mark.usefixtures("threads")
+def test_several_threads_decode_with_one_tagger_at_once() -> None:
+    tagger = make_tagger(lstm)
+    expected = decode(tagger, 12)
+    with ThreadPoolExecutor(4) as pool:
+        found = [pool.submit(decode, tagger, 12) for _ in range(24)]
+        assert all(np.array_equal(expected, done.result()) for done in found)
+    assert not any(module.training for module in tagger.modules())
+
+
+def test_every_distinct_token_is_embedded_once() -> None:
+    tagger = make_tagger(lstm)
+    seen: list[int] = []
+    tagger.embedder["words"].register_forward_hook(
+        lambda _, arguments, __: seen.append(len(arguments[0]["words"]))
+    )
+    decode(tagger, 3)
+    assert sum(seen) == len(BATCHER.corpus.lexicon)
+
+
 def test_decoding_changes_the_threads_of_nobody_else(threads: int) -> None:
-    tagger = make_tagger(lstm, True)
+    tagger = make_tagger(lstm)
 
     def count(emissions: Tensor, lengths: Tensor) -> int:
         return torch.get_num_threads()
 
-    for _, inside in run(tagger, BATCHER, 12, count):
-        assert (inside, torch.get_num_threads()) == (1, threads)
-    left = run(tagger, BATCHER, 12, count)
+    for number, (_, inside) in enumerate(run(tagger, 12, count)):
+        # The first batch is computed here, with what all others share.
+        assert (inside, torch.get_num_threads()) == (1 if number else threads, threads)
+    left = run(tagger, 12, count)
     assert isinstance(left, Generator)
     next(left)
     with ThreadPoolExecutor(1) as elsewhere:  # as a garbage collector may end it
@@ -84,41 +167,17 @@ def test_a_decoder_that_fails_is_heard() -> None:
     def fail(emissions: Tensor, lengths: Tensor) -> Tensor:
         raise RuntimeError("the decoder failed")
 
-    tagger = make_tagger(lstm, True).train()
     with pytest.raises(RuntimeError, match="the decoder failed"):
-        list(run(tagger, BATCHER, 12, fail))
-    assert tagger.training
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_a_tagger_is_in_its_mode_again_when_decoding_is_given_up(training: bool) -> None:
-    tagger = make_tagger(lstm, True).train(training)
-    batches = run(tagger, BATCHER, 12, lambda emissions, lengths: lengths)
-    next(batches)
-    assert not tagger.training
-    batches.close()  # type: ignore[attr-defined]
-    assert tagger.training == training
-
-
-def test_a_tagger_is_in_its_mode_again_when_an_embedder_fails() -> None:
-    tagger = make_tagger(lstm, True).train()
-
-    def fail(*arguments: object) -> None:
-        raise RuntimeError("the embedder failed")
-
-    tagger.embedder.register_forward_hook(fail)
-    with pytest.raises(RuntimeError, match="the embedder failed"):
-        list(run(tagger, BATCHER, 12, lambda emissions, lengths: lengths))
-    assert tagger.training
+        list(run(make_tagger(lstm), 12, fail))
 
 
 def test_decoding_is_the_same_in_any_number_of_threads() -> None:
-    tagger = make_tagger(lstm, True)
+    tagger = make_tagger(lstm)
     before = torch.get_num_threads()
     found = []
     for number in (1, 2, 3):
         torch.set_num_threads(number)
-        found.append(decode(tagger, BATCHER, 8))
+        found.append(decode(tagger, 8))
     torch.set_num_threads(before)
     assert all(np.array_equal(found[0], other) for other in found)
 
@@ -126,8 +185,8 @@ def test_decoding_is_the_same_in_any_number_of_threads() -> None:
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("fitting", [2, 1])
 def test_batches_that_do_not_fit_into_memory_are_split(fitting: int) -> None:
-    tagger = make_tagger(lstm, True)
-    expected = decode(tagger, BATCHER, 1000)
+    tagger = make_tagger(lstm)
+    expected = decode(tagger, 1000)
 
     def decode_few(emissions: Tensor, lengths: Tensor) -> Tensor:
         if len(lengths) > fitting:
@@ -135,7 +194,7 @@ def test_batches_that_do_not_fit_into_memory_are_split(fitting: int) -> None:
         return tagger.decoder.decode(emissions, lengths)
 
     tags = np.zeros_like(expected)
-    for sentences, predicted in run(tagger, BATCHER, 1000, decode_few):
+    for sentences, predicted in run(tagger, 1000, decode_few):
         assert len(sentences) <= fitting
         positions, mask = BATCHER.positions(sentences)
         tags[positions[mask]] = predicted.numpy()[mask]
@@ -150,4 +209,4 @@ def test_a_sentence_that_does_not_fit_into_memory_is_named() -> None:
         return lengths
 
     with pytest.raises(ValueError, match=r"^sentence 7 \(10 tokens, .* into memory; cut"):
-        list(run(make_tagger(lstm, True), BATCHER, 1000, decode_short))
+        list(run(make_tagger(lstm), 1000, decode_short))

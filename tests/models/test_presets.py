@@ -17,7 +17,7 @@ from nerlab.config import register_schemas
 from nerlab.data import load
 from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
-from nerlab.models.scoring import score
+from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
 from nerlab.modules.dropout import LockedDropout
 from nerlab.training import experiment
@@ -117,16 +117,17 @@ def test_every_embedder_encoder_and_decoder_go_together(
     parts = f"model/embedder={embedder}", f"model/encoder={encoder}", f"model/decoder={decoder}"
     config = compose("train", overrides=list(parts))
     tagger = make_tagger(config)
-    for name in ("embedder", "encoder", "decoder"):
-        class_name = config.model[name]._target_.rpartition(".")[2]
-        assert type(getattr(tagger, name)).__name__ == class_name
+    made = {**tagger.embedder, "encoder": tagger.stages["encoder"], "decoder": tagger.decoder}
+    nodes = {**config.model.embedder, "encoder": config.model.encoder}
+    for name, node in {**nodes, "decoder": config.model.decoder}.items():
+        assert type(made[name]).__name__ == node._target_.rpartition(".")[2]
     batch = BATCHER.collate(EIGHT)
     loss = tagger.loss(batch)
     loss.backward()
     assert loss.isfinite()
     unused = [name for name, p in tagger.named_parameters() if p.grad is None]
     assert not unused
-    assert tagger.decode(batch).shape == batch.words.shape
+    assert tagger.decode(batch).shape == batch.token_index.shape
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -152,4 +153,4 @@ def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
             break
         optimizer.backward(loss)
         optimizer.step(optimizer.clip(loss.detach()), 0.0)
-    assert score(tagger, VOCABULARY, BATCHER, "train", 1000).counts.score().f1 == 1.0
+    assert score(tagger.eval(), VOCABULARY, BATCHER, "train", 1000).counts.score().f1 == 1.0

@@ -1,21 +1,22 @@
 """The tagger: the same for a sentence alone and in company, whatever it is made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from helpers import TAGGED, make_batcher
+from helpers import TAGGED, make_batcher, make_embedders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nerlab.data.batch import Batch
-from nerlab.models.decoding import decode
-from nerlab.models.embedders import Characters, Concatenation, Words
-from nerlab.models.tagger import Tagger
+from nerlab.data.features import UNKNOWN
+from nerlab.models.decoding import CorpusDecoder
+from nerlab.models.tagger import Embedders, Tagger
+from nerlab.models.words import WordIndexer, Words
 from nerlab.modules.crf import CRF
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
@@ -32,16 +33,11 @@ def make_tagger(
     encoder: Callable[..., nn.Module], decoder: Callable[..., nn.Module], dropout: float = 0.3
 ) -> Tagger:
     torch.manual_seed(0)
-    parts: dict[str, Callable[..., nn.Module]] = {
-        "words": partial(Words, dim=8),
-        "characters": partial(Characters, dim=4, filters=5, widths=[2, 3]),
-    }
-    embedder = Concatenation(VOCABULARY, parts)
+    embedder = make_embedders(VOCABULARY)
     K = len(VOCABULARY.tags)
     constraints = (torch.from_numpy(c) for c in iobes_constraints(VOCABULARY.tags))
-    tagger = Tagger(
-        embedder, encoder(input_dim=embedder.output_dim), decoder(*constraints), K, dropout
-    )
+    stages = {"encoder": encoder(input_dim=embedder.output_dim)}
+    tagger = Tagger(embedder, stages, decoder(*constraints), K, dropout)
     tagger.linear.weight.data.mul_(5.0)  # decided tags, not ties
     return tagger.eval()
 
@@ -100,11 +96,10 @@ def test_loss_is_the_mean_over_all_tokens_of_the_batch(tagger: Tagger) -> None:
 @every_tagger
 def test_what_stands_in_the_padding_changes_neither_loss_nor_gradient(tagger: Tagger) -> None:
     batch = BATCHER.collate(EIGHT)
-    padding = torch.arange(batch.words.shape[1]) >= batch.lengths[:, None]
+    padding = torch.arange(batch.token_index.shape[1]) >= batch.lengths[:, None]
     filled = replace(
         batch,
-        words=batch.words.masked_fill(padding, 5),
-        character_index=batch.character_index.masked_fill(padding, 3),
+        token_index=batch.token_index.masked_fill(padding, 5),
         tags=tags_of(batch).masked_fill(padding, 2),
     )
     parameters = [p for p in tagger.parameters() if p.requires_grad]
@@ -141,37 +136,95 @@ def test_dropout_works_in_training_alone() -> None:
     assert not torch.equal(tagger.emissions(batch), tagger.emissions(batch))
 
 
-def test_words_and_characters_stand_side_by_side() -> None:
-    embedder, batch = TAGGERS["lstm, crf"].embedder, BATCHER.collate(EIGHT)
-    assert isinstance(embedder, Concatenation)
-    words, characters = embedder.parts["words"], embedder.parts["characters"]
-    expected = torch.cat([words(batch), characters(batch)], dim=2)
-    assert expected.shape[2] == embedder.output_dim == 8 + 2 * 5
-    assert torch.equal(embedder(batch), expected)
+def test_embedders_stand_side_by_side() -> None:
+    embedder, batch = make_embedders(VOCABULARY), BATCHER.collate(EIGHT)
+    words, characters = (part(batch.features[name]) for name, part in embedder.items())
+    rows = torch.cat([words, characters], dim=1)  # (U, D)
+    assert rows.shape == (len(batch.distinct), embedder.output_dim)
+    assert torch.equal(embedder.distinct(batch.features), rows)
+    assert torch.equal(embedder(batch), rows[batch.token_index])
+    paris = embedder(batch)[0, 6], embedder(batch)[4, 0]
+    assert torch.equal(*paris)
 
 
-def test_a_token_has_the_same_characters_wherever_it_stands() -> None:
-    embedder = TAGGERS["lstm, crf"].embedder
-    assert isinstance(embedder, Concatenation)
-    features = embedder.parts["characters"](BATCHER.collate(EIGHT))
-    paris = [features[0, 6], features[4, 0]]
-    torch.testing.assert_close(paris[0], paris[1])
-    assert not torch.allclose(paris[0], features[0, 4])  # Berlin
+class Neighbours(nn.Module):
+    """A contextual embedder: how many tokens the sentence has, and the word's own number."""
+
+    contextual = True
+    output_dim = 2
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        own = features["words"][batch.token_index].float()
+        return torch.stack([batch.lengths[:, None].expand_as(own).float(), own], dim=2)
+
+
+def test_a_contextual_embedder_sees_the_sentence_beside_others_that_do_not() -> None:
+    parts = make_embedders(VOCABULARY)
+    embedder = Embedders({"words": Neighbours(), "characters": parts["characters"]})
+    batch = BATCHER.collate(EIGHT)
+    found = embedder(batch)
+    assert embedder.contextual
+    assert not parts.contextual
+    assert found.shape == (*batch.token_index.shape, embedder.output_dim)
+    assert found[0, :7, 0].tolist() == [len(TAGGED[0].split())] * 7
+    characters = parts["characters"](batch.features["characters"])[batch.token_index]
+    assert torch.equal(found[..., 2:], characters)
+
+
+class SameWord(nn.Module):
+    """A context: the mean of the vectors of a token's fellows, the same word in the batch."""
+
+    takes_batch = True
+
+    def __init__(self, input_dim: int) -> None:
+        super().__init__()
+        self.output_dim = input_dim
+
+    def forward(self, x: Tensor, batch: Batch) -> Tensor:
+        mask = torch.arange(x.shape[1]) < batch.lengths[:, None]
+        same = (batch.token_index[mask][:, None] == torch.arange(len(batch.distinct))).float()
+        means = (same / same.sum(0)).T @ x[mask]  # (U, D)
+        return means[batch.token_index]
+
+
+def test_a_context_stands_between_embedders_and_encoder_and_sees_the_batch() -> None:
+    plain = make_tagger(Identity, Softmax)
+    stages = {"context": SameWord(plain.embedder.output_dim), **plain.stages}
+    constraints = (torch.from_numpy(c) for c in iobes_constraints(VOCABULARY.tags))
+    tagger = Tagger(plain.embedder, stages, Softmax(*constraints), plain.linear.out_features, 0.0)
+    tagger.linear.load_state_dict(plain.linear.state_dict())
+    batch = BATCHER.collate(EIGHT)
+    mask = torch.arange(batch.token_index.shape[1]) < batch.lengths[:, None]
+    with torch.no_grad():
+        found, expected = tagger.eval().emissions(batch), plain.emissions(batch)
+    torch.testing.assert_close(found[mask], expected[mask])  # equal words have equal vectors here
+
+
+@given(st.sampled_from([0.0, 1.0]))
+def test_rare_word_dropout_of_all_or_nothing_touches_words_seen_once_alone(rate: float) -> None:
+    embedder, batch = make_embedders(VOCABULARY, rate)["words"], BATCHER.collate(EIGHT)
+    words = batch.features["words"]["words"]
+    lowered = [token.rsplit("/", 1)[0].lower() for line in TAGGED for token in line.split()]
+    once = [lowered.count(BATCHER.corpus.lexicon[i].lower()) == 1 for i in batch.distinct]
+    expected = words.masked_fill(torch.tensor(once) & (rate == 1.0), UNKNOWN)
+    assert torch.equal(embedder.train()({"words": words}), embedder.eval()({"words": expected}))
+
+
+def test_rare_word_dropout_drops_the_share_asked_for() -> None:
+    torch.manual_seed(0)
+    indexer = WordIndexer(True, True, False, 1, vectors=None)
+    indexer.fit([(f"x{'a' * i}", 1) for i in range(10_000)])
+    table = Words(indexer, dim=1, rare_word_dropout=0.3)
+    words = torch.arange(2, indexer.num_words)
+    dropped = table({"words": words})[:, 0] == table.table.weight[UNKNOWN]
+    assert dropped.float().mean().item() == pytest.approx(0.3, abs=0.03)
 
 
 @every_tagger
 @pytest.mark.parametrize("batch_tokens", [1, 20, 1000])
 def test_a_corpus_is_decoded_in_its_own_order(tagger: Tagger, batch_tokens: int) -> None:
-    found = decode(tagger, BATCHER, batch_tokens)
+    found = CorpusDecoder(tagger, BATCHER, batch_tokens).tags()
     with torch.no_grad():
         expected = [tagger.decode(BATCHER.collate(np.array([i])))[0].numpy() for i in EIGHT]
     assert found.tolist() == np.concatenate(expected).tolist()
     assert len(set(found.tolist())) > 2
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_decoding_a_corpus_is_without_dropout_and_leaves_the_mode_as_it_was(training: bool) -> None:
-    tagger = make_tagger(lstm, CRF, dropout=0.9).train(training)
-    expected = decode(tagger, BATCHER, 1000)
-    assert tagger.training == tagger.encoder.training == training
-    assert decode(tagger, BATCHER, 1000).tolist() == expected.tolist()

@@ -32,7 +32,10 @@ def lines(run: Path) -> list[dict[str, float]]:
 
 def test_a_run_directory_is_laid_out_as_the_contract_says(run: Path) -> None:
     found = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    checkpoint = ("model.safetensors", "config.yaml", "vocab.json", "manifest.json")
+    checkpoint = (
+        *("model.safetensors", "config.yaml", "labels.json", "manifest.json"),
+        *("indexer.words.words.json", "indexer.characters.characters.json"),
+    )
     evaluation = ("metrics.json", "predictions.conll", "confusion.png")
     assert found == {
         "config.yaml",
@@ -220,21 +223,31 @@ def test_a_corpus_without_any_entity_gives_zeros(tmp_path: Path) -> None:
 def test_word_vectors_are_put_into_the_word_table(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     path.write_text("flew " + " ".join(["0.5"] * 16) + "\nzzz " + " ".join(["1"] * 16) + "\n")
-    frozen = ("trainer.learning_rate=1e-12", f"data.vectors={path}")
+    frozen = ("trainer.learning_rate=1e-12", f"model.embedder.words.indexer.vectors={path}")
     result = train(corpus, tmp_path / "run", *frozen)
     assert result.status == 0, result.err
-    table = weights(tmp_path / "run")["embedder.parts.words.table.weight"]
-    vocabulary = json.loads((tmp_path / "run/checkpoints/best/vocab.json").read_text())
+    table = weights(tmp_path / "run")["embedder.words.table.weight"]
+    saved = tmp_path / "run/checkpoints/best/indexer.words.words.json"
+    vocabulary = json.loads(saved.read_text())
     row = table[2 + vocabulary["words"].index("flew")]
     assert row.tolist() == pytest.approx([0.5] * 16)
     assert int((table - 0.5).abs().amax(dim=1).lt(1e-6).sum()) == 1
     assert f"vectors: 1 of {len(vocabulary['words'])} words" in result.out
 
 
+def test_vectors_of_another_width_are_refused_with_the_remedy(corpus: Path, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("flew 1 2 3\n")
+    result = train(corpus, tmp_path / "run", f"model.embedder.words.indexer.vectors={path}")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert f"model.embedder.words: dim=16: the vectors in {path} have 3 numbers" in result.err
+    assert not (tmp_path / "run").exists()
+
+
 def test_vectors_of_no_word_of_train_are_warned_of(corpus: Path, tmp_path: Path) -> None:
     path = tmp_path / "vectors.txt"
     path.write_text("zzz " + " ".join(["1"] * 16) + "\n")
-    result = train(corpus, tmp_path / "run", f"data.vectors={path}")
+    result = train(corpus, tmp_path / "run", f"model.embedder.words.indexer.vectors={path}")
     assert result.status == 0, result.err
     assert "warning: vectors: none of the " in result.out
 
@@ -267,7 +280,7 @@ def test_a_run_that_fails_on_the_way_keeps_its_metrics_and_is_no_success(
             "trainer.learning_rate=-1",
             "trainer.warmup=-1",
             "trainer.ema=2",
-            "trainer.rare_word_dropout=7",
+            "model.embedder.words.rare_word_dropout=7",
             "model.dropout=2",
             "model.encoder.hidden_dim=0",
             "model.encoder.hidden_dim=wide",
@@ -277,7 +290,7 @@ def test_a_run_that_fails_on_the_way_keeps_its_metrics_and_is_no_success(
             "tracker._target_=os.system",
             "device=quantum",
             "device=cuda:77",
-            "data.vectors=nowhere.txt",
+            "model.embedder.words.indexer.vectors=nowhere.txt",
             "data.reader.encoding=klingon",
             "data.reader.token_column=first",
         ],

@@ -14,10 +14,9 @@ from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
-from nerlab.data.vocabulary import build_vocabulary
 from nerlab.device import deterministic_algorithms
 from nerlab.memory import if_it_fits
-from nerlab.models.build import build_tagger
+from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.recorder import Accumulator
 
@@ -47,18 +46,17 @@ def test_a_training_step_never_waits_for_the_device(model: str, precision: str) 
         config = compose("train", [f"model={model}", f"trainer.precision={precision}"])
     device = torch.device("cuda")
     data = corpus()
-    vocabulary = build_vocabulary(data.token_counts(), data.labels, True, True, False, 1, 64)
+    vocabulary = fit_vocabulary(config.model, data)
     tagger = build_tagger(config.model, vocabulary).to(device)
     optimizer = TaggerOptimizer(tagger, config.trainer, device)
+    tagger.autocast_dtype = optimizer.dtype
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
     accumulator = Accumulator(device)
     for number, group in enumerate(batcher.shuffled_groups(32, generator)):
         if number == 3:  # libraries have set themselves up
             torch.cuda.set_sync_debug_mode("error")
-        batch = batcher.training_batch(group, 0.5, generator).to(device)
-        with optimizer.autocast():
-            loss = tagger.loss(batch)
+        loss = tagger.loss(batcher.collate(group).to(device))
         optimizer.backward(loss)
         norm = optimizer.clip(loss.detach())
         optimizer.step(norm, 0.0)
@@ -76,15 +74,15 @@ def weights_after_training(model: str) -> dict[str, torch.Tensor]:
         config = compose("train", [f"model={model}"])
     device = torch.device("cuda")
     data = corpus()
-    vocabulary = build_vocabulary(data.token_counts(), data.labels, True, True, False, 1, 64)
+    vocabulary = fit_vocabulary(config.model, data)
     torch.manual_seed(1)
     tagger = build_tagger(config.model, vocabulary).to(device)
     optimizer = TaggerOptimizer(tagger, config.trainer, device)
+    tagger.autocast_dtype = optimizer.dtype
     batcher = Batcher(data, vocabulary, with_tags=True)
     generator = np.random.default_rng(0)
     for group in batcher.shuffled_groups(32, generator):
-        with optimizer.autocast():
-            loss = tagger.loss(batcher.training_batch(group, 0.5, generator).to(device))
+        loss = tagger.loss(batcher.collate(group).to(device))
         optimizer.backward(loss)
         optimizer.step(optimizer.clip(loss.detach()), 0.0)
     return {name: weight.cpu() for name, weight in tagger.state_dict().items()}

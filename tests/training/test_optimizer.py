@@ -7,26 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import make_batcher
+from helpers import make_batcher, make_embedders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
-from nerlab.models.embedders import Characters, Concatenation, Words
-from nerlab.models.tagger import Tagger
+from nerlab.device import autocast_dtype
+from nerlab.models.tagger import ParameterGroup, Tagger
 from nerlab.modules.crf import CRF
 from nerlab.modules.softmax import Softmax
 from nerlab.modules.transformer import Transformer
 from nerlab.tags import iobes_constraints
 from nerlab.training.averaging import average_weights
-from nerlab.training.optimizer import (
-    ParameterGroup,
-    RowAdam,
-    TaggerOptimizer,
-    build_optimizers,
-    schedule,
-)
+from nerlab.training.optimizer import RowAdam, TaggerOptimizer, build_optimizers, schedule
 
 CPU = torch.device("cpu")
 ROWS = 12  # of the table of the small network
@@ -49,9 +43,9 @@ def trainer(**changes: Any) -> TrainerConfig:
 
 
 class Network(nn.Sequential):
-    @property
-    def lookup_tables(self) -> list[Tensor]:
-        return [self.get_parameter("0.weight")]
+    def parameter_groups(self) -> list[ParameterGroup]:
+        table = self.get_parameter("0.weight")
+        return [ParameterGroup([table], sparse=True, weight_decay=False)]
 
 
 def network() -> Network:
@@ -77,14 +71,11 @@ def step(made: TaggerOptimizer, *losses: Tensor, progress: float = 0.0) -> Tenso
 def make_tagger(decoder: type[nn.Module]) -> Tagger:
     torch.manual_seed(0)
     vocabulary, _ = make_batcher()
-    characters = Characters(vocabulary, dim=4, filters=4, widths=[3])
-    embedder = Concatenation(
-        vocabulary,
-        {"words": lambda vocabulary: Words(vocabulary, 8), "characters": lambda **_: characters},
-    )
-    encoder = Transformer(12, 8, layers=1, heads=2, feedforward_dim=8, dropout=0.0)
+    embedder = make_embedders(vocabulary)
+    encoder = Transformer(embedder.output_dim, 8, layers=1, heads=2, feedforward_dim=8, dropout=0.0)
     constraints = [torch.from_numpy(c) for c in iobes_constraints(vocabulary.tags)]
-    return Tagger(embedder, encoder, decoder(*constraints), len(vocabulary.tags), 0.0)
+    stages = {"encoder": encoder}
+    return Tagger(embedder, stages, decoder(*constraints), len(vocabulary.tags), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -216,7 +207,7 @@ def test_at_the_end_of_a_falling_schedule_nothing_moves() -> None:
 @pytest.mark.parametrize("kind", list(Optimizer))
 def test_learned_positions_decay_and_lookup_tables_do_not(kind: Optimizer, device: str) -> None:
     tagger = make_tagger(Softmax)
-    tagger.encoder.positions = nn.Embedding(50, 8)
+    tagger.stages["encoder"].positions = nn.Embedding(50, 8)
     config = trainer(optimizer=kind, weight_decay=0.5)
     optimizers = build_optimizers(tagger, config, torch.device(device))
     decays = {
@@ -228,12 +219,12 @@ def test_learned_positions_decay_and_lookup_tables_do_not(kind: Optimizer, devic
     assert decays.keys() == {id(parameter) for parameter in tagger.parameters()}
     names = {id(parameter): name for name, parameter in tagger.named_parameters()}
     found = {names[key]: decay for key, decay in decays.items()}
-    assert found["encoder.positions.weight"] == found["linear.weight"] == 0.5
-    assert found["embedder.parts.words.table.weight"] == 0
-    assert found["embedder.parts.characters.cnn.embedding"] == 0
+    assert found["stages.encoder.positions.weight"] == found["linear.weight"] == 0.5
+    assert found["embedder.words.table.weight"] == 0
+    assert found["embedder.characters.cnn.embedding"] == 0
     is_lazy = device == "cpu" and kind is not Optimizer.sgd
     tables = {n: m.sparse for n, m in tagger.named_modules() if isinstance(m, nn.Embedding)}
-    assert tables == {"embedder.parts.words.table": is_lazy, "encoder.positions": False}
+    assert tables == {"embedder.words.table": is_lazy, "stages.encoder.positions": False}
     assert len(optimizers) == 1 + is_lazy
 
 
@@ -245,7 +236,7 @@ def test_weight_decay_spares_biases_norms_and_lookup_tables(kind: Optimizer) -> 
     made = TaggerOptimizer(tagger, trainer(optimizer=kind, weight_decay=0.5), CPU)
     for parameter in tagger.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    table = tagger.get_parameter("embedder.parts.words.table.weight")
+    table = tagger.get_parameter("embedder.words.table.weight")
     if kind is Optimizer.adamw:
         table.grad = torch.zeros_like(table).to_sparse(1)
     made.step(made.clip(torch.zeros(())), 0.0)
@@ -254,7 +245,7 @@ def test_weight_decay_spares_biases_norms_and_lookup_tables(kind: Optimizer) -> 
         name
         for name in before
         if name.endswith("bias") or "norm" in name or "table" in name or "embedding" in name
-    } | {"encoder.layers.0.feedforward.0.weight"}  # a norm
+    } | {"stages.encoder.layers.0.feedforward.0.weight"}  # a norm
     assert decayed == before.keys() - spared
     for name in decayed:
         torch.testing.assert_close(tagger.get_parameter(name), before[name] * (1 - 0.1 * 0.5))
@@ -379,14 +370,12 @@ def test_fp16_on_the_cpu_is_refused_in_one_line_that_says_what_to_do() -> None:
         (Precision.bf16, torch.bfloat16),
     ],
 )
-def test_forward_pass_runs_in_the_precision_asked_for(
+def test_emissions_are_computed_in_the_precision_asked_for(
     precision: Precision, dtype: torch.dtype
 ) -> None:
-    model = nn.Linear(3, 2)
-    made = TaggerOptimizer(model, trainer(precision=precision), CPU)
-    with made.autocast():
-        assert model(torch.ones(1, 3)).dtype == dtype
-    assert model(torch.ones(1, 3)).dtype == torch.float32
+    tagger, (_, batcher) = make_tagger(Softmax), make_batcher()
+    tagger.autocast_dtype = autocast_dtype(precision, CPU)
+    assert tagger.emissions(batcher.collate(np.arange(8))).dtype == dtype
 
 
 @pytest.mark.parametrize("decoder", [CRF, Softmax])
@@ -394,10 +383,10 @@ def test_bf16_keeps_weights_and_loss_in_float32_and_learns(decoder: type[nn.Modu
     tagger, (_, batcher) = make_tagger(decoder), make_batcher()
     config = trainer(precision=Precision.bf16, learning_rate=0.02)
     made = TaggerOptimizer(tagger, config, CPU)
+    tagger.autocast_dtype = made.dtype
     losses = []
     for _ in range(20):
-        with made.autocast():
-            loss = tagger.loss(batcher.collate(np.arange(8)))
+        loss = tagger.loss(batcher.collate(np.arange(8)))
         assert loss.dtype == torch.float32
         step(made, loss)
         losses.append(loss.item())

@@ -17,10 +17,10 @@ from helpers import one_in, reseal
 from own_package import importable, write_package
 
 import nerlab
-from nerlab.models.checkpoint import load_checkpoint
+from nerlab.models.loading import load_checkpoint
 
 CPU = torch.device("cpu")
-FILES = ("config.yaml", "model.safetensors", "vocab.json")
+FILES = ("config.yaml", "model.safetensors", "labels.json", "indexer.words.words.json")
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_foreign_target_is_refused_by_its_name(
 PLACES = [
     "model.embedder",
     "model.decoder",
-    "model.embedder.parts.words",
+    "model.embedder.words",
     "model.embedder._args_",
     "model.encoder._convert_",
     "model.encoder._recursive_",
@@ -372,7 +372,7 @@ def test_trust_in_one_package_admits_no_other_reader(
     ],
 )
 @pytest.mark.parametrize("partial", [True, False])
-@pytest.mark.parametrize("place", ["encoder", "embedder", "decoder", "embedder.parts.words"])
+@pytest.mark.parametrize("place", ["encoder", "embedder", "decoder", "embedder.words"])
 @pytest.mark.usefixtures("evil")
 def test_a_part_of_a_model_is_a_class(
     folder: Path, target: str, reason: str, partial: bool, place: str

@@ -1,0 +1,157 @@
+"""One trained vector a known word."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nerlab.data.features import FIRST_ID, PADDING, UNKNOWN, Indexed
+from nerlab.data.lexicon import Lexicon
+from nerlab.data.vocabulary import from_json, to_json
+from nerlab.models.tagger import ParameterGroup
+
+_FILE = "words.json"
+_DIGIT = re.compile(r"\d")
+
+
+class WordIndexer:
+    """Tokens to word ids: 0 is padding, 1 the unknown word, then the most frequent first.
+
+    Args:
+        lowercase: words are looked up in lower case.
+        fold_digits: words are looked up with every digit turned into 0.
+        turkic_i: lower case is that of Turkish and Azerbaijani: İ to i, I to ı.
+        min_count: words seen less often in train are unknown.
+        vectors: a text file of word vectors to begin with, in GloVe's format; None: at random.
+    """
+
+    def __init__(
+        self,
+        lowercase: bool,
+        fold_digits: bool,
+        turkic_i: bool,
+        min_count: int,
+        vectors: str | None,
+    ) -> None:
+        self.lowercase, self.fold_digits, self.turkic_i = lowercase, fold_digits, turkic_i
+        self.min_count = min_count
+        self.vectors_file = vectors
+        self.words: tuple[str, ...] = ()
+        self.singletons = 0  # words at the end of ``words`` that occur once in train
+        self.notes: list[str] = []
+        self._initial: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def num_words(self) -> int:
+        """How many word ids there are."""
+        return FIRST_ID + len(self.words)
+
+    def normalise(self, token: str) -> str:
+        """The form under which a token is looked up."""
+        return normalise(token, self.lowercase, self.fold_digits, self.turkic_i)
+
+    def fit(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Count the words of train, and read the vectors of those that are known."""
+        found: Counter[str] = Counter()
+        for token, count in counts:
+            found[self.normalise(token)] += count
+        known = (word for word in found if found[word] >= self.min_count)
+        self.words = tuple(sorted(known, key=lambda word: (-found[word], word)))
+        self.singletons = sum(found[word] == 1 for word in self.words)
+        if self.vectors_file is not None:
+            from nerlab.data.vectors import read_vectors  # which few runs need
+
+            vectors = read_vectors(self.vectors_file, self.words, self.normalise)
+            self.notes = [vectors.summary(len(self.words), self.vectors_file)]
+            self._initial = vectors.places + FIRST_ID, vectors.values
+
+    def index(self, lexicon: Lexicon) -> Indexed:
+        """``words``, the word id of each token."""
+        ids = {word: i for i, word in enumerate(self.words, start=FIRST_ID)}
+        found = (ids.get(self.normalise(token), UNKNOWN) for token in lexicon)
+        return Indexed({"words": np.fromiter(found, dtype=np.int64, count=len(lexicon))})
+
+    def files(self) -> dict[str, bytes]:
+        """The known words."""
+        return {_FILE: to_json({"words": list(self.words), "singletons": self.singletons})}
+
+    def load(self, files: Mapping[str, bytes]) -> None:
+        """Take the known words from a checkpoint."""
+        data = from_json(files[_FILE])
+        words, singletons = data["words"], data["singletons"]
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError("words: expected a list of strings")
+        if type(singletons) is not int or not 0 <= singletons <= len(words):
+            raise ValueError(f"singletons={singletons}: expected 0 to {len(words)}")
+        self.words, self.singletons = tuple(words), singletons
+
+    def take_vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The ids ``(N,)`` and vectors ``(N, dim)`` that :meth:`fit` read; once, for they are
+        large."""
+        vectors, self._initial = self._initial, None
+        return vectors
+
+
+def normalise(token: str, lowercase: bool, fold_digits: bool, turkic_i: bool) -> str:
+    """The form under which a token is looked up among the words.
+
+    Args:
+        token: as it stands in the text.
+        lowercase: in lower case.
+        fold_digits: with every digit turned into 0.
+        turkic_i: lower case is that of Turkish and Azerbaijani: İ to i, I to ı.
+
+    >>> normalise("IŞIQ-2024", lowercase=True, fold_digits=True, turkic_i=True)
+    'ışıq-0000'
+    """
+    if lowercase and turkic_i:
+        token = token.replace("I\u0307", "i").replace("İ", "i").replace("I", "ı")
+    if lowercase:
+        token = token.lower()
+    return _DIGIT.sub("0", token) if fold_digits else token
+
+
+class Words(nn.Module):
+    """A table of word vectors.
+
+    Args:
+        indexer: gives the number of words.
+        dim: width of the vectors.
+        rare_word_dropout: in training, the chance of a word that occurs once in train to become
+            the unknown word: so the vector of that one is learned.
+    """
+
+    def __init__(self, indexer: WordIndexer, dim: int, rare_word_dropout: float) -> None:
+        super().__init__()
+        bound = math.sqrt(3.0 / dim)
+        weight = torch.empty(indexer.num_words, dim).uniform_(-bound, bound)
+        weight[PADDING] = 0.0
+        if (vectors := indexer.take_vectors()) is not None:
+            ids, values = vectors
+            if len(values) and values.shape[1] != dim:
+                raise ValueError(
+                    f"dim={dim}: the vectors in {indexer.vectors_file} have {values.shape[1]} "
+                    f"numbers; set the dim of this embedder to that"
+                )
+            weight[torch.from_numpy(ids)] = torch.from_numpy(values)
+        self.table = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=PADDING)
+        self.rare_word_dropout = rare_word_dropout
+        self.first_singleton = indexer.num_words - indexer.singletons
+        self.output_dim = dim
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """A batch uses few of the vectors, and decay would wear down the rare ones."""
+        return [ParameterGroup([self.table.weight], sparse=True, weight_decay=False)]
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``words (U,)`` to ``(U, dim)``."""
+        words = features["words"]
+        if self.training and self.rare_word_dropout:
+            dropped = torch.rand(words.shape, device=words.device) < self.rare_word_dropout
+            words = words.masked_fill(dropped & (words >= self.first_singleton), UNKNOWN)
+        vectors: Tensor = self.table(words)
+        return vectors

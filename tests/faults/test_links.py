@@ -10,7 +10,7 @@ import pytest
 from conftest import run_script
 from invariants import refused
 
-from nerlab.files import new_file, open_to_append, write_file
+from nerlab.files import open_to_append
 from nerlab.inference.output import FORMATS
 from nerlab.paths import make_folder, output_file
 from nerlab.training.wandb_tracker import WandbTracker
@@ -178,40 +178,6 @@ def test_a_file_that_is_named_as_a_temporary_one_stays(run: Path, tmp_path: Path
     assert own.read_text() == "Anna met Eve\nOmar flew to Rome\n"
     assert output.read_text().count("\n") == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "x.part"]
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o644, 0o440, 0o666])
-def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, mode: int) -> None:
-    path = tmp_path / "file"
-    path.write_text("before")
-    path.chmod(mode)
-    with new_file(path) as part:
-        assert part.stat().st_mode & 0o077 == 0  # nobody else reads it meanwhile
-        part.write_text("after")
-    assert (path.read_text(), stat.S_IMODE(path.stat().st_mode)) == ("after", mode)
-
-
-def test_a_new_file_has_the_mode_of_any_other(tmp_path: Path) -> None:
-    (tmp_path / "other").touch()
-    write_file(tmp_path / "file", "text")
-    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-def test_of_two_that_write_one_file_the_later_wins_whole(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    with new_file(path) as first:
-        first.write_text("first")
-        with new_file(path) as second:
-            second.write_text("second")
-        assert path.read_text() == "second"
-    assert path.read_text() == "first"
-    assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_name_as_long_as_names_may_be(tmp_path: Path) -> None:
-    path = tmp_path / ("ə" * 127)
-    write_file(path, "text")
-    assert path.read_text() == "text"
 
 
 def test_a_folder_below_a_link_is_not_made(victim: Path, tmp_path: Path) -> None:

@@ -5,21 +5,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from . import recursions
-from .log_space import LogSpace, Mixed, refuse_vmap
+from .log_space import LogSpace, Mixed, without_derivatives
 from .recursions import FORBIDDEN, IMPOSSIBLE, Scaled, best_path, is_plain
 
 
 class Chain:
-    """The scores of a batch of sentences, checked and copied. See ``LinearChain``."""
+    """The scores of a batch of sentences, checked and copied, and ``mask (B, T)``, true within the
+    lengths. See ``LinearChain``."""
 
     def __init__(
         self, emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
     ) -> None:
-        scores = emissions, transitions, start, end
-        shapes = [tuple(x.shape) for x in (*scores, lengths)]
+        given = emissions, transitions, start, end, lengths
+        shapes = [tuple(x.shape) for x in given]
         B, T, K = (*shapes[0], 0, 0, 0)[:3]
         if shapes != [(B, T, K), (K, K), (K,), (K,), (B,)] or 0 in (T, K):
             wanted = "emissions (B, T, K), transitions (K, K), start (K,), end (K,), lengths (B,)"
@@ -31,19 +31,13 @@ class Chain:
             bad = int(((lengths < 1) | (lengths > T)).nonzero()[0])
             raise ValueError(f"lengths[{bad}]: expected 1 to {T} tokens, found {lengths[bad]}")
         self.lengths = lengths.to(torch.int64, copy=True)
-        self.emissions, self.transitions, self.start, self.end = map(_copied, scores)
-        self.is_transformed = not all(map(is_plain, (*scores, lengths)))
-
-    @property
-    def scores(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Emissions, transitions, start and end."""
-        return self.emissions, self.transitions, self.start, self.end
-
-    @cached_property
-    def mask(self) -> Tensor:
-        """``(B, T)``, whether a token is within the length."""
-        T = self.emissions.shape[1]
-        return torch.arange(T, device=self.lengths.device) < self.lengths[:, None]
+        self.mask = torch.arange(T, device=lengths.device) < self.lengths[:, None]
+        self.is_transformed = not all(map(is_plain, given))
+        copies = [s.to(torch.promote_types(s.dtype, torch.float32), copy=True) for s in given[:4]]
+        for scores in copies:
+            scores.detach().clamp_min_(FORBIDDEN)  # the gradient of what is forbidden is 0 anyway
+        self.emissions, self.transitions, self.start, self.end = copies
+        self.scores = self.emissions, self.transitions, self.start, self.end
 
     def log_prob(self, tags: Tensor) -> Tensor:
         """``log p(y)`` ``(B,)`` of the paths ``tags (B, T)``, -inf where one is forbidden; tags
@@ -53,7 +47,7 @@ class Chain:
     @property
     def argmax(self) -> Tensor:
         """The best path ``(B, T)``, 0 beyond a length."""
-        return best_path(*self.without_derivatives())
+        return best_path(*self.searched())
 
     def log_likelihood(self, tags: Tensor | None) -> Tensor:
         """``score(y) - log Z`` ``(B,)`` in float64 of the paths ``tags``, 0 beyond a length, or
@@ -61,8 +55,7 @@ class Chain:
         if self.is_transformed:
             minus = -LogSpace.of(*self.scores, self.lengths).log_partition
             return minus if tags is None else self.path_score(tags) + minus
-        value: Tensor = _LogLikelihood.apply(self, tags, *self.scores)
-        return value
+        return _LogLikelihood.apply(self, tags, *self.scores)
 
     def path_score(self, tags: Tensor) -> Tensor:
         """``score(y)`` ``(…, B)`` in float64 of paths ``(…, B, T)``, 0 beyond a length."""
@@ -84,13 +77,10 @@ class Chain:
         scaled, stable = recursions.scaled_messages(*self.scores, self.lengths)
         return scaled if stable.all() else Mixed(scaled, stable, *self.scores)
 
-    def without_derivatives(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The scores and the lengths, for a search of paths."""
-        if self.is_transformed:
-            refuse_vmap((*self.scores, self.lengths))
-        plain = (forward_ad.unpack_dual(scores.detach()).primal for scores in self.scores)
-        emissions, transitions, start, end = plain
-        return emissions, transitions, start, end, self.lengths
+    def searched(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The scores and lengths in which a search for best paths looks."""
+        arguments = *self.scores, self.lengths
+        return without_derivatives(*arguments) if self.is_transformed else arguments
 
     def inside(self, tags: Tensor) -> Tensor:
         """A copy of the tags ``(…, B, T)`` with 0 beyond a length."""
@@ -127,11 +117,3 @@ class _LogLikelihood(torch.autograd.Function):
         last = unary[torch.arange(len(unary), device=unary.device), chain.lengths - 1]
         grads = unary, pairs, unary[:, 0].sum(0), last.sum(0)
         return None, None, *(g.to(s.dtype) for g, s in zip(grads, chain.scores, strict=True))
-
-
-def _copied(scores: Tensor) -> Tensor:
-    """A copy of the scores in float32 or better, FORBIDDEN where they are less. Gradients pass
-    through: those of what is forbidden are 0."""
-    copy = scores.to(torch.promote_types(scores.dtype, torch.float32), copy=True)
-    copy.detach().clamp_min_(FORBIDDEN)
-    return copy

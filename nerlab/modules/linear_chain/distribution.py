@@ -1,12 +1,4 @@
-"""Everything that can be asked of a linear chain besides its likelihood and its best path.
-
-Given a sentence the tags are a Markov chain. With the recursions of ``recursions.py``,
-
-    p(y_t = j | y_{t-1} = i) = A(i, j) β_t(j) / Σ_k A(i, k) β_t(k),
-
-so one walks along it, to draw samples, to multiply the probability of a span together, to add up
-the entropy. Results are exact for events of any size, and 0 is what is forbidden.
-"""
+"""Everything that can be asked of a linear chain besides its likelihood and its best path."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -77,8 +69,9 @@ class LinearChain(Chain):
         """
         emissions, transitions, start, end = self.scores
         emissions = emissions.masked_fill(~allowed.bool(), FORBIDDEN)
-        admitted = Chain(emissions, transitions, start, end, self.lengths).log_likelihood(None)
-        return (self.log_likelihood(None) - admitted).to(self.emissions.dtype)
+        admitted = Chain(emissions, transitions, start, end, self.lengths)
+        difference = self.log_likelihood(None) - admitted.log_likelihood(None)
+        return difference.to(self.emissions.dtype)
 
     @property
     def marginals(self) -> Tensor:
@@ -165,7 +158,7 @@ class LinearChain(Chain):
         """
         if k < 0:
             raise ValueError(f"k: expected 0 or more paths, found {k}")
-        paths, possible = best_paths(*self.without_derivatives(), k=max(k, 1))
+        paths, possible = best_paths(*self.searched(), k=max(k, 1))
         scores = torch.where(possible, self.path_score(paths), -torch.inf)
         scores, order = scores.sort(dim=0, descending=True, stable=True)
         paths = paths.gather(0, order[..., None].expand_as(paths))

@@ -1,11 +1,12 @@
 """The recursions in log space: for scores that the linear domain cannot hold, for devices where
 looking at the result would mean waiting for it, and for all that autograd has to follow."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from .recursions import FORBIDDEN, Scaled, both_ways, check_possible, from_the_end, peak_of
 
@@ -125,11 +126,18 @@ def steps_of(
         yield from_.masked_fill(~mask[:, ahead, None], 0.0), log_p
 
 
-def refuse_vmap(tensors: Iterable[Tensor]) -> None:
-    """Best paths are found by looking at values, which vmap does not allow."""
+def without_derivatives(
+    emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What a search for best paths sees of transformed arguments; it looks at their values."""
+    given = emissions, transitions, start, end, lengths
     try:
-        for values in tensors:
+        for values in given:
             values.detach().sum().item()
     except RuntimeError as error:
         message = "argmax, max and topk cannot be vmapped: put all sentences into one batch"
         raise ValueError(message) from error
+    emissions, transitions, start, end, lengths = (
+        forward_ad.unpack_dual(values.detach()).primal for values in given
+    )
+    return emissions, transitions, start, end, lengths

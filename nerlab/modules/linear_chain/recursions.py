@@ -1,25 +1,4 @@
-"""The recursions of a linear chain over a batch of sentences: sums over paths, and maxima.
-
-A path ``y`` of K tags over a sentence of L tokens has the score
-
-    score(y) = start[y_1] + Σ_t emissions[t, y_t] + Σ_t transitions[y_{t-1}, y_t] + end[y_L]
-
-and the probability ``exp(score(y)) / Z``, Z being the sum over all K^L paths (Lafferty, McCallum
-and Pereira 2001). With ``A = exp(transitions)`` and ``E_t = exp(emissions_t)``, tag by tag,
-
-    α_1 = exp(start) E_1,   α_t = (α_{t-1} A) E_t        the paths that lead to each tag, and
-    β_L = exp(end) E_L,     β_t = (A β_{t+1}) E_t        those that go on from it, E_t included:
-
-    Z = Σ_j α_L(j) exp(end_j),    p(y_t = j) = (α_{t-1} A)(j) β_t(j) / Z,
-    p(y_{t-1} = i, y_t = j) = α_{t-1}(i) A(i, j) β_t(j) / Z.
-
-β is α of the sentence turned around: one recursion does both, a batched matrix product and a
-multiplication a step, without masks. In float64, rescaled every 16 steps (Rabiner 1989), it is
-exact unless something underflows. That is seen afterwards, and such sentences (none, as a rule)
-are done again by ``log_space.py``. The best path takes max in place of Σ (Viterbi 1967), and stops
-where both directions meet, after half the steps. Only scores are kept; where the best one came
-from is found again along the best path, by an arg max over K tags a step in place of K².
-"""
+"""The recursions of a linear chain over a batch of sentences: sums over paths, and maxima."""
 
 from typing import Any, NamedTuple
 

@@ -2,22 +2,21 @@
 
 from omegaconf import DictConfig
 
-from nerlab.commands.check_report import CorpusCheck, Unseen, as_json, as_text, facts_of
+from nerlab.commands.check_report import CorpusCheck, as_json, as_text, facts_of
 from nerlab.commands.comparisons import comparisons
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.duplicates import Duplicates
-from nerlab.commands.findings import Finding, Severity
-from nerlab.commands.split_checks import SplitChecks
+from nerlab.commands.faults import describe, faults, readable_spans
+from nerlab.commands.findings import Cases, Finding, Severity
 from nerlab.config import DataConfig, check_numbers
 from nerlab.console import counted_on_terminal, make_console
 from nerlab.data.build import FEWER_LABELS, too_many_labels
-from nerlab.data.load import split_source, splits_of
+from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
-from nerlab.models.words import normalise
 from nerlab.paths import output_file
 from nerlab.tags import MAX_LABELS
 
@@ -55,29 +54,45 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
         with collected_warnings() as warned:
             try:
                 source = split_source(data, split, trusted)
-                path, sentences = source.path, source.sentences()
-                checks = SplitChecks(split, path, data.scheme.value, data.repair)
-                counts = SplitCounts()
-                for sentence in counted_on_terminal(sentences, str(path), "sentences"):
-                    counts.add(sentence, checks.add(sentence))
-                    duplicates.add(split, path, sentence)
+                counts, found = _check_split(data, split, source, duplicates)
             except (ValueError, OSError) as error:
                 is_needed = split != "test" or not isinstance(error, MissingFileError)
                 severity: Severity = "error" if is_needed else "warning"  # training does without it
                 findings += _new(severity, "unreadable", split, [_reason(error)], findings)
                 continue
-        files[split], splits[split] = str(path), counts
-        findings += checks.findings()
+        files[split], splits[split] = str(source.path), counts
+        findings += found
         findings += _new("warning", "reader", split, warned, findings)
         findings += _implausible(split, counts)
     findings += comparisons(splits)
     findings += duplicates.findings(list(splits))
     findings.sort(key=lambda finding: finding.severity)
+    train = splits.get("train")
     facts = {
-        split: facts_of(files[split], counts, _unseen(data, splits, split))
+        split: facts_of(files[split], counts, None if counts is train else train, data.turkic_i)
         for split, counts in splits.items()
     }
     return CorpusCheck(facts, findings)
+
+
+def _check_split(
+    data: DataConfig, split: str, source: Source, duplicates: Duplicates
+) -> tuple[SplitCounts, list[Finding]]:
+    counts = SplitCounts()
+    cases: dict[str, Cases] = {}
+    for sentence in counted_on_terminal(source.sentences(), str(source.path), "sentences"):
+        spans = readable_spans(sentence)
+        counts.add(sentence, spans)
+        duplicates.add(split, source.path, sentence)
+        for kind, position, text in faults(sentence, spans, data.scheme.value):
+            is_repeated = kind == "loose-end" or kind.endswith("-characters")
+            place = f"{source.path}:{sentence.line_of(position)}"
+            cases.setdefault(kind, Cases(merge=is_repeated)).add(place, text)
+    findings = []
+    for kind in sorted(cases):
+        said = describe(kind, data.scheme.value, data.repair)
+        findings += cases[kind].finding(kind, split, *said)
+    return counts, findings
 
 
 def _reason(error: ValueError | OSError) -> str:
@@ -104,23 +119,6 @@ def _implausible(split: str, counts: SplitCounts) -> list[Finding]:
         Finding("warning", w.kind, split, w.message, w.cases, remedy=w.remedy) for w in warnings
     ]
     if number > MAX_LABELS:
-        message = too_many_labels(number)
-        kind = "too-many-types"
+        message, kind = too_many_labels(number), "too-many-types"
         findings.append(Finding("error", kind, split, message, number, remedy=FEWER_LABELS))
     return findings
-
-
-def _unseen(data: DataConfig, splits: dict[str, SplitCounts], split: str) -> Unseen | None:
-    """What of a split is unseen in train; words in the form that indexes them by default."""
-    if split == "train" or "train" not in splits:
-        return None
-    train, other = splits["train"], splits[split]
-
-    def look_up(word: str) -> str:
-        return normalise(word, lowercase=True, fold_digits=True, turkic_i=data.turkic_i)
-
-    known = {look_up(word) for word in train.words}
-    return Unseen(
-        entities=sum(n for entity, n in other.entities.items() if entity not in train.entities),
-        words=sum(n for word, n in other.words.items() if look_up(word) not in known),
-    )

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -15,19 +16,15 @@ from nerlab.commands.characters import visible
 from nerlab.commands.counts import SplitCounts, by_frequency
 from nerlab.commands.findings import Finding
 from nerlab.messages import counted
+from nerlab.models.words import normalise
 
 _SHOWN_TYPES = 30
 
 
 @dataclass(frozen=True)
 class Unseen:
-    """What a split has and train has not, each counted as often as it occurs.
-
-    Attributes:
-        entities: entities that train has not, or not with this label.
-        words: tokens that train has not, in lower case with digits folded, as the word indexer
-            of nerlab compares them by default.
-    """
+    """How often a split has what train has not: entities, or entities with this label; words in
+    lower case with digits folded, as the word indexer compares them by default."""
 
     entities: int
     words: int
@@ -35,7 +32,7 @@ class Unseen:
 
 @dataclass(frozen=True)
 class LongSentence:
-    """The line and the number of tokens of a long sentence."""
+    """The line and the number of tokens of a sentence."""
 
     line: int
     tokens: int
@@ -43,15 +40,8 @@ class LongSentence:
 
 @dataclass(frozen=True)
 class Facts:
-    """The plain figures of a split.
-
-    Attributes:
-        documents: None where the file marks none.
-        distinct_tokens: as they are written.
-        entities_per_type: the most frequent type first.
-        longest: the longest sentences, the longest first.
-        unseen: what train has not; None for train itself, or where train cannot be read.
-    """
+    """The plain figures of a split; ``documents`` is None where the file marks none, ``unseen``
+    for train itself and where train cannot be read."""
 
     file: str
     sentences: int
@@ -67,12 +57,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class CorpusCheck:
-    """What check has found.
-
-    Attributes:
-        facts: figures of every split that could be read.
-        findings: errors first.
-    """
+    """What check has found: figures of every split that could be read; findings, errors first."""
 
     facts: dict[str, Facts]
     findings: list[Finding]
@@ -82,8 +67,15 @@ class CorpusCheck:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def facts_of(file: str, counts: SplitCounts, unseen: Unseen | None) -> Facts:
-    """The figures of a split that has been counted."""
+def facts_of(file: str, counts: SplitCounts, train: SplitCounts | None, turkic_i: bool) -> Facts:
+    """The figures of a split; ``train`` is what it is compared with."""
+    unseen = None
+    if train is not None:
+        look_up = partial(normalise, lowercase=True, fold_digits=True, turkic_i=turkic_i)
+        known = {look_up(word) for word in train.words}
+        entities = sum(n for entity, n in counts.entities.items() if entity not in train.entities)
+        words = sum(n for word, n in counts.words.items() if look_up(word) not in known)
+        unseen = Unseen(entities, words)
     return Facts(
         file=file,
         sentences=counts.sentences,
@@ -99,13 +91,7 @@ def facts_of(file: str, counts: SplitCounts, unseen: Unseen | None) -> Facts:
 
 
 def as_json(report: CorpusCheck) -> str:
-    """The report as one JSON document.
-
-    ``splits`` maps the name of each split that could be read to the fields of :class:`Facts`.
-    ``findings`` is a list of objects with the fields of
-    :class:`~nerlab.commands.findings.Finding`; ``examples`` are objects ``{"where", "text"}``,
-    ``where`` being ``file:line`` or null. ``errors`` and ``warnings`` count the findings.
-    """
+    """The report as one JSON document; ``python -m nerlab check --help`` says what it holds."""
     document: dict[str, Any] = {
         "splits": {split: asdict(facts) for split, facts in report.facts.items()},
         "findings": [

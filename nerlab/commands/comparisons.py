@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from nerlab.commands.characters import visible
-from nerlab.commands.counts import LabelledForm, SplitCounts, ambiguous_forms
+from nerlab.commands.counts import LabelledForm, SplitCounts, labels_by_form
 from nerlab.commands.findings import Finding, listing
 
 RARE = 50
@@ -16,8 +16,7 @@ def comparisons(splits: Mapping[str, SplitCounts]) -> list[Finding]:
     train = labels.get("train", Counter())
     rare = sorted((count, label) for label, count in train.items() if count < RARE)
     lines = [f"{visible(label)}: {count}" for count, label in rare]
-    name = f"types with fewer than {RARE} examples"
-    findings = listing("rare-type", "train", name, lines)
+    findings = listing("rare-type", "train", f"types with fewer than {RARE} examples", lines)
     everywhere = sorted(set().union(*labels.values()))
     for split in splits:
         lines = [
@@ -32,22 +31,19 @@ def comparisons(splits: Mapping[str, SplitCounts]) -> list[Finding]:
     for counts in splits.values():
         entities.update(counts.entities)
         outside.update(counts.outside)
-    several = ambiguous_forms(entities)
-    lines = [f"{visible(form)}: {_shares(counts)}" for form, counts in several.items()]
+    forms = labels_by_form(entities)
+    lines = [
+        f"{visible(form)}: {_shares(found)}" for form, found in forms.items() if len(found) > 1
+    ]
     findings += listing("ambiguous", None, "entities with several labels", lines)
-    lines = _partly_labelled(entities, outside)
-    name = "words that are an entity here and outside of any there"
-    return findings + listing("partly-labelled", None, name, lines)
-
-
-def _partly_labelled(entities: Counter[LabelledForm], outside: Counter[str]) -> list[str]:
-    labels: dict[str, Counter[str]] = {}
-    for (form, label), count in entities.items():
-        if form in outside:
-            labels.setdefault(form, Counter())[label] = count
     # First those where both readings are frequent, which are hardly slips.
-    order = sorted(labels, key=lambda form: (-min(labels[form].total(), outside[form]), form))
-    return [f"{visible(form)}: {_shares(labels[form])}, O {outside[form]}" for form in order]
+    partly = sorted(
+        (form for form in forms if form in outside),
+        key=lambda form: (-min(forms[form].total(), outside[form]), form),
+    )
+    lines = [f"{visible(form)}: {_shares(forms[form])}, O {outside[form]}" for form in partly]
+    message = "words that are an entity here and outside of any there"
+    return findings + listing("partly-labelled", None, message, lines)
 
 
 def _shares(labels: Counter[str]) -> str:

@@ -22,17 +22,10 @@ class LabelledForm(NamedTuple):
 class SplitCounts:
     """Counts of a split; memory grows with the distinct words and entities, not the sentences.
 
-    Attributes:
-        words: how often each token occurs, as it is written.
-        outside: the same of the tokens with the tag O.
-        tags: how often each tag occurs, as it is written.
-        lengths: sentences by their number of tokens.
-        entities: how often each entity occurs.
-        widths: entities by their label and number of tokens.
-        entities_per_sentence: sentences by their number of entities.
-        pairs: sentences in which two labels occur together, the lesser first; of a label with
-            itself: sentences in which it occurs.
-        longest: (number of tokens, -line) of the longest sentences, a heap.
+    Words and tags are counted as they are written; ``outside`` counts the words with the tag O.
+    ``lengths`` and ``entities_per_sentence`` count sentences, ``widths`` entities by their label
+    and number of tokens, ``pairs`` the sentences in which two labels occur, the lesser first, of a
+    label with itself those in which it occurs. ``longest`` is a heap of (tokens, -line).
     """
 
     def __init__(self) -> None:
@@ -89,10 +82,9 @@ def by_frequency(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def ambiguous_forms(entities: Counter[LabelledForm]) -> dict[str, Counter[str]]:
-    """The labels of the forms that carry several, the most frequent form first."""
+def labels_by_form(entities: Counter[LabelledForm]) -> dict[str, Counter[str]]:
+    """The labels of each surface form, the most frequent form first."""
     labels: dict[str, Counter[str]] = {}
     for (form, label), count in entities.items():
         labels.setdefault(form, Counter())[label] = count
-    several = [(form, counts) for form, counts in labels.items() if len(counts) > 1]
-    return dict(sorted(several, key=lambda item: (-item[1].total(), item[0])))
+    return dict(sorted(labels.items(), key=lambda item: (-item[1].total(), item[0])))

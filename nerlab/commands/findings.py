@@ -25,9 +25,7 @@ class Finding:
         kind: its stable name; ``python -m nerlab check --help`` lists them.
         split: where; None: in all of them together.
         message: one line; a name for the cases where there are examples.
-        count: how many cases there are.
-        examples: some of them.
-        more: how many examples have been left out.
+        count, examples, more: how many cases there are, some of them, how many are left out.
         remedy: what to do about it; empty: nothing needs to be done.
     """
 
@@ -42,12 +40,8 @@ class Finding:
 
 
 class Cases:
-    """Counts cases of one kind and keeps examples.
-
-    Args:
-        merge: cases of one text are one example, with the first place; the most frequent texts
-            are shown. Else the first cases are.
-    """
+    """Counts cases of one kind and keeps examples: the first cases, or, with ``merge``, the most
+    frequent texts, each with its first place."""
 
     def __init__(self, merge: bool = False) -> None:
         self._count = 0
@@ -64,19 +58,22 @@ class Cases:
             self._first.setdefault(key, Example(where, text))
 
     def finding(
-        self, kind: str, split: str | None, message: str, severity: Severity, remedy: str = ""
+        self,
+        kind: str,
+        split: str | None,
+        message: str,
+        severity: Severity = "warning",
+        remedy: str = "",
     ) -> list[Finding]:
         """The finding of these cases; none if there is no case."""
-        if not self._count:
-            return []
-        examples = [
-            Example(where, text if times == 1 else f"{text} ({times} times)")
-            for key, times in self._times.most_common(EXAMPLES)
-            for where, text in [self._first[key]]
-        ]
+        examples = []
+        for key, times in self._times.most_common(EXAMPLES):
+            where, text = self._first[key]
+            examples.append(Example(where, text if times == 1 else f"{text} ({times} times)"))
         more = (len(self._times) if self._merge else self._count) - len(examples)
         shown = tuple(examples)
-        return [Finding(severity, kind, split, message, self._count, shown, more, remedy)]
+        finding = Finding(severity, kind, split, message, self._count, shown, more, remedy)
+        return [finding] if self._count else []
 
 
 def listing(kind: str, split: str | None, message: str, lines: Iterable[str]) -> list[Finding]:
@@ -84,4 +81,4 @@ def listing(kind: str, split: str | None, message: str, lines: Iterable[str]) ->
     cases = Cases()
     for line in lines:
         cases.add(None, line)
-    return cases.finding(kind, split, message, "warning")
+    return cases.finding(kind, split, message)

@@ -5,7 +5,7 @@ A font has no glyph for every script, so words stand in the tables of the page.
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -46,30 +46,32 @@ def distributions(splits: Splits, attribute: str, x: str, cases: str) -> str:
 
 def zipf(splits: Splits) -> str:
     """Counts of words by rank, on logarithmic axes, where Zipf's law is a straight line."""
-    figure, axes = _picture("rank of the word", "occurrences")
-    for name, split in splits.items():
-        _plot_by_rank(axes, name, split, [rank.count for rank in split.ranks])
-    most = max((rank.count for split in splits.values() for rank in split.ranks), default=1)
+    counts = {name: [rank.count for rank in split.ranks] for name, split in splits.items()}
+    figure, axes = _by_rank(splits, counts, "rank of the word", "occurrences")
     axes.set_yscale("log")
-    axes.set_ylim(0.8, 2 * most)
+    axes.set_ylim(0.8, 2 * max((found[0] for found in counts.values() if found), default=1))
     return _svg(figure, axes, "zipf")
 
 
 def coverage(splits: Splits) -> str:
     """Share of the tokens that the most frequent words make up."""
-    figure, axes = _picture("most frequent words", "% of the tokens")
-    for name, split in splits.items():
-        _plot_by_rank(axes, name, split, [100 * rank.coverage for rank in split.ranks])
+    shares = {name: [100 * rank.coverage for rank in split.ranks] for name, split in splits.items()}
+    figure, axes = _by_rank(splits, shares, "most frequent words", "% of the tokens")
     axes.set_ylim(0, 102)
     return _svg(figure, axes, "coverage")
 
 
-def _plot_by_rank(axes: Axes, name: str, split: SplitStatistics, values: list[float]) -> None:
-    colour, line = _STYLES[name]
-    ranks = [rank.rank for rank in split.ranks]
-    axes.plot(ranks, values, color=colour, linestyle=line, label=name)
+def _by_rank(
+    splits: Splits, values: Mapping[str, Sequence[float]], x: str, y: str
+) -> tuple[Figure, Axes]:
+    figure, axes = _picture(x, y)
+    for name, split in splits.items():
+        colour, line = _STYLES[name]
+        ranks = [rank.rank for rank in split.ranks]
+        axes.plot(ranks, values[name], color=colour, linestyle=line, label=name)
     axes.set_xscale("log")
-    axes.set_xlim(0.9, max(10, 1.1 * split.words, axes.get_xlim()[1]))
+    axes.set_xlim(0.9, max(10, *(1.1 * split.words for split in splits.values())))
+    return figure, axes
 
 
 def _picture(x: str, y: str) -> tuple[Figure, Axes]:

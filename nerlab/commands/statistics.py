@@ -1,11 +1,11 @@
 """The numbers of a corpus that the page of stats shows."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 
-from nerlab.commands.counts import LabelledForm, SplitCounts, ambiguous_forms, by_frequency
+from nerlab.commands.counts import LabelledForm, SplitCounts, by_frequency, labels_by_form
 
 TOP_WORDS = 30
 TOP_ENTITIES = 10
@@ -15,12 +15,8 @@ TOP_LABELS = 30  # rows and columns of the table of types that occur together
 
 @dataclass(frozen=True)
 class Distribution:
-    """How often each whole number occurs.
-
-    Attributes:
-        counts: times by number, from the smallest number on.
-        median, percentile_95: the smallest number that 50 or 95 % of the cases do not exceed.
-    """
+    """How often each whole number occurs. The median is the smallest number that half of the cases
+    do not exceed; likewise the percentile."""
 
     counts: dict[int, int]
     mean: float
@@ -52,21 +48,15 @@ class Rank:
 class SplitStatistics:
     """The numbers of a split; what goes by label is in the order of their frequency in all splits.
 
-    Attributes:
-        documents: None where the file marks none.
-        words: how many different tokens there are, as they are written.
-        words_seen_once: how many of them occur once.
-        sentence_lengths, entity_lengths: in tokens; None where there is none.
-        entities_per_sentence: None where there is no sentence.
-        labels, tags: all of them, the most frequent first.
-        frequent_entities: the most frequent entities of each label; shares are those of the label.
-        ranks: of the words, ever farther apart, and the last one.
-        together: in how many sentences two labels occur; a label with itself: in how many it does.
+    ``words`` counts the different words as they are written; their ``ranks`` are ever farther
+    apart. Lengths are in tokens, None where there is nothing to measure. The share of a frequent
+    entity is that of its label. ``together`` counts the sentences in which two labels occur, of a
+    label with itself those in which it occurs.
     """
 
     file: str
     sentences: int
-    documents: int | None
+    documents: int | None  # None: the file marks none
     tokens: int
     words: int
     words_seen_once: int
@@ -94,14 +84,8 @@ class AmbiguousForm:
 
 @dataclass(frozen=True)
 class Statistics:
-    """The numbers of a corpus.
-
-    Attributes:
-        splits: those of each split.
-        ambiguous: the most frequent forms with several labels, over all splits together.
-        ambiguous_forms: how many such forms there are.
-        forms: how many different surface forms of entities there are.
-    """
+    """The numbers of each split, and of all together: the most frequent ambiguous forms, how many
+    there are, and of how many different forms."""
 
     splits: dict[str, SplitStatistics]
     ambiguous: list[AmbiguousForm]
@@ -112,22 +96,22 @@ class Statistics:
 def statistics_of(splits: Mapping[str, tuple[str, SplitCounts]]) -> Statistics:
     """The numbers of what has been counted; ``splits`` maps names to files and counts."""
     entities: Counter[LabelledForm] = Counter()
+    labels: Counter[str] = Counter()
     for _, counts in splits.values():
         entities.update(counts.entities)
-    totals: Counter[str] = Counter()
-    for (_, label), count in entities.items():
-        totals[label] += count
-    several = ambiguous_forms(entities)
+        labels.update(counts.labels)
+    order = list(by_frequency(labels))
+    forms = labels_by_form(entities)
     ambiguous = [
-        AmbiguousForm(form, labels.total(), dict(labels.most_common()))
-        for form, labels in several.items()
+        AmbiguousForm(form, found.total(), dict(found.most_common()))
+        for form, found in forms.items()
+        if len(found) > 1
     ]
-    order = list(by_frequency(totals))
     return Statistics(
         splits={split: _split(file, counts, order) for split, (file, counts) in splits.items()},
         ambiguous=ambiguous[:TOP_AMBIGUOUS],
-        ambiguous_forms=len(several),
-        forms=len({entity.form for entity in entities}),
+        ambiguous_forms=len(ambiguous),
+        forms=len(forms),
     )
 
 
@@ -186,21 +170,9 @@ def _frequencies(counts: Counter[str]) -> list[Frequency]:
 
 
 def _ranks(words: Counter[str]) -> list[Rank]:
+    """Those of the words 1, 2, 3 ... 10, 20, 30 ... 100, 200 ..., and of the last one."""
     counts = sorted(words.values(), reverse=True)
     covered = list(accumulate(counts))
-    return [
-        Rank(rank, counts[rank - 1], covered[rank - 1] / covered[-1])
-        for rank in _steps(len(counts))
-    ]
-
-
-def _steps(limit: int) -> Iterator[int]:
-    """1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 30 ..., and ``limit``."""
-    step, number = 1, 1
-    while number < limit:
-        yield number
-        if number == 10 * step:
-            step = number
-        number += step
-    if limit:
-        yield limit
+    steps = {digit * 10**power for power in range(12) for digit in range(1, 10)}
+    ranks = [rank for rank in sorted(steps | {len(counts)}) if 0 < rank <= len(counts)]
+    return [Rank(rank, counts[rank - 1], covered[rank - 1] / covered[-1]) for rank in ranks]

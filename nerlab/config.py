@@ -47,12 +47,9 @@ class Range(NamedTuple):
     list: bool = False
 
     def __str__(self) -> str:
-        kind = f"{'a list of ' * self.list}{'whole ' * self.whole}numbers"
-        if not self.list:
-            kind = f"a {kind.removesuffix('s')}"
-        if self.high == math.inf:
-            return f"{kind}, at least {self.low}"
-        return f"{kind}, {self.low} to {'less than ' * self.open}{self.high}"
+        kind = "list of whole numbers" if self.list else "whole number" if self.whole else "number"
+        end = f"{self.low} to {'less than ' * self.open}{self.high}"
+        return f"a {kind}, {f'at least {self.low}' if self.high == math.inf else end}"
 
     def holds(self, value: object) -> bool:
         """Whether a value is such a number, or such a list; true and false are no numbers."""
@@ -205,11 +202,8 @@ def to_plain(config: DictConfig) -> dict[str, Any]:
 
 
 def without_trust(config: DictConfig) -> DictConfig:
-    """The configuration as a run keeps it: ``trust`` is said anew whenever it is used.
-
-    It is dropped when a configuration is saved and when one is read, so that nobody can give it
-    but the person who runs.
-    """
+    """A copy to be saved, or as it was read: whom to trust is said anew whenever it is needed, and
+    by nobody but the person who runs."""
     kept = deepcopy(config)
     with open_dict(kept):
         kept.pop("trust", None)

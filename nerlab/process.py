@@ -13,8 +13,6 @@ from types import FrameType
 from typing import TextIO, cast
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_INTERRUPTED = 128 + signal.SIGINT  # as a shell has it
-_CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
 class Interrupted(Exception):  # noqa: N818 - it is asked for, no error
@@ -80,34 +78,30 @@ def quiet_exit() -> Iterator[None]:
         yield
         if sys.stdout is not None:
             sys.stdout.flush()
+        return
     except (KeyboardInterrupt, Interrupted) as stop:
+        status: str | int | None = getattr(stop, "status", 128 + signal.SIGINT)  # as a shell has it
         with suppress(OSError):  # the terminal may be gone
             print(str(stop) or "interrupted", file=sys.stderr)
-        _flush_or_discard()
-        sys.exit(stop.status if isinstance(stop, Interrupted) else _INTERRUPTED)
     except BrokenPipeError as error:
         if not is_closed_pipe(error):
             raise
-        _flush_or_discard()
-        sys.exit(_CLOSED_PIPE)
-    except SystemExit:
-        _flush_or_discard()
-        raise
-
-
-def is_closed_pipe(error: BaseException) -> bool:
-    """Whether an error says that nobody reads standard output any more."""
-    return isinstance(error, BrokenPipeError) and error.filename is None
-
-
-def _flush_or_discard() -> None:
-    """Write what the streams still hold, or drop it: Python would complain when it ends."""
+        status = 128 + signal.SIGPIPE
+    except SystemExit as stop:
+        status = stop.code
+    # Else Python would try again to write what is left, and complain.
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
             discard(stream)
+    sys.exit(status)
+
+
+def is_closed_pipe(error: BaseException) -> bool:
+    """Whether an error says that nobody reads standard output any more."""
+    return isinstance(error, BrokenPipeError) and error.filename is None
 
 
 def discard(stream: TextIO) -> None:

@@ -6,8 +6,8 @@ with quiet_exit():
     from omegaconf import DictConfig
 
     from nerlab.command_line import command
+    from nerlab.device import use_threads
     from nerlab.inference.predict import run_prediction
-    from nerlab.threads import use_threads
 
 
 @command("predict")

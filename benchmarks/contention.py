@@ -24,8 +24,8 @@ from throughput import Training, compose_config
 from nerlab.cores import measure_cores
 from nerlab.data.batch import Batcher
 from nerlab.data.load import load_split
+from nerlab.device import use_threads
 from nerlab.models.build import build_tagger, fit_vocabulary
-from nerlab.threads import use_threads
 
 _WANTED = 0.8
 # What the machine does: training processes, and processes that want a core each.

@@ -12,7 +12,7 @@ LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
         *("conll", "console", "cores", "device", "explanation", "files", "memory", "messages"),
-        *("paths", "process", "schemes", "threads"),
+        *("paths", "process", "schemes"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from nerlab.data.batch import Batch, Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.device import use_one_thread_here
 from nerlab.evaluation.report import Report, make_report
-from nerlab.memory import if_it_fits
+from nerlab.memory import is_out_of_memory
 from nerlab.models.tagger import EmbeddedBatch, Tagger
 from nerlab.modules.token_vectors import DistinctVectors
-from nerlab.threads import use_one_thread_here
 
 Result = TypeVar("Result")
 
@@ -72,9 +72,14 @@ class CorpusDecoder:
             return sentences, decode_batch(self._tagger.emissions(batch), batch.lengths)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
-            done = if_it_fits(lambda: decode(sentences))
-            if done is not None:
-                return [done]
+            try:
+                return [decode(sentences)]
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Only here the tensors that the frames of the error held are free.
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
             if len(sentences) == 1:
                 which = self._batcher.corpus.describe(sentences[0])
                 raise ValueError(f"{which} does not fit into memory; cut it into shorter ones")

@@ -3,7 +3,7 @@
 import logging
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
-from nerlab.device import autocast_dtype, choose_device, deterministic_algorithms
+from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
 from nerlab.evaluation.report import Report, marked, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
@@ -29,7 +29,6 @@ from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
 from nerlab.process import Interrupted, Interruption
-from nerlab.threads import Threads, use_threads
 from nerlab.training.failures import NotFinite, explain_memory, explain_not_finite
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
@@ -72,7 +71,12 @@ def _run(
 ) -> float:
     check_numbers("", config)
     config.threads = threads.number
-    with deterministic_algorithms(config.trainer.deterministic):
+    bits: AbstractContextManager[None] = nullcontext()
+    if config.trainer.deterministic:
+        from nerlab.training.determinism import deterministic_algorithms
+
+        bits = deterministic_algorithms()
+    with bits:
         device = choose_device(config.device)
         splits = {
             name: load_split(config.data, name, trusted)

@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.device import Threads, use_threads
 from nerlab.files import file_lock
 from nerlab.messages import counted
 from nerlab.models.checkpoint import State, load_weights
 from nerlab.models.loading import check_shapes, find_last, load_state, load_vocabulary
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
-from nerlab.threads import Threads, use_threads
 from nerlab.training.restore import restore, whole
 from nerlab.training.state import TrainingState
 

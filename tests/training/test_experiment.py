@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
-from nerlab.device import deterministic_algorithms
 from nerlab.evaluation.spans import count_spans
+from nerlab.training.determinism import deterministic_algorithms
 from nerlab.training.recorder import Recorder
 
 
@@ -131,7 +131,7 @@ def test_deterministic_algorithms_are_there_for_the_models(
 
 def test_an_operation_without_a_deterministic_algorithm_is_one_line() -> None:
     def work() -> None:
-        with deterministic_algorithms(True):
+        with deterministic_algorithms():
             assert torch.are_deterministic_algorithms_enabled()
             raise RuntimeError("foo does not have a deterministic implementation, but\nyou set")
 

@@ -1,7 +1,6 @@
 """What only a GPU can show."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,9 @@ from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
-from nerlab.device import deterministic_algorithms
-from nerlab.memory import if_it_fits
+from nerlab.memory import is_out_of_memory
 from nerlab.models.build import build_tagger, fit_vocabulary
+from nerlab.training.determinism import deterministic_algorithms
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.recorder import Accumulator
 
@@ -90,27 +89,24 @@ def weights_after_training(model: str) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("model", ["bilstm_crf", "transformer_crf"])
 def test_with_deterministic_algorithms_the_same_seed_gives_the_same_bits(model: str) -> None:
-    with deterministic_algorithms(True):
+    with deterministic_algorithms():
         first, second = (weights_after_training(model) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_batch_that_does_not_fit_on_the_device_is_split() -> None:
+def test_what_does_not_fit_on_the_device_is_known_and_half_of_it_may_fit() -> None:
     device = torch.device("cuda")
     _, total = torch.cuda.mem_get_info(device)
     torch.cuda.set_per_process_memory_fraction(min(1.0, 2**28 / total), device)
     try:
-        size = 2**26
-        tried = []
-
-        def work(count: int) -> int:
-            tried.append(count)
-            torch.empty(count * size, dtype=torch.uint8, device=device)
-            return count
-
-        count = 8
-        while if_it_fits(partial(work, count)) is None:
-            count //= 2
-        assert len(tried) > 1
+        tried = [2**29]
+        while True:
+            try:
+                torch.empty(tried[-1], dtype=torch.uint8, device=device)
+                break
+            except Exception as error:
+                assert is_out_of_memory(error)
+            tried.append(tried[-1] // 2)
+        assert 1 < len(tried) < 8
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)

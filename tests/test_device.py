@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import nerlab.cores
 from nerlab.cores import Cores, count_cores, free_cores, idle_seconds, measure_cores
-from nerlab.threads import Threads, threads_for, use_one_thread_here, use_threads
+from nerlab.device import Threads, threads_for, use_one_thread_here, use_threads
 
 ALL_CPUS = frozenset(range(8))
 

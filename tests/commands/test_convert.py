@@ -11,12 +11,13 @@ from corpora import compose_data, real
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from own_package import importable, write_package
 
 from nerlab.commands.convert import retagged, run
-from nerlab.commands.reading import annotated, read_annotated
+from nerlab.commands.reading import annotated, present_splits, read_annotated
 from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
-from nerlab.data.load import split_source
+from nerlab.data.load import load_split, split_source
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
@@ -213,6 +214,38 @@ def test_a_test_file_that_is_not_there_is_left_out_unless_it_is_asked_for(
     ]
     with pytest.raises(ValueError, match=r"test\.conll: no such file"):
         convert(tmp_path / "other", *names, split="test")
+
+
+@pytest.mark.parametrize("test", ["null", "test.conll"])
+def test_a_corpus_that_is_cut_by_hash_comes_back_whole(
+    source: Path, tmp_path: Path, test: str
+) -> None:
+    sentences = [f"word{i} I-PER\nslept O\n" for i in range(60)]
+    (source / "train.conll").write_text("\n".join(sentences))
+    names = (*options_of(source), "data.split=hash", "data.dev=null", f"data.test={test}")
+    printed = convert(tmp_path / "out", *names, to="iob1")
+    # As for train.py: what a test file of its own would hold is not cut out of train.
+    expected = ["train", "dev", "test"] if test == "null" else ["train", "dev"]
+    assert ("test is left out" in printed) == (test != "null")
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == set(expected)
+    found = []
+    for split in expected:
+        text = (tmp_path / "out" / f"{split}.conll").read_text()
+        found += [sentence.replace("\t", " ") + "\n" for sentence in text.split("\n\n")[:-1]]
+        indexed = load_split(compose_data(*names), split)
+        assert len(indexed) == text.count("\n\n") > 0
+    assert sorted(found) == sorted(sentences)
+
+
+def test_a_reader_of_a_trusted_package_is_taken(source: Path, tmp_path: Path) -> None:
+    write_package(tmp_path / "lab")
+    data = compose_data(*options_of(source), "data.test=test.conll")
+    data.reader = {"_target_": "mylab.readers.read", "_partial_": True, "separator": " "}
+    with importable(tmp_path / "lab"):
+        present, warnings = present_splits(data, ("mylab",))
+        sentences = list(read_annotated(present["train"], data))
+    assert [len(spans) for _, spans in sentences] == [2, 1]
+    assert (list(present), len(warnings)) == (["train", "dev"], 1)
 
 
 def test_one_split_can_be_written_as_json(source: Path, tmp_path: Path) -> None:

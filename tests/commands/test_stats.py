@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.page import page
+from nerlab.commands.reading import present_splits
 from nerlab.commands.statistics import Statistics, statistics_of
 from nerlab.commands.stats import collect, run
 from nerlab.config import DataConfig
@@ -223,19 +224,34 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert again == html
 
 
-@settings(max_examples=4)
+class NoPictures:
+    """In place of the pictures, which hold no word of the corpus and take long to draw."""
+
+    def distributions(self, *_: object) -> str:
+        return "<svg></svg>"
+
+    zipf = coverage = distributions
+
+
+@settings(max_examples=40)
 @given(train=texts, dev=texts)
-@example(train=[], dev=[])
 @example(train=[Sentence(NASTY, ["B-<b>"] * len(NASTY))], dev=[])
 def test_no_string_of_a_corpus_breaks_the_page(train: list[Sentence], dev: list[Sentence]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nerlab.commands.page.pictures", NoPictures())
         html = page(look_at(train=train, dev=dev), "<title> & \ud800")
     html.encode()
     assert Cells(html).open == []
     assert "<script" not in html
     assert "\u202e" not in html
     assert ("alert(1)" in html) == any("script" in t for s in train + dev for t in s.tokens)
+
+
+def test_a_corpus_of_nothing_has_a_page() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        html = page(look_at(train=[], dev=[]), "nothing")
+    assert html.count("<svg") == html.count("</svg>") == 5
 
 
 def test_illegal_tags_are_refused_unless_they_are_repaired() -> None:
@@ -257,6 +273,18 @@ def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:
         tmp_path / "out", "data=conll", f"data.dir={tmp_path}", "data.test=test.conll"
     )
     assert plain["splits"].keys() == {"train", "dev"}
+
+
+@pytest.mark.parametrize("test", ["null", "nowhere.conll"])
+def test_a_corpus_that_is_cut_by_hash_is_counted_whole(tmp_path: Path, test: str) -> None:
+    (tmp_path / "all.conll").write_text("\n".join(f"word{i} B-X\n" for i in range(60)))
+    names = ("data.train=all.conll", "data.dev=null", f"data.test={test}", "data.split=hash")
+    data = compose_data("data=conll", f"data.dir={tmp_path}", *names)
+    sources, warnings = present_splits(data, ())
+    found = collect(data, sources)
+    assert list(found.splits) == ["train", "dev", "test"][: 3 - len(warnings)]
+    assert len(warnings) == (test != "null")
+    assert sum(split.sentences for split in found.splits.values()) == 60
 
 
 def test_nothing_is_written_when_a_split_cannot_be_read(tmp_path: Path) -> None:

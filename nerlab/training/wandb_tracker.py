@@ -74,8 +74,8 @@ class WandbTracker:
         if self._run is None:
             return
         if self._run.offline:
-            place = Path(self._run.dir).parent
-            logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", place, place)
+            folder = Path(self._run.dir).parent
+            logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", folder, folder)
         else:
             logger.info("look at the run: %s", self._run.url)
 

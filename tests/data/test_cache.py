@@ -243,7 +243,7 @@ def test_an_edit_of_other_code_of_nerlab_keeps_the_entries(
     assert (keys[0] != keys[1]) == builds_anew
 
 
-def damages(entry: Path) -> Iterator[None]:
+def corruptions(entry: Path) -> Iterator[None]:
     """Every way of corrupting an entry, one a turn."""
     for path in sorted(entry.iterdir()):
         whole = path.read_bytes()
@@ -258,14 +258,14 @@ def damages(entry: Path) -> Iterator[None]:
         yield
 
 
-def test_a_damaged_entry_is_built_again_whatever_the_damage(
+def test_a_corrupted_entry_is_built_again(
     tmp_path: Path, folder: Path, builds: list[Path | None]
 ) -> None:
     config = data(tmp_path)
     expected = contents(load_split(config, "train"))
     (entry,) = entries(folder)
     turns = 0
-    for turns, _ in enumerate(damages(entry), start=1):
+    for turns, _ in enumerate(corruptions(entry), start=1):
         assert contents(load_split(config, "train")) == expected
         assert entries(folder) == [entry]
         assert set(os.listdir(entry)) == {*ARRAYS, "meta.json"}

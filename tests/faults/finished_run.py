@@ -1,4 +1,4 @@
-"""A run that nobody stops, to hold others against."""
+"""An uninterrupted run, to compare others with."""
 
 from pathlib import Path
 

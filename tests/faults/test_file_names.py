@@ -68,8 +68,8 @@ def test_a_file_that_is_not_there_is_refused_whatever_its_name(
 
 @pytest.mark.parametrize("key", ["input", "output", "checkpoint"])
 def test_a_folder_or_an_impossible_name_is_refused(run: Path, tmp_path: Path, key: str) -> None:
-    for place in (str(tmp_path), "x" * 5_000, ""):
-        arguments = {"checkpoint": str(run), "text": "Eve", key: place}
+    for path in (str(tmp_path), "x" * 5_000, ""):
+        arguments = {"checkpoint": str(run), "text": "Eve", key: path}
         if key == "input":
             del arguments["text"]
         refused(run_script("predict", *(f"{k}={value}" for k, value in arguments.items())))
@@ -83,8 +83,8 @@ def test_a_corpus_may_have_any_name(
     folder = Path(shutil.copytree(corpus, tmp_path / name))
     shutil.copy(corpus / "dev.conll", folder / name)
     # A file or folder named null is meant by ./null: null is none.
-    place, file = (f"./{name}",) * 2 if name == "null" else (name, name)
-    data = (f"data.dir={place}", f"data.dev={file}")
+    folder_name, file = (f"./{name}",) * 2 if name == "null" else (name, name)
+    data = (f"data.dir={folder_name}", f"data.dev={file}")
     well(run_script("evaluate", f"checkpoint={run}", *data, f"path={folder}/{name}", "output=out"))
     # Pictures take seconds.
     for verb in VERBS if name in ("it's", "new\nline") else ("check", "convert"):

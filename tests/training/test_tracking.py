@@ -42,10 +42,10 @@ def train_with_wandb(folder: Path, corpus: Path, *first: str) -> Finished:
     home.mkdir()
     work.mkdir()
     # matplotlib looks for all fonts again where it finds no cache; that takes seconds.
-    places = {"HOME": str(home), "MPLCONFIGDIR": matplotlib.get_cachedir()}
+    variables = {"HOME": str(home), "MPLCONFIGDIR": matplotlib.get_cachedir()}
     arguments = [*first, *SMALL_MODEL, f"data.dir={corpus}", "tracker=wandb"]
     command = [str(ROOT / "train.py"), *arguments]
-    result = run_process(command, work, **places, PYTHONPATH=str(ROOT))
+    result = run_process(command, work, **variables, PYTHONPATH=str(ROOT))
     assert result.status == 0, result.err
     runs = [path.parent for path in sorted(work.glob("runs/2*/config.yaml"))]
     return Finished(result, home, runs)
@@ -70,8 +70,8 @@ def records(finished: Finished) -> list[dict[str, Any]]:
 def test_a_run_without_a_key_is_offline_and_asks_nothing(finished: Finished) -> None:
     assert finished.result.err == ""
     assert "wandb failed" not in finished.result.out
-    place = finished.offline_run().relative_to(finished.home.parent / "work")
-    assert f"look at the run: wandb leet {place} " in finished.result.out
+    folder = finished.offline_run().relative_to(finished.home.parent / "work")
+    assert f"look at the run: wandb leet {folder} " in finished.result.out
 
 
 def test_wandb_writes_in_the_run_directory_alone(finished: Finished) -> None:

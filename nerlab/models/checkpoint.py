@@ -7,8 +7,6 @@ the version and the checksums of the others. :mod:`nerlab.models.loading` reads 
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.files import sha256_of, sync
+from nerlab.files import new_folder, sha256_of
 from nerlab.models.tagger import Tagger
 
 FORMAT = 3
@@ -42,70 +40,33 @@ def save_checkpoint(
     config: DictConfig,
     state: State | None = None,
 ) -> None:
-    """Write a checkpoint beside ``directory``, and when it is on the disk put it in its place.
-
-    Whatever happens on the way, what was there before stays whole; should the process die between
-    the two renames, it stands in ``<directory>.old``, where it is found.
+    """Write a checkpoint atomically; whatever happens on the way, the one before stays whole.
 
     Raises:
         OSError: it cannot be written; the message names the folder.
     """
-    part, old = beside(directory)
     try:
-        _recover(directory)
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        _save_tensors(weights, part / WEIGHTS)
-        for name, content in vocabulary.files().items():
-            (part / name).write_bytes(content)
-        OmegaConf.save(config, part / CONFIG, resolve=True)
-        if state is not None:
-            _save_tensors(state.tensors, part / TENSORS)
-            (part / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
-        _seal(part)
-        if directory.exists():
-            os.replace(directory, old)
-        os.replace(part, directory)
-        sync(directory.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        with new_folder(directory) as part:
+            _save_tensors(weights, part / WEIGHTS)
+            for name, content in vocabulary.files().items():
+                (part / name).write_bytes(content)
+            OmegaConf.save(config, part / CONFIG, resolve=True)
+            if state is not None:
+                _save_tensors(state.tensors, part / TENSORS)
+                (part / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
+            digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
+            text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
+            (part / MANIFEST).write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(part, ignore_errors=True)
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OSError(
             f"{directory}: {reason}; no checkpoint was written, the one before stays"
         ) from None
 
 
-def beside(directory: Path) -> tuple[Path, Path]:
-    """Where the next checkpoint grows, and where the one before waits until it is in place."""
-    return directory.with_name(directory.name + ".part"), directory.with_name(
-        directory.name + ".old"
-    )
-
-
-def _recover(directory: Path) -> None:
-    """Put the checkpoint before back in its place, if a process died while it was away."""
-    _, old = beside(directory)
-    if old.exists():
-        if directory.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(old, directory)
-
-
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     save_file(plain, path)
-
-
-def _seal(part: Path) -> None:
-    """Write the manifest, and wait until everything is on the disk."""
-    digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
-    text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
-    (part / MANIFEST).write_text(text, encoding="utf-8")
-    for path in part.iterdir():
-        sync(path)
-    sync(part)
 
 
 def load_own_weights(tagger: Tagger, directory: Path) -> None:

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from nerlab.config import Precision
 from nerlab.data.vocabulary import LABELS, Vocabulary, file_prefix, from_json
 from nerlab.device import autocast_dtype
+from nerlab.files import former
 from nerlab.models.build import build_indexers, build_tagger
 from nerlab.models.checkpoint import (
     CONFIG,
@@ -25,7 +26,6 @@ from nerlab.models.checkpoint import (
     VALUES,
     WEIGHTS,
     State,
-    beside,
     check_digest,
     load_weights,
     weights_error,
@@ -160,7 +160,7 @@ def _unknown_version(path: Path, version: object) -> ValueError:
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint folder that ``path``, a run directory or the folder itself, means."""
     candidates = (path, path / "checkpoints" / "best", path / "checkpoints" / "last")
-    for directory in (place for name in candidates for place in (name, beside(name)[1])):
+    for directory in (place for name in candidates for place in (name, former(name))):
         if all((directory / name).is_file() for name in (WEIGHTS, CONFIG)):
             return directory
     found = "no such folder" if not path.exists() else "no whole checkpoint in it"
@@ -200,7 +200,7 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
 def find_last(path: Path) -> Path | None:
     """The checkpoint from which training goes on in a run, or ``path`` itself; None without one."""
     last = path / "checkpoints" / "last"
-    places = (path, last, beside(last)[1])
+    places = (path, last, former(last))
     return next((place for place in places if (place / MANIFEST).exists()), None)
 
 

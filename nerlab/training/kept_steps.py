@@ -4,6 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from nerlab.files import new_folder
+
 
 def keep_step(last: Path, step: int, number: int) -> None:
     """Keep the checkpoint ``last`` as ``step-<step>`` beside it, and of such only ``number``.
@@ -13,17 +15,13 @@ def keep_step(last: Path, step: int, number: int) -> None:
     back, and goes too.
     """
     folder = last.parent
-    part, kept = folder / "step.part", folder / f"step-{step}"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    for path in last.iterdir():
-        _link_or_copy(path, part / path.name)
-    shutil.rmtree(kept, ignore_errors=True)
-    os.replace(part, kept)
-    found = {int(path.name[5:]): path for path in folder.glob("step-*")}
-    wanted = sorted(at for at in found if at <= step)[-number:]
-    for at in found.keys() - wanted:
-        shutil.rmtree(found[at], ignore_errors=True)
+    with new_folder(folder / f"step-{step}") as part:
+        for path in last.iterdir():
+            _link_or_copy(path, part / path.name)
+    steps = [path.name.removeprefix("step-") for path in folder.glob("step-*")]
+    past = sorted(int(at) for at in steps if at.isdecimal() and int(at) <= step)
+    for at in {*steps} - {*map(str, past[-number:])}:  # and what killed processes have left
+        shutil.rmtree(folder / f"step-{at}", ignore_errors=True)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -181,7 +181,7 @@ def test_one_flipped_bit_is_reported_with_the_name_of_the_file(folder: Path, nam
         assert "checksum" in fails(folder, name)
 
 
-def test_a_checkpoint_that_waits_for_its_successor_is_found_and_put_back(
+def test_a_checkpoint_whose_successor_was_cut_off_is_found_until_there_is_one(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -190,11 +190,14 @@ def test_a_checkpoint_that_waits_for_its_successor_is_found_and_put_back(
     checkpoint = load_checkpoint(folder, CPU)
     folder.rename(folder.with_name("checkpoint.old"))  # a process died between two renames
     assert torch.equal(emissions(load_checkpoint(folder, CPU)), emissions(checkpoint))
-    monkeypatch.setattr("nerlab.models.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space left on device; no checkpoint was written"):
-        save_checkpoint(folder, {}, checkpoint.vocabulary, checkpoint.config)
-    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
+    weights = checkpoint.tagger.state_dict()
+    with monkeypatch.context() as patch:
+        patch.setattr("nerlab.models.checkpoint.save_file", full)
+        with pytest.raises(OSError, match="No space left on device; no checkpoint was written"):
+            save_checkpoint(folder, weights, checkpoint.vocabulary, checkpoint.config)
     assert torch.equal(emissions(load_checkpoint(folder, CPU)), emissions(checkpoint))
+    save_checkpoint(folder, weights, checkpoint.vocabulary, checkpoint.config)
+    assert [path.name for path in folder.parent.iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,8 @@ def test_only_the_newest_steps_are_kept_and_none_from_the_future(tmp_path: Path)
         (last / "file").write_text(str(step))
         keep_step(last, step, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last", "step-5"]
+    for left_by_a_killed_process in ("step-9.part", "step-6.old"):
+        (tmp_path / left_by_a_killed_process).mkdir()
     for step in (9, 12, 15, 18):
         (last / "file").unlink()
         (last / "file").write_text(str(step))

@@ -23,7 +23,7 @@ class ParameterGroup(NamedTuple):
         learning_rate_factor: times the learning rate.
     """
 
-    parameters: Sequence[nn.Parameter]
+    parameters: Sequence[Tensor]
     sparse: bool = False
     weight_decay: bool = True
     learning_rate_factor: float = 1.0

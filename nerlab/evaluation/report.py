@@ -1,10 +1,10 @@
 """What is shown and written of a scored split."""
 
 import json
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from nerlab.conll import as_column, conll_sentence
+from nerlab.evaluation.confusions import draw_confusions
 from nerlab.evaluation.spans import (
     Score,
     SpanCounts,
     count_confusions,
     count_spans,
-    count_strict_spans,
+    strict_spans_of,
 )
-from nerlab.files import new_file, write_file
+from nerlab.files import write_file
 from nerlab.messages import counted, escape_controls
 from nerlab.tags import spans_of, tags_of
-
-# Of the picture.
-_MOST_LABELS = 40
-_LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
@@ -35,41 +32,34 @@ class Report:
     Attributes:
         split: its name.
         tokens, gold, predicted: the sentences; tags in IOBES.
-        counts: spans by conlleval's rules.
-        strict: the score by seqeval's strict mode, scheme IOBES.
-        confusions: tokens by (gold label, predicted label).
-        unknown_labels: gold labels that the model cannot predict; each such span is a miss.
+        known_labels: those that the model can predict.
     """
 
     split: str
     tokens: Sequence[Sequence[str]]
     gold: Sequence[Sequence[str]]
     predicted: Sequence[Sequence[str]]
-    counts: SpanCounts
-    strict: Score
-    confusions: Counter[tuple[str, str]]
-    unknown_labels: list[str]
+    known_labels: Sequence[str]
 
+    @cached_property
+    def counts(self) -> SpanCounts:
+        """Spans by conlleval's rules."""
+        return count_spans(self.gold, self.predicted)
 
-def make_report(
-    split: str,
-    tokens: Sequence[Sequence[str]],
-    gold: Sequence[Sequence[str]],
-    predicted: Sequence[Sequence[str]],
-    known_labels: Iterable[str],
-) -> Report:
-    """Score a split; all tags in IOBES."""
-    counts = count_spans(gold, predicted)
-    return Report(
-        split,
-        tokens,
-        gold,
-        predicted,
-        counts,
-        count_strict_spans(gold, predicted).score(),
-        count_confusions(gold, predicted),
-        sorted(set(counts.gold) - set(known_labels)),
-    )
+    @property
+    def strict(self) -> Score:
+        """The score by seqeval's strict mode, scheme IOBES."""
+        return count_spans(self.gold, self.predicted, strict_spans_of).score()
+
+    @property
+    def confusions(self) -> Counter[tuple[str, str]]:
+        """Tokens by (gold label, predicted label)."""
+        return count_confusions(self.gold, self.predicted)
+
+    @property
+    def unknown_labels(self) -> list[str]:
+        """Gold labels that the model cannot predict; each such span is a miss."""
+        return sorted(set(self.counts.gold) - set(self.known_labels))
 
 
 def metrics(report: Report) -> dict[str, Any]:
@@ -84,6 +74,18 @@ def metrics(report: Report) -> dict[str, Any]:
     }
 
 
+def flat_metrics(report: Report) -> dict[str, float]:
+    """The same in all and a type, by the names they are logged with: ``dev/PER/recall``."""
+    scores = {report.split: report.counts.score()}
+    for label in report.counts.labels:
+        scores[f"{report.split}/{label}"] = report.counts.score(label)
+    return {
+        f"{prefix}/{name}": getattr(score, name)
+        for prefix, score in scores.items()
+        for name in ("precision", "recall", "f1")
+    }
+
+
 def table(report: Report) -> Table:
     """Precision, recall and F1 in percent, a row a type."""
     title = f"{escape(escape_controls(report.split))}: {counted(len(report.tokens), 'sentence')}"
@@ -95,24 +97,19 @@ def table(report: Report) -> Table:
     rows += [("all", report.counts.score()), ("all, strict", report.strict)]
     for name, score in rows:
         numbers = [f"{100 * value:.2f}" for value in score[:3]]
-        result.add_row(
-            escape(escape_controls(name)),
-            *numbers,
-            str(score.support),
-            style="bold" if name == "all" else None,
-        )
+        style = "bold" if name == "all" else None
+        result.add_row(escape(escape_controls(name)), *numbers, str(score.support), style=style)
     return result
 
 
-def write_report(report: Report, directory: Path) -> None:
-    """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png`` into a folder."""
-    write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
-    sentences = []
-    for tokens, gold, predicted in zip(report.tokens, report.gold, report.predicted, strict=True):
-        columns = (tokens, _iob2(gold), _iob2(predicted))
-        sentences.append(conll_sentence(*(map(as_column, column) for column in columns)))
-    write_file(directory / "predictions.conll", "".join(sentences))
-    _draw_confusions(report, directory / "confusion.png")
+def examples(report: Report, number: int) -> list[str]:
+    """Evenly spaced sentences of up to 30 tokens in which the model found something, marked."""
+    found = [
+        marked(tokens, tags)
+        for tokens, tags in zip(report.tokens, report.predicted, strict=True)
+        if any(tag != "O" for tag in tags) and len(tokens) <= 30
+    ]
+    return found[:: max(1, len(found) // number)][:number]
 
 
 def marked(tokens: Sequence[str], tags: Sequence[str]) -> str:
@@ -124,64 +121,12 @@ def marked(tokens: Sequence[str], tags: Sequence[str]) -> str:
     return " ".join(words)
 
 
-def _iob2(tags: Sequence[str]) -> list[str]:
-    return tags_of(spans_of(tags), len(tags), "iob2")
-
-
-def _draw_confusions(report: Report, path: Path) -> None:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    labels = _drawn_labels(report.confusions)
-    counts = [[report.confusions[gold, predicted] for predicted in labels] for gold in labels]
-    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-    size = 2.5 + 0.6 * len(labels)
-    names = [_drawable(label) for label in labels]
-    title = f"{_drawable(report.split)}: tokens"
-    # A label may hold anything: $ begins no formula, and a script that the font lacks is boxes.
-    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        figure = Figure(figsize=(size, size), layout="constrained")
-        axes = figure.add_subplot(xlabel="predicted", ylabel="gold", title=title)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(labels)), names, rotation=90)
-        axes.set_yticks(range(len(labels)), names)
-        for row, values in enumerate(counts):
-            for column, count in enumerate(values):
-                shade = "white" if shares[row][column] > 0.5 else "black"
-                text = axes.text(
-                    column, row, str(count), ha="center", va="center", color=shade, fontsize=8
-                )
-                text.set_in_layout(False)  # the axes hold it anyway, and thousands take seconds
-        with new_file(path) as part:
-            figure.savefig(part, dpi=120, format="png")
-
-
-def _drawn_labels(confusions: Counter[tuple[str, str]]) -> list[str]:
-    """The commonest labels in their order, and O; a picture of hundreds shows nothing."""
-    sizes: Counter[str] = Counter()
-    for pair, count in confusions.items():
-        for label in pair:
-            sizes[label] += count
-    del sizes["O"]
-    return [*sorted(label for label, _ in sizes.most_common(_MOST_LABELS)), "O"]
-
-
-def _drawable(name: str) -> str:
-    """A name that fits into a picture, in characters that can be drawn."""
-    cut = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    return "".join(character if character.isprintable() else "�" for character in cut)
-
-
-def flat_metrics(report: Report) -> dict[str, float]:
-    """The scores of a split, in all and a type, under the names they are logged with:
-    ``dev/f1``, ``dev/PER/recall``."""
-    counts = report.counts
-    scores = {report.split: counts.score()}
-    scores |= {f"{report.split}/{label}": counts.score(label) for label in counts.labels}
-    return {
-        f"{prefix}/{name}": value
-        for prefix, score in scores.items()
-        for name, value in score._asdict().items()
-        if name != "support"
-    }
+def write_report(report: Report, directory: Path) -> None:
+    """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png`` into a folder."""
+    write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
+    sentences = []
+    for tokens, *both in zip(report.tokens, report.gold, report.predicted, strict=True):
+        columns = (tokens, *(tags_of(spans_of(tags), len(tags), "iob2") for tags in both))
+        sentences.append(conll_sentence(*(map(as_column, column) for column in columns)))
+    write_file(directory / "predictions.conll", "".join(sentences))
+    draw_confusions(report.confusions, report.split, directory / "confusion.png")

@@ -1,11 +1,11 @@
 """Counting right and wrong spans."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from nerlab.tags import Span, spans_of
+from nerlab.tags import Span, spans_of, tags_of
 
 
 class Score(NamedTuple):
@@ -54,29 +54,26 @@ class SpanCounts:
         return Score(precision, recall, f1, gold)
 
 
-def count_spans(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> SpanCounts:
-    """Count the spans of tag sequences of any scheme, as :func:`nerlab.tags.spans_of` reads them:
-    for IOB1 and IOB2, legal or not, the counts of the conlleval script."""
-    counts = SpanCounts()
-    for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        counts.add(spans_of(gold_tags), spans_of(predicted_tags))
-    return counts
-
-
-def count_strict_spans(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
+def count_spans(
+    gold: Iterable[Sequence[str]],
+    predicted: Iterable[Sequence[str]],
+    read: Callable[[Sequence[str]], list[Span]] = spans_of,
 ) -> SpanCounts:
-    """Count the spans of IOBES sequences as seqeval's strict mode does with its scheme.
+    """Count the spans of tag sequences as ``read`` finds them.
 
-    A span counts only if its tags are exactly those that the scheme prescribes.
+    :func:`nerlab.tags.spans_of` gives the counts of the conlleval script for IOB1 and IOB2, legal
+    or not; :func:`strict_spans_of` those of seqeval's strict mode for IOBES.
     """
-    from seqeval.scheme import IOBES, Entities
-
     counts = SpanCounts()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        both = Entities([list(gold_tags), list(predicted_tags)], IOBES).entities
-        counts.add(*([Span(e.start, e.end, e.tag) for e in sequence] for sequence in both))
+        counts.add(read(gold_tags), read(predicted_tags))
     return counts
+
+
+def strict_spans_of(tags: Sequence[str]) -> list[Span]:
+    """The spans whose tags are exactly those that IOBES prescribes."""
+    prescribed = tags_of(spans := spans_of(tags), len(tags))
+    return [s for s in spans if list(tags[s.start : s.end]) == prescribed[s.start : s.end]]
 
 
 def count_confusions(

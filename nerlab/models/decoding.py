@@ -13,7 +13,7 @@ from torch import Tensor
 from nerlab.data.batch import Batch, Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
-from nerlab.evaluation.report import Report, make_report
+from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
 from nerlab.models.tagger import EmbeddedBatch, Tagger
 from nerlab.modules.token_vectors import DistinctVectors
@@ -117,7 +117,7 @@ def score(
     flat = [names[i] for i in CorpusDecoder(tagger, batcher, batch_tokens).tags()]
     borders = corpus.offsets.tolist()
     sentences = range(len(corpus))
-    return make_report(
+    return Report(
         split,
         [corpus.sentence_tokens(i) for i in sentences],
         [corpus.sentence_tags(i) for i in sentences],

@@ -1,11 +1,11 @@
 """One run, from its configuration to its results."""
 
 import logging
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from inspect import signature
 from pathlib import Path
+from subprocess import DEVNULL, SubprocessError, check_output
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +19,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
 from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
-from nerlab.evaluation.report import Report, marked, table, write_report
+from nerlab.evaluation.report import Report, examples, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.memory import is_out_of_memory
@@ -226,24 +226,15 @@ def _score_best(
 
 
 def _show(report: Report, console: Console) -> None:
-    """The table, and evenly spaced sentences in which the model found something."""
     console.print(table(report))
-    found = [
-        marked(tokens, tags)
-        for tokens, tags in zip(report.tokens, report.predicted, strict=True)
-        if any(tag != "O" for tag in tags) and len(tokens) <= 30
-    ]
     console.print(f"some sentences of {report.split}, as tagged:")
-    for sentence in found[:: max(1, len(found) // _EXAMPLES)][:_EXAMPLES]:
+    for sentence in examples(report, _EXAMPLES):
         line = "  " + escape_controls(sentence)
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _git_commit() -> str | None:
-    command = ["git", "rev-parse", "HEAD"]
-    here = Path(__file__).parent
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=here, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
+    command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
+    with suppress(OSError, SubprocessError):
+        return check_output(command, cwd=here, stderr=DEVNULL, text=True, timeout=5).strip()
+    return None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.report import Report, make_report, marked, metrics, table, write_report
+from nerlab.evaluation.report import Report, marked, metrics, table, write_report
 from nerlab.evaluation.spans import count_spans
 
 TOKENS = [["Anna", "Smith", "saw", "Rome"], ["Oslo", "\xa0x"], ["«", "\u200bé"]]
@@ -21,7 +21,7 @@ KNOWN = ["LOC", "ORG", "PER"]
 
 
 def report(split: str = "dev") -> Report:
-    return make_report(split, TOKENS, GOLD, PREDICTED, KNOWN)
+    return Report(split, TOKENS, GOLD, PREDICTED, KNOWN)
 
 
 def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
@@ -41,7 +41,7 @@ def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
 def test_an_unknown_gold_label_is_a_miss_and_is_reported() -> None:
     assert report().unknown_labels == ["NEW"]
     assert report().counts.score("NEW") == (0, 0, 0, 1)
-    assert make_report("dev", TOKENS, GOLD, PREDICTED, [*KNOWN, "NEW"]).unknown_labels == []
+    assert Report("dev", TOKENS, GOLD, PREDICTED, [*KNOWN, "NEW"]).unknown_labels == []
 
 
 def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> Non
 
 def test_a_report_is_written_over_an_older_one(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
-    write_report(make_report("dev", [], [], [], KNOWN), tmp_path)
+    write_report(Report("dev", [], [], [], KNOWN), tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text())["support"] == 0
     assert (tmp_path / "predictions.conll").read_text() == ""
 
@@ -79,7 +79,7 @@ def test_the_confusions_are_drawn_as_a_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tokens", [[], [["a", "b"]]])
 def test_a_report_of_nothing_is_zeros(tokens: list[list[str]], tmp_path: Path) -> None:
     tags = [["O"] * len(sentence) for sentence in tokens]
-    empty = make_report("test", tokens, tags, tags, KNOWN)
+    empty = Report("test", tokens, tags, tags, KNOWN)
     write_report(empty, tmp_path)
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert [found[key] for key in ("precision", "recall", "f1", "support")] == [0, 0, 0, 0]
@@ -108,7 +108,7 @@ def test_the_table_has_a_row_a_type_in_percent_and_the_totals() -> None:
 
 def test_a_label_with_brackets_is_shown_as_it_is() -> None:
     tags = [["S-[bold]"]]
-    assert "[bold]" in shown(make_report("dev", [["x"]], tags, tags, []))
+    assert "[bold]" in shown(Report("dev", [["x"]], tags, tags, []))
 
 
 def test_spans_are_marked_in_a_sentence() -> None:
@@ -121,7 +121,7 @@ def test_spans_are_marked_in_a_sentence() -> None:
     ["$\\frac$", "人名", "\ud800", "a\nb\0", "[/red]", pytest.param("x" * 9_999, id="long")],
 )
 def test_a_name_of_any_characters_is_written_and_drawn(tmp_path: Path, label: str) -> None:
-    odd = make_report(f"$\\q$ {label[:9]}", [["a"]], [[f"S-{label}"]], [["O"]], [])
+    odd = Report(f"$\\q$ {label[:9]}", [["a"]], [[f"S-{label}"]], [["O"]], [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_report(odd, tmp_path)
@@ -133,7 +133,7 @@ def test_a_name_of_any_characters_is_written_and_drawn(tmp_path: Path, label: st
 @pytest.mark.long
 def test_of_hundreds_of_types_the_commonest_are_drawn(tmp_path: Path) -> None:
     labels = [f"S-{i}" for i in range(1_000)] + ["S-common"] * 5
-    many = make_report("dev", [["a"] * len(labels)], [labels], [["O"] * len(labels)], [])
+    many = Report("dev", [["a"] * len(labels)], [labels], [["O"] * len(labels)], [])
     write_report(many, tmp_path)
     width = int.from_bytes((tmp_path / "confusion.png").read_bytes()[16:20], "big")
     assert 1_000 < width < 5_000

@@ -13,7 +13,7 @@ from nerlab.evaluation.spans import (
     SpanCounts,
     count_confusions,
     count_spans,
-    count_strict_spans,
+    strict_spans_of,
 )
 from nerlab.tags import Span, spans_of, tags_of
 
@@ -122,7 +122,7 @@ def test_strict_spans_are_counted_as_seqeval_does_with_its_scheme(
     @given(strategy)
     def check(pairs: list[Pair]) -> None:
         gold, predicted = unzip(pairs)
-        ours = count_strict_spans(gold, predicted).score()
+        ours = count_spans(gold, predicted, strict_spans_of).score()
         if pairs:
             theirs = [
                 score(gold, predicted, mode="strict", scheme=IOBES, zero_division=0)
@@ -136,25 +136,23 @@ def test_strict_spans_are_counted_as_seqeval_does_with_its_scheme(
 def test_strict_counting_takes_no_span_with_wrong_tags() -> None:
     gold, predicted = [["B-A", "E-A"]], [["B-A", "I-A"]]
     assert count_spans(gold, predicted).score().f1 == 1
-    assert count_strict_spans(gold, predicted).score().f1 == 0
+    assert count_spans(gold, predicted, strict_spans_of).score().f1 == 0
 
 
 @given(pairs_of("BIES"), st.randoms(use_true_random=False))
-def test_counts_add_up_over_sentences_in_any_order(
-    pairs: list[Pair], chance: random.Random
-) -> None:
+def test_counts_add_up_over_sentences_in_any_order(pairs: list[Pair], rng: random.Random) -> None:
     whole = count_spans(*unzip(pairs))
-    chance.shuffle(pairs)
-    parts = SpanCounts()
+    rng.shuffle(pairs)
+    added = SpanCounts()
     for gold, predicted in pairs:
-        parts.add(iter(spans_of(gold)), spans_of(predicted))
-    assert parts == whole
-    assert parts.score() == whole.score()
+        added.add(iter(spans_of(gold)), spans_of(predicted))
+    assert added == whole
+    assert added.score() == whole.score()
 
 
 @pytest.mark.parametrize("tags", [[], [[]], [["O", "O"], ["O"]]])
 def test_nothing_to_count_gives_zeros(tags: list[list[str]]) -> None:
-    for counts in (count_spans(tags, tags), count_strict_spans(tags, tags)):
+    for counts in (count_spans(tags, tags), count_spans(tags, tags, strict_spans_of)):
         assert counts.labels == []
         assert counts.score() == Score(0.0, 0.0, 0.0, 0)
         assert counts.score("PER") == Score(0.0, 0.0, 0.0, 0)

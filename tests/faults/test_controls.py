@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerlab.conll import as_column
-from nerlab.evaluation.report import make_report, write_report
+from nerlab.evaluation.report import Report, write_report
 from nerlab.inference.output import conll, jsonl, table
 from nerlab.inference.predictor import Entity, TaggedSentence
 from nerlab.messages import escape_controls
@@ -43,7 +43,7 @@ def test_ordinary_text_is_left_as_it_is(text: str) -> None:
 def test_predictions_have_a_line_a_token_and_three_columns(tmp_path: Path) -> None:
     tokens = [*ODD, *ORDINARY]
     gold = [f"S-{token}" for token in tokens]
-    write_report(make_report("dev", [tokens], [gold], [gold], ODD), tmp_path)
+    write_report(Report("dev", [tokens], [gold], [gold], ODD), tmp_path)
     text = (tmp_path / "predictions.conll").read_bytes().decode("utf-8")
     assert holds_nothing_odd(text)
     rows = [line.split(" ") for line in text.splitlines() if line]

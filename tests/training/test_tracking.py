@@ -11,7 +11,7 @@ import matplotlib
 import pytest
 from conftest import ROOT, SMALL_MODEL, Result, run_process
 
-from nerlab.evaluation.report import Report, make_report
+from nerlab.evaluation.report import Report
 from nerlab.training import wandb_tracker
 from nerlab.training.tracking import NoTracker
 from nerlab.training.wandb_tracker import WandbTracker
@@ -160,7 +160,7 @@ class FakeRun:
             raise ConnectionResetError(f"{name}\nis broken")
 
 
-REPORT: Report = make_report("dev", [["x"]], [["S-A"]], [["O"]], ["A"])
+REPORT: Report = Report("dev", [["x"]], [["S-A"]], [["O"]], ["A"])
 
 
 @pytest.fixture

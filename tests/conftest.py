@@ -49,6 +49,7 @@ def pytest_collection_finish() -> None:
     """What lives to the end is looked through for garbage no more: a tenth of the whole time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 class Result(NamedTuple):

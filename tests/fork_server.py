@@ -6,6 +6,7 @@ script as ``__main__``, and ends as the interpreter ends, with its exit function
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -256,5 +257,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in _LIBRARIES:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # else each fork would look through it, and so copy it, when it ends
     del sys.path[0]  # the folder of the tests
     run(serve(socket.socket(fileno=int(sys.argv[1]))))

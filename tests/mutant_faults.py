@@ -174,14 +174,15 @@ FAULTS = (
         "a file without a newline at its end loses its last sentence",
         "nerlab/data/readers/conll.py",
         "    if tokens:\n        yield Sentence(tokens, tags, document, start)\n    elif",
-        "    if tokens and not found:\n        yield Sentence(tokens, tags, document, start)\n    elif",
+        "    if tokens and not found:\n        yield Sentence(tokens, tags, document, start)\n"
+        "    elif",
         ("tests/data/test_conll_reader.py",),
     ),
     Fault(
         "spans that touch count as overlapping",
         "nerlab/data/readers/alignment.py",
-        "spans[place - 1].end <= span.start)",
-        "spans[place - 1].end < span.start)",
+        "spans[index - 1].end <= span.start)",
+        "spans[index - 1].end < span.start)",
         ("tests/data/test_alignment.py",),
     ),
     Fault(
@@ -259,14 +260,14 @@ FAULTS = (
         "nerlab/trust.py",
         "if not f\"{getattr(found, '__module__', '')}.\".startswith(inside):",
         "if not hasattr(found, '__module__'):",
-        ("tests/faults/test_stranger_checkpoint.py", "tests/faults/test_targets.py"),
+        ("tests/faults/test_untrusted_checkpoint.py", "tests/faults/test_targets.py"),
     ),
     Fault(
         "a configuration may name anything in nerlab",
         "nerlab/trust.py",
         "if target in admitted:",
         "if target in admitted or target.startswith(_NERLAB):",
-        ("tests/faults/test_targets.py", "tests/faults/test_stranger_checkpoint.py"),
+        ("tests/faults/test_targets.py", "tests/faults/test_untrusted_checkpoint.py"),
     ),
     Fault(
         "half a surrogate pair cannot be written",

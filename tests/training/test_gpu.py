@@ -105,7 +105,8 @@ def test_what_does_not_fit_on_the_device_is_known_and_half_of_it_may_fit() -> No
                 torch.empty(tried[-1], dtype=torch.uint8, device=device)
                 break
             except Exception as error:
-                assert is_out_of_memory(error)
+                if not is_out_of_memory(error):
+                    raise
             tried.append(tried[-1] // 2)
         assert 1 < len(tried) < 8
     finally:

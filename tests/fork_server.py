@@ -63,9 +63,9 @@ class ForkedProcess:
         if self.stdin:
             self.stdin.close()
 
-        def read(place: int, stream: IO[str]) -> None:
+        def read(index: int, stream: IO[str]) -> None:
             with stream:
-                found[place] = stream.read()
+                found[index] = stream.read()
 
         streams = enumerate((self.stdout, self.stderr))
         readers = [Thread(target=read, args=(i, s), daemon=True) for i, s in streams if s]
@@ -221,8 +221,8 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     sys.stdin = _reopened(sys.stdin, 0)
     sys.stdout = _reopened(sys.stdout, 1)
     sys.stderr = _reopened(sys.stderr, 2)
-    if places := os.environ.get("PYTHONPATH"):
-        sys.path[:0] = [os.path.abspath(place) for place in places.split(os.pathsep)]
+    if folders := os.environ.get("PYTHONPATH"):
+        sys.path[:0] = [os.path.abspath(folder) for folder in folders.split(os.pathsep)]
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

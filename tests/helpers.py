@@ -29,7 +29,7 @@ def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
 
 
 def reseal(folder: Path) -> None:
-    """Write the manifest of what is in a checkpoint folder now: a stranger would do that too."""
+    """Write the manifest of what is in a checkpoint folder now, as an attacker would."""
     manifest = folder / "manifest.json"
     data = json.loads(manifest.read_text())
     data["sha256"] = {name: sha256_of(folder / name) for name in data["sha256"]}

@@ -92,7 +92,7 @@ FILES = {
         class Evil(GRU):
             pass
     """,
-    "spoiled.py": "raise RuntimeError('two\\nlines')",
+    "corrupted.py": "raise RuntimeError('two\\nlines')",
 }
 
 

@@ -262,8 +262,8 @@ def test_what_names_no_package_is_refused_in_one_line(value: Any) -> None:
 
 @pytest.mark.usefixtures("in_process")
 def test_whatever_a_package_raises_is_one_line() -> None:
-    with pytest.raises(ValueError, match=r"trust=spoiled: cannot be imported \(two lines\)"):
-        trusted_packages("spoiled")
+    with pytest.raises(ValueError, match=r"trust=corrupted: cannot be imported \(two lines\)"):
+        trusted_packages("corrupted")
 
 
 @pytest.mark.parametrize("name", ["train", "evaluate", "predict"])

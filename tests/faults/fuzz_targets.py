@@ -103,16 +103,16 @@ def _trained(scratch: Path) -> Path:
 def checkpoint(scratch: Path) -> Target:
     """One file of a checkpoint, its first byte saying which."""
     original = _trained(scratch) / "checkpoints" / "best"
-    return _spoiled(original, scratch / "spoiled", load_or_refuse)
+    return _corrupted(original, scratch / "corrupted", load_or_refuse)
 
 
 def state(scratch: Path) -> Target:
     """The same of the state of a training."""
     original = _trained(scratch) / "checkpoints" / "last"
-    return _spoiled(original, scratch / "spoiled", load_state_or_refuse)
+    return _corrupted(original, scratch / "corrupted", load_state_or_refuse)
 
 
-def _spoiled(original: Path, folder: Path, load: Callable[[Path], None]) -> Target:
+def _corrupted(original: Path, folder: Path, load: Callable[[Path], None]) -> Target:
     shutil.copytree(original, folder)
     names = sorted(path.name for path in original.iterdir())
 

@@ -63,11 +63,11 @@ def test_a_tensor_of_another_shape_or_type_is_refused(
     made = training(optimizer=kind)
     tensors, values = made.snapshot()
     name = data.draw(st.sampled_from(sorted(tensors)))
-    spoiled = torch.zeros(shape, dtype=dtype)
-    if (spoiled.shape, spoiled.dtype) == (tensors[name].shape, tensors[name].dtype):
+    corrupted = torch.zeros(shape, dtype=dtype)
+    if (corrupted.shape, corrupted.dtype) == (tensors[name].shape, tensors[name].dtype):
         return
     with pytest.raises(ValueError, match=rf"^{name}: expected "):
-        restore(made, State({**tensors, name: spoiled}, values))
+        restore(made, State({**tensors, name: corrupted}, values))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -133,7 +133,7 @@ def halfway(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_copy(halfway: Path, tmp_path: Path) -> Path:
-    """The same, to be spoiled."""
+    """The same, to be corrupted."""
     return Path(shutil.copytree(halfway, tmp_path / "run"))
 
 

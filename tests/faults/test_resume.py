@@ -90,7 +90,7 @@ def stopped_once(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def stopped(stopped_once: Path, tmp_path: Path) -> Path:
-    """The same run moved, to be spoiled."""
+    """The same run moved, to be corrupted."""
     return Path(shutil.copytree(stopped_once, tmp_path / "run"))
 
 
@@ -204,9 +204,9 @@ def test_what_cannot_be_resumed_is_one_line(tmp_path: Path, run: Path, stopped: 
     assert "found no run to go on with; expected a run directory" in missing.err
     assert "set run.dir=FOLDER" in run_script("train", "resume=auto").err
     path = stopped / "checkpoints" / "last" / "training.safetensors"
-    spoiled = bytearray(path.read_bytes())
-    spoiled[len(spoiled) // 2] ^= 1
-    path.write_bytes(bytes(spoiled))
+    corrupted = bytearray(path.read_bytes())
+    corrupted[len(corrupted) // 2] ^= 1
+    path.write_bytes(bytes(corrupted))
     result = resume(stopped)
     assert f"{path}: broken file, its checksum is not the one in manifest.json" in result.err
     for found in (missing, result):
@@ -230,12 +230,12 @@ def test_a_state_of_training_that_is_none_is_one_line(stopped: Path, key: str) -
     inside = values
     for step in above:
         inside = inside[step]
-    for spoiled in ("text", -1 if name == "batch_index" else None):
-        inside[name] = spoiled
+    for corrupted in ("text", -1 if name == "batch_index" else None):
+        inside[name] = corrupted
         (last / "training.json").write_text(json.dumps(values))
         reseal(last)
         result = resume(stopped)
-        assert (result.status, result.err.count("\n")) == (1, 1), spoiled
+        assert (result.status, result.err.count("\n")) == (1, 1), corrupted
 
 
 def test_the_latest_run_is_resumed_by_that_name(corpus: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A checkpoint from a stranger: nothing in it is executed, looked up or written."""
+"""An untrusted checkpoint: nothing in it is executed, looked up or written."""
 
 import io
 import itertools
@@ -31,7 +31,7 @@ def folder(run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
-    """The file that a stranger's code would make."""
+    """The file that untrusted code would make."""
     return tmp_path / "marker"
 
 

@@ -175,9 +175,9 @@ def test_a_broken_manifest_is_named(folder: Path, content: str) -> None:
 def test_one_flipped_bit_is_reported_with_the_name_of_the_file(folder: Path, name: str) -> None:
     whole = (folder / name).read_bytes()
     for place in np.random.default_rng(0).integers(0, 8 * len(whole), 20).tolist():
-        spoiled = bytearray(whole)
-        spoiled[place // 8] ^= 1 << place % 8
-        (folder / name).write_bytes(bytes(spoiled))
+        corrupted = bytearray(whole)
+        corrupted[place // 8] ^= 1 << place % 8
+        (folder / name).write_bytes(bytes(corrupted))
         assert "checksum" in fails(folder, name)
 
 

@@ -81,16 +81,16 @@ def test_lstm_computes_what_torch_does_over_packed_sequences(
 ) -> None:
     ours = make_lstm(layers, bidirectional)
     hidden = ours.output_dim // (2 if bidirectional else 1)
-    twin = nn.LSTM(
+    baseline = nn.LSTM(
         INPUT_DIM, hidden, layers, batch_first=True, bidirectional=bidirectional
     ).double()
     for name, values in ours.named_parameters():  # layers.1.backwards.weight_ih_l0, say
         _, layer, direction, parameter = name.split(".")
         suffix = "_reverse" if direction == "backwards" else ""
-        getattr(twin, parameter[:-1] + layer + suffix).data.copy_(values)
+        getattr(baseline, parameter[:-1] + layer + suffix).data.copy_(values)
     x = sentences(lengths, seed).requires_grad_()
     packed = pack_padded_sequence(x, torch.tensor(lengths), batch_first=True, enforce_sorted=False)
-    expected, _ = pad_packed_sequence(twin(packed)[0], batch_first=True)
+    expected, _ = pad_packed_sequence(baseline(packed)[0], batch_first=True)
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])[..., None]
     found = ours(x, torch.tensor(lengths)) * mask
     torch.testing.assert_close(found, expected)

@@ -37,15 +37,14 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def naming(*paths: Path) -> Iterator[None]:
-    """Let an ``OSError`` within the block that names no file, a full disk's, name ``paths``."""
+def naming(path: Path) -> Iterator[None]:
+    """Let an ``OSError`` within the block that names no file, a full disk's, name ``path``."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None or error.errno is None:
-            raise
-        names = ", ".join(map(str, paths))
-        raise OSError(error.errno, os.strerror(error.errno), names) from error
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
 
 
 @contextmanager
@@ -62,12 +61,10 @@ def file_lock(folder: Path, wait: bool = False) -> Iterator[None]:
     try:
         with suppress(OSError):
             if not lock_descriptor(descriptor, blocking=False):
+                problem = f"{folder}: another process is at work in it"
                 if not wait:
-                    raise ValueError(
-                        f"{folder}: another process is at work in it; wait until it ends, or "
-                        "stop it"
-                    )
-                print(f"{folder}: waiting for another process", file=sys.stderr)
+                    raise ValueError(f"{problem}; wait until it ends, or stop it")
+                print(f"{problem}; waiting for it", file=sys.stderr)
                 lock_descriptor(descriptor)
         yield
     finally:

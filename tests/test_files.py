@@ -160,7 +160,7 @@ def test_who_waits_gets_the_lock_when_it_is_released(
         order.append("first")
     waiter.join()
     assert order == ["first", "second"]
-    assert capsys.readouterr().err == f"{tmp_path}: waiting for another process\n"
+    assert capsys.readouterr().err == f"{tmp_path}: another process is at work in it; waiting for it\n"
 
 
 @pytest.fixture

@@ -209,7 +209,7 @@ def test_of_two_processes_one_fetches_and_the_other_waits(tmp_path: Path) -> Non
         wait_for(lambda: server.asked == 1)
         second = process(server, tmp_path / "file")
         assert second.stderr is not None
-        assert "waiting for another process" in second.stderr.readline()
+        assert "another process is at work in it; waiting" in second.stderr.readline()
         server.released.set()
         for child in (first, second):
             child.communicate(timeout=WAIT_S)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nerlab.conll import conll_sentence
 from nerlab.data.sentence import Sentence
 
 _SYLLABLES = [c + v for c in "bcdfghjklmnprstvz" for v in "aeiou"]
@@ -69,6 +70,4 @@ def write_columns(sentences: Iterator[Sentence], path: Path) -> None:
     """A token and its tag a line, a blank line after each sentence."""
     with path.open("w", encoding="utf-8") as file:
         for sentence in sentences:
-            for token, tag in zip(sentence.tokens, sentence.tags, strict=True):
-                file.write(f"{token} {tag}\n")
-            file.write("\n")
+            file.write(conll_sentence(sentence.tokens, sentence.tags))

@@ -2,7 +2,7 @@
 
     python benchmarks/linear_chain.py
 
-Every rival is first held to our loss, gradients and best paths. Then all take turns; what is
+Every baseline is first held to our loss, gradients and best paths. Then all take turns; what is
 printed are medians of the rounds, "times" being the median of the rounds' ratios. Lengths are
 drawn from T/2 to T. Memory is what one pass allocates at its peak beyond its inputs: on a GPU
 as torch counts it, on a CPU the growth of the resident memory of the process (Linux). Every
@@ -155,11 +155,11 @@ class TorchStruct:
 
     def best(self) -> list[list[int]]:
         """The best path of each sentence."""
-        moves = self._distribution().argmax  # (B, T - 1, to, from), one 1 a step
-        onto, from_ = moves.sum(3).argmax(2).tolist(), moves.sum(2).argmax(2).tolist()
+        edges = self._distribution().argmax  # (B, T - 1, to, from), one 1 a step
+        to, from_ = edges.sum(3).argmax(2).tolist(), edges.sum(2).argmax(2).tolist()
         return [
             [f[0], *o[: n - 1]]
-            for o, f, n in zip(onto, from_, self.problem.lengths.tolist(), strict=True)
+            for o, f, n in zip(to, from_, self.problem.lengths.tolist(), strict=True)
         ]
 
 
@@ -200,8 +200,8 @@ class Textbook:
         return paths
 
 
-Rival = Ours | PytorchCRF | TorchStruct | Textbook
-_RIVALS: dict[str, type[Rival]] = {
+Implementation = Ours | PytorchCRF | TorchStruct | Textbook
+_IMPLEMENTATIONS: dict[str, type[Implementation]] = {
     "nerlab": Ours,
     "pytorch-crf": PytorchCRF,
     "torch-struct": TorchStruct,
@@ -209,30 +209,36 @@ _RIVALS: dict[str, type[Rival]] = {
 }
 
 
-def loss_and_gradients(rival: Rival) -> tuple[Tensor, ...]:
+def loss_and_gradients(implementation: Implementation) -> tuple[Tensor, ...]:
     """One forward and backward pass."""
-    inputs = rival.scores() if isinstance(rival, PytorchCRF) else rival.problem.scores
-    loss = rival.nll()
+    inputs = (
+        implementation.scores()
+        if isinstance(implementation, PytorchCRF)
+        else implementation.problem.scores
+    )
+    loss = implementation.nll()
     return loss.detach(), *torch.autograd.grad(loss, inputs)
 
 
-def check_agreement(rivals: dict[str, Rival]) -> None:
-    """Raise ``AssertionError`` where a rival disagrees with us."""
-    ours = loss_and_gradients(rivals["nerlab"])
-    best = path_log_probs(rivals["nerlab"])
-    for name, rival in rivals.items():
-        for mine, theirs in zip(ours, loss_and_gradients(rival), strict=True):
+def check_agreement(implementations: dict[str, Implementation]) -> None:
+    """Raise ``AssertionError`` where a baseline disagrees with us."""
+    ours = loss_and_gradients(implementations["nerlab"])
+    best = path_log_probs(implementations["nerlab"])
+    for name, implementation in implementations.items():
+        for mine, theirs in zip(ours, loss_and_gradients(implementation), strict=True):
             # Theirs is float32 all the way.
             torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=2e-3, msg=name)
         # Paths may differ where their scores do not, as far as float32 goes.
-        torch.testing.assert_close(path_log_probs(rival), best, rtol=0.0, atol=1e-3, msg=name)
+        torch.testing.assert_close(
+            path_log_probs(implementation), best, rtol=0.0, atol=1e-3, msg=name
+        )
 
 
-def path_log_probs(rival: Rival) -> Tensor:
-    """log p ``(B,)`` of the paths that a rival thinks best, in float64."""
-    problem = rival.problem
+def path_log_probs(implementation: Implementation) -> Tensor:
+    """log p ``(B,)`` of the paths that an implementation finds best, in float64."""
+    problem = implementation.problem
     T = problem.emissions.shape[1]
-    paths = [path + [0] * (T - len(path)) for path in rival.best()]
+    paths = [path + [0] * (T - len(path)) for path in implementation.best()]
     emissions, transitions, start, end = (scores.detach().double() for scores in problem.scores)
     chain = LinearChain(emissions, transitions, start, end, problem.lengths)
     return chain.log_prob(torch.tensor(paths, device=emissions.device))
@@ -267,7 +273,7 @@ def _wait() -> None:
 
 @dataclass
 class Measured:
-    """Seconds of each rival in each round."""
+    """Seconds of each implementation in each round."""
 
     nll: dict[str, list[float]]
     best: dict[str, list[float]]
@@ -275,16 +281,19 @@ class Measured:
 
 
 def measure_shape(names: list[str], shape: Shape, rounds: int, device: torch.device) -> Measured:
-    """Hold the rivals against each other and time them."""
+    """Hold the implementations against each other and time them."""
     _quiet_torch_struct()
-    rivals = {name: _RIVALS[name](make_problem(*shape, device)) for name in names}
-    check_agreement(rivals)
-    ours = rivals["nerlab"]
+    implementations = {name: _IMPLEMENTATIONS[name](make_problem(*shape, device)) for name in names}
+    check_agreement(implementations)
+    ours = implementations["nerlab"]
     assert isinstance(ours, Ours)
     passes: dict[str, Callable[[], object]] = {
-        name: partial(loss_and_gradients, rival) for name, rival in rivals.items()
+        name: partial(loss_and_gradients, implementation)
+        for name, implementation in implementations.items()
     }
-    paths: dict[str, Callable[[], object]] = {n: rival.best for n, rival in rivals.items()}
+    paths: dict[str, Callable[[], object]] = {
+        n: implementation.best for n, implementation in implementations.items()
+    }
     best = measure(paths | {"ten best": ours.ten_best}, rounds)
     return Measured(measure(passes, rounds), best, best.pop("ten best"))
 
@@ -303,17 +312,17 @@ def _quiet_torch_struct() -> None:
 def peak_memory(name: str, shape: Shape, device: torch.device) -> float:
     """MiB that the loss and its gradients take beyond the inputs."""
     _quiet_torch_struct()
-    small = _RIVALS[name](make_problem(2, 3, shape[2], device))
+    small = _IMPLEMENTATIONS[name](make_problem(2, 3, shape[2], device))
     loss_and_gradients(small)  # loads the libraries
-    rival = _RIVALS[name](make_problem(*shape, device))
+    implementation = _IMPLEMENTATIONS[name](make_problem(*shape, device))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
-        loss_and_gradients(rival)
+        loss_and_gradients(implementation)
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     resident = _resident("VmRSS")
-    loss_and_gradients(rival)
+    loss_and_gradients(implementation)
     return _resident("VmHWM") - resident
 
 
@@ -324,10 +333,10 @@ def _resident(field: str) -> float:
 
 def rows(shape: Shape, wanted: tuple[float, float], rounds: int, device: torch.device) -> Rows:
     """The lines of the table for one shape."""
-    together = [name for name in _RIVALS if name != "torch-struct"]
+    together = [name for name in _IMPLEMENTATIONS if name != "torch-struct"]
     measured = apart(measure_shape, together, shape, rounds, device)
     slow = apart(measure_shape, ["nerlab", "torch-struct"], shape, 1, device)
-    for name in _RIVALS:
+    for name in _IMPLEMENTATIONS:
         this = slow if name == "torch-struct" else measured
         row = [str(shape) if name == "nerlab" else "", name]
         for times, want in ((this.nll, wanted[0]), (this.best, wanted[1])):

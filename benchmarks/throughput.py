@@ -3,7 +3,7 @@
     python benchmarks/throughput.py data/conll2003      # the folder with train.txt and valid.txt
 
 Sizes are the field's: words 100, characters 30 to 50 filters of width 3, LSTM 200 in both
-directions together, batches of about 32 sentences. nerlab and the textbook twin take turns in
+directions together, batches of about 32 sentences. nerlab and the textbook baseline take turns in
 one run; what is printed are medians of the rounds. Reading the files is not counted, making the
 batches is.
 """
@@ -118,7 +118,7 @@ class Training:
 
 
 class TextbookTraining:
-    """The twin's training steps, endlessly."""
+    """The baseline's training steps, endlessly."""
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, device: torch.device) -> None:
         self.tagger = textbook.TextbookTagger(vocabulary, dropout=0.5).to(device)
@@ -162,7 +162,7 @@ def textbook_decoding_speed(
     device: torch.device,
     shuffle: bool,
 ) -> float:
-    """The same of the twin, in random batches as in training or in the order of the file."""
+    """The same of the baseline, in random batches as in training or in the order of the file."""
     tokens = 0
     tagger.eval()
     start = time.perf_counter()
@@ -183,28 +183,32 @@ def main() -> None:
     torch.manual_seed(0)
     tagger = build_tagger(config.model, vocabulary).to(device)
     training = Training(tagger, Batcher(train, vocabulary, with_tags=True), config, device)
-    twin = TextbookTraining(train, vocabulary, device)
+    baseline = TextbookTraining(train, vocabulary, device)
     valid_examples = textbook.examples_of(valid, vocabulary)
     valid_batcher = Batcher(valid, vocabulary, with_tags=False)
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(f"precision {str(training.optimizer.dtype).removeprefix('torch.')}")
 
     speeds: dict[str, list[float]] = defaultdict(list)
-    twin_speeds: dict[str, list[float]] = defaultdict(list)
-    training.steps(arguments.steps), twin.steps(5)  # warm-up
+    baseline_speeds: dict[str, list[float]] = defaultdict(list)
+    training.steps(arguments.steps), baseline.steps(5)  # warm-up
     for _ in range(arguments.rounds):
         speeds["training"].append(training.steps(arguments.steps))
-        twin_speeds["training"].append(twin.steps(max(arguments.steps // 5, 1)))
+        baseline_speeds["training"].append(baseline.steps(max(arguments.steps // 5, 1)))
         decode_tokens = config.trainer.decode_tokens
         speeds["decoding"].append(decoding_speed(tagger, valid_batcher, decode_tokens))
-        speeds["decoding, twin in file order"].append(speeds["decoding"][-1])
-        for name, shuffle in (("decoding", True), ("decoding, twin in file order", False)):
-            speed = textbook_decoding_speed(twin.tagger, valid_examples, device, shuffle)
-            twin_speeds[name].append(speed)
+        speeds["decoding, baseline in file order"].append(speeds["decoding"][-1])
+        for name, shuffle in (("decoding", True), ("decoding, baseline in file order", False)):
+            speed = textbook_decoding_speed(baseline.tagger, valid_examples, device, shuffle)
+            baseline_speeds[name].append(speed)
     print(f"\n{'tokens/s':<30}{'nerlab':>10}{'textbook':>10}{'times':>8}   (wanted)")
-    for work, wanted in (("training", 6), ("decoding", 12), ("decoding, twin in file order", 12)):
-        ratios = [a / b for a, b in zip(speeds[work], twin_speeds[work], strict=True)]
-        own, other = statistics.median(speeds[work]), statistics.median(twin_speeds[work])
+    for work, wanted in (
+        ("training", 6),
+        ("decoding", 12),
+        ("decoding, baseline in file order", 12),
+    ):
+        ratios = [a / b for a, b in zip(speeds[work], baseline_speeds[work], strict=True)]
+        own, other = statistics.median(speeds[work]), statistics.median(baseline_speeds[work])
         ratio = statistics.median(ratios)
         print(f"{work:<30}{own:>10,.0f}{other:>10,.0f}{ratio:>8.1f}   ({wanted})")
 

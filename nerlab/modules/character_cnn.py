@@ -68,11 +68,11 @@ def _convolve_and_pool(characters: Tensor, tables: Tensor) -> Tensor:
     left = width // 2
     padded = F.pad(characters, (left, width - 1 - left))
     with torch.no_grad():
-        barred = tables.clone()
-        barred[left, 0] = -torch.inf  # no maximum lies on padding
-        scores = F.embedding(padded[:, :C], barred[0])  # (U, C, F)
+        masked = tables.clone()
+        masked[left, 0] = -torch.inf  # no maximum lies on padding
+        scores = F.embedding(padded[:, :C], masked[0])  # (U, C, F)
         for k in range(1, width):
-            scores += F.embedding(padded[:, k : k + C], barred[k])
+            scores += F.embedding(padded[:, k : k + C], masked[k])
     if not torch.is_grad_enabled():
         return scores.amax(1)
     place = scores.max(1).indices  # (U, F); arg max alone is four times slower

@@ -133,7 +133,7 @@ def test_a_crf_of_any_float_type_is_computed_in_float32_or_better(dtype: torch.d
     assert torch.equal(crf.decode(emissions, lengths), exact.decode(emissions.double(), lengths))
 
 
-def test_forbidden_moves_get_no_gradient_and_allowed_ones_do() -> None:
+def test_forbidden_transitions_get_no_gradient_and_allowed_ones_do() -> None:
     crf = make_crf()
     emissions = torch.randn(2, 8, K, generator=torch.Generator().manual_seed(0))
     crf.nll(emissions, torch.tensor([8, 5]), torch.zeros(2, 8, dtype=torch.int64)).sum().backward()

@@ -31,8 +31,8 @@ few = settings(max_examples=25, deadline=None)
 
 @st.composite
 def chains(draw: st.DrawFn) -> tuple[Scores, Tensor]:
-    """Scores and lengths of a batch; some moves, starts and ends are forbidden, but at least one
-    path of each sentence is not."""
+    """Scores and lengths of a batch; some transitions, starts and ends are forbidden, but not every
+    path of a sentence."""
     B, T, K = (draw(st.integers(1, most)) for most in (3, 4, 4))
     lengths = draw(st.lists(st.integers(1, T), min_size=B, max_size=B))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
@@ -43,9 +43,9 @@ def chains(draw: st.DrawFn) -> tuple[Scores, Tensor]:
         return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     def constrained(*shape: int) -> Tensor:
-        barred = torch.rand(*shape, generator=generator) < forbidden
-        barred.view(-1)[0] = False  # the path of zeros
-        return scores(*shape).masked_fill(barred, NEVER)
+        excluded = torch.rand(*shape, generator=generator) < forbidden
+        excluded.view(-1)[0] = False  # the path of zeros
+        return scores(*shape).masked_fill(excluded, NEVER)
 
     all_scores = scores(B, T, K), constrained(K, K), constrained(K), constrained(K)
     return all_scores, torch.tensor(lengths)
@@ -393,9 +393,9 @@ def test_marginals_and_expected_moves_are_the_gradient_of_log_partition(way: str
         log_z = LinearChain(*inputs, lengths).log_partition
         emissions, transitions, start, end = torch.autograd.grad(log_z.sum(), inputs)
         ours = LinearChain(*scores, lengths)
-        marginals, moves = ours.marginals, ours.expected_moves
+        marginals, counts = ours.marginals, ours.expected_moves
     torch.testing.assert_close(emissions, marginals)
-    torch.testing.assert_close(transitions, moves.sum(0))
+    torch.testing.assert_close(transitions, counts.sum(0))
     torch.testing.assert_close(start, marginals[:, 0].sum(0))
     torch.testing.assert_close(end, marginals[0, 3] + marginals[1, 1] + marginals[2, 0])
 
@@ -618,7 +618,7 @@ def test_every_quantity_has_its_shape_for_the_smallest_batches(B: int, T: int, K
 
 
 def impossible() -> LinearChain:
-    """The second sentence has no path: tag 0 begins it and 1 ends it, and nothing moves there."""
+    """No sentence has a path: tag 0 begins it and 1 ends it, and no transition leads there."""
     emissions, transitions, start, end = random_scores(3, 4, 2)
     transitions[0, 1], start[1], end[0] = NEVER, NEVER, NEVER
     transitions[1, 1] = transitions[1, 0] = 0.0
@@ -720,16 +720,16 @@ def test_tags_that_never_meet_may_drift_in_any_way(drift: list[int], scale: floa
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 30), st.integers(0, 2**31), st.sampled_from([30.0, 300.0, 3e3, 1e4]))
-def test_huge_emissions_under_forbidden_moves_are_summed_rightly(
+def test_huge_emissions_under_forbidden_transitions_are_summed_rightly(
     T: int, seed: int, size: float
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     (_, transitions, start, end), K = random_scores(2, T, 4), 4
     emissions = size * (torch.randint(3, (2, T, K), generator=generator) - 1.0).double()
     for scores in (transitions, start, end):
-        barred = torch.rand(scores.shape, generator=generator) < 0.4
-        barred.view(-1)[0] = False
-        scores.masked_fill_(barred, NEVER)
+        excluded = torch.rand(scores.shape, generator=generator) < 0.4
+        excluded.view(-1)[0] = False
+        scores.masked_fill_(excluded, NEVER)
     assert_like_the_loop((emissions, transitions, start, end), torch.tensor([T, (T + 1) // 2]))
 
 

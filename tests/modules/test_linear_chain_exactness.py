@@ -31,18 +31,18 @@ class Truth:
         after.reverse()
         log_z = torch.logsumexp(alpha[-1] + end, 0)
         beta = emissions + torch.stack(after)
-        onto = transitions + beta[1:, None]  # (T - 1, from, to)
+        following = transitions + beta[1:, None]  # (T - 1, from, to)
         self.marginal = torch.stack(alpha) + torch.stack(after) - log_z  # (T, K)
-        self.pair = torch.stack(alpha)[:-1, :, None] + onto - log_z
-        follows = onto - torch.stack(after)[:-1, :, None]
-        self.conditional = torch.where(onto > NEVER, follows, NEVER)
+        self.pair = torch.stack(alpha)[:-1, :, None] + following - log_z
+        follows = following - torch.stack(after)[:-1, :, None]
+        self.conditional = torch.where(following > NEVER, follows, NEVER)
         self.log_partition = log_z + peak.sum()
 
     @property
     def entropy(self) -> Tensor:
         first, pair = self.marginal[0], self.pair
-        moves = torch.where(pair > NEVER, pair.exp() * self.conditional, 0.0)
-        return torch.special.entr(first.exp()).sum() - moves.sum()
+        steps = torch.where(pair > NEVER, pair.exp() * self.conditional, 0.0)
+        return torch.special.entr(first.exp()).sum() - steps.sum()
 
 
 def truth(scores: Scores, b: int, length: int) -> Truth:

@@ -87,6 +87,13 @@ FAULTS = (
         ("tests/modules/test_linear_chain.py",),
     ),
     Fault(
+        "Viterbi lets its sums grow along the sentence",
+        "nerlab/modules/linear_chain/recursions.py",
+        "            steps[t].sub_(peak_of(steps[t]))",
+        "            pass",
+        ("tests/modules/test_linear_chain_exactness.py",),
+    ),
+    Fault(
         "transitions go from the next tag to the one before",
         "nerlab/modules/linear_chain/chain.py",
         "taken = tags[..., :-1] * K + tags[..., 1:]",

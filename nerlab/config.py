@@ -31,6 +31,7 @@ class Scheme(Enum):
 
 SplitRule = Enum("SplitRule", "hash blawok")  # how one file is split, see nerlab.data.splits
 Published = Enum("Published", "wnut17 wikiann_en conll2003 gmb")  # see nerlab.data.published
+BatchBy = Enum("BatchBy", "sentence document")
 Precision = Enum("Precision", "auto fp32 bf16 fp16")
 Optimizer = Enum("Optimizer", "adam adamw sgd")
 Schedule = Enum("Schedule", "constant linear cosine")
@@ -132,6 +133,7 @@ class TrainerConfig:
     patience: int | None = _within(_COUNT)
     log_every: int = _within(_COUNT)
     decode_tokens: int = _within(_COUNT)
+    batch_by: BatchBy = BatchBy.sentence
     save_every_steps: int | None = _within(_COUNT, None)
     keep_last: int = _within(_COUNT, 1)
     max_skipped_steps: int = _within(_COUNT, 20)

@@ -1,7 +1,8 @@
 """Padded batches of a corpus, bucketed by length and sized by what they cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -54,15 +55,20 @@ class Batcher:
         corpus: the sentences.
         vocabulary: its indexers give the features.
         with_tags: batches carry tag ids; a label that the vocabulary lacks raises ``ValueError``.
+        by_document: batches are of whole documents, one too large for a batch being cut between
+            sentences; a corpus that marks no documents raises ``ValueError``.
     """
 
-    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
+    def __init__(
+        self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool, by_document: bool = False
+    ) -> None:
         self.corpus = corpus
         self._indexed = {
             name: indexer.index(corpus.lexicon) for name, indexer in vocabulary.indexers.items()
         }
         self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
         self._has_documents = bool((corpus.documents >= 0).any())
+        self._documents = _documents_of(corpus) if by_document else None
         # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
         self._sizes = corpus.lengths
         costs = [i.costs for i in self._indexed.values() if i.costs is not None]
@@ -73,12 +79,16 @@ class Batcher:
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
     ) -> list[np.ndarray]:
-        """The sentences of each batch of one epoch: similar sizes together, random order.
+        """The sentences of each batch of one epoch: similar sizes together, or whole documents, in
+        random order.
 
         Args:
             batch_tokens: positions of a batch, padding counted; a longer sentence is one by itself.
             generator: draws the order.
         """
+        if self._documents is not None:
+            order = generator.permutation(len(self._documents))
+            return self._group_documents(order, batch_tokens)
         # Sentences of one size are shuffled, and sizes blurred a little: other company in every
         # epoch, next to no padding.
         sizes = self._sizes
@@ -87,8 +97,32 @@ class Batcher:
         return [groups[index] for index in generator.permutation(len(groups))]
 
     def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
-        """Every sentence once, from the shortest to the longest."""
+        """Every sentence once, from the shortest to the longest, or whole documents."""
+        if self._documents is not None:
+            return self._group_documents(np.arange(len(self._documents)), batch_tokens)
         return _cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
+
+    def _group_documents(self, order: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
+        """The sentences of each batch of documents; of a document that is cut, no two pieces are in
+        one batch."""
+        assert self._documents is not None
+        pieces = [
+            piece
+            for document in order
+            for piece in _cut(self._documents[document], self._sizes, batch_tokens)
+        ]
+        widths = [int(self._sizes[piece].max()) for piece in pieces]
+        ranges = _ranges(widths, map(len, pieces), batch_tokens)
+        return [np.concatenate(pieces[first:last]) for first, last in ranges]
+
+    def halves(self, sentences: np.ndarray) -> list[np.ndarray]:
+        """Two batches in place of one, of whole documents where the batch has several."""
+        middle = len(sentences) // 2
+        if self._documents is not None:
+            borders = 1 + np.flatnonzero(np.diff(self.corpus.documents[sentences]))
+            if len(borders):
+                middle = int(borders[np.argmin(np.abs(borders - middle))])
+        return np.split(sentences, [middle])
 
     def collate(self, sentences: np.ndarray, with_features: bool = True) -> Batch:
         """The batch of some sentences ``(B,)``, in their order."""
@@ -144,16 +178,33 @@ def _padded(values: np.ndarray, mask: np.ndarray) -> Tensor:
 
 def _cut(order: np.ndarray, sizes: np.ndarray, most: int) -> list[np.ndarray]:
     """Cut a sequence of items wherever one more would pad its group over ``most`` positions."""
-    groups = []
-    start, longest = 0, 0
-    for position, size in enumerate(sizes[order].tolist()):
-        longest = max(longest, size)
-        if position > start and longest * (position - start + 1) > most:
-            groups.append(order[start:position])
-            start, longest = position, size
-    if len(order):
-        groups.append(order[start:])
-    return groups
+    ranges = _ranges(sizes[order].tolist(), repeat(1), most)
+    return [order[first:last] for first, last in ranges]
+
+
+def _ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
+    """Neighbours that are padded to ``most`` positions together, as half open ranges; one that is
+    larger is by itself."""
+    start, width, height = 0, 0, 0
+    for index, (w, h) in enumerate(zip(widths, heights, strict=False)):
+        width, height = max(width, w), height + h
+        if index > start and width * height > most:
+            yield start, index
+            start, width, height = index, w, h
+    if widths:
+        yield start, len(widths)
+
+
+def _documents_of(corpus: Corpus) -> list[np.ndarray]:
+    """The sentences of each document, in the order of the corpus."""
+    if (corpus.documents < 0).any():
+        raise ValueError(
+            "trainer.batch_by=document: the corpus marks no documents; set trainer.batch_by="
+            "sentence, or the key of data.reader that says where a document begins (document, say)"
+        )
+    order = np.argsort(corpus.documents, kind="stable")
+    documents = np.split(order, 1 + np.flatnonzero(np.diff(corpus.documents[order])))
+    return sorted(filter(len, documents), key=lambda sentences: int(sentences[0]))
 
 
 def _tag_ids(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

@@ -41,7 +41,7 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     for name, corpus in _corpora(data, config.split, config.path, trusted):
         for warning in corpus.warnings:
             logger.warning(escape_controls(warning))
-        batcher = Batcher(corpus, checkpoint.vocabulary, with_tags=False)
+        batcher = Batcher(corpus, checkpoint.vocabulary, False, checkpoint.by_document)
         decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
         directory = make_folder(Path(config.output or checkpoint.run), "evaluation", name)

@@ -65,6 +65,7 @@ class Predictor:
         self._tagger = checkpoint.tagger
         self._vocabulary = checkpoint.vocabulary
         self._names = checkpoint.vocabulary.tags
+        self._by_document = checkpoint.by_document
         self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
 
     def predict(self, texts: Iterable[str], document: str = "line") -> list[list[Entity]]:
@@ -136,7 +137,8 @@ class Predictor:
             source="text",
         )
         results: list[TaggedSentence | None] = [None] * len(piece)
-        batcher = Batcher(corpus, self._vocabulary, with_tags=False)
+        by_document = self._by_document and piece[0].document is not None
+        batcher = Batcher(corpus, self._vocabulary, False, by_document)
         decoder = CorpusDecoder(self._tagger, batcher, self._batch_tokens)
         for indices, values in decoder.run(self._tagger.decode_scored):
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
@@ -172,7 +174,8 @@ def _pieces(chunk: list[tuple[str, list[list[Token]]]], document: str) -> Iterat
                 piece, tokens = [], 0
             piece.append(_Untagged(text, sentence, number))
             tokens += len(sentence)
-    yield piece
+    if piece:
+        yield piece
 
 
 def _entities(

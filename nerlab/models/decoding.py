@@ -83,8 +83,7 @@ class CorpusDecoder:
             if len(sentences) == 1:
                 which = self._batcher.corpus.describe(sentences[0])
                 raise ValueError(f"{which} does not fit into memory; cut it into shorter ones")
-            middle = len(sentences) // 2
-            return [*work(sentences[:middle]), *work(sentences[middle:])]
+            return [done for half in self._batcher.halves(sentences) for done in work(half)]
 
         # The first batch computes what all share, with all threads.
         yield from work(groups[0])

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 from safetensors import SafetensorError, safe_open
 
-from nerlab.config import Precision
+from nerlab.config import BatchBy, Precision
 from nerlab.data.vocabulary import LABELS, Vocabulary, file_prefix, from_json
 from nerlab.device import autocast_dtype
 from nerlab.files import former
@@ -51,6 +51,11 @@ class Checkpoint:
     vocabulary: Vocabulary
     config: DictConfig
     run: Path
+
+    @property
+    def by_document(self) -> bool:
+        """Whether the tagger was trained on batches of whole documents."""
+        return bool(self.config.trainer.get("batch_by") == BatchBy.document.name)
 
 
 def load_checkpoint(

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import TrainerConfig, check_numbers, to_plain, without_trust
+from nerlab.config import BatchBy, TrainerConfig, check_numbers, to_plain, without_trust
 from nerlab.console import make_console, progress_bar
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
@@ -87,7 +87,11 @@ def _run(
             vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
         else:
             vocabulary = resumption.vocabulary(digests, trusted)
-        batchers = {name: Batcher(c, vocabulary, name == "train") for name, c in splits.items()}
+        by_document = config.trainer.batch_by is BatchBy.document
+        batchers = {
+            name: Batcher(corpus, vocabulary, name == "train", by_document)
+            for name, corpus in splits.items()
+        }
         torch.manual_seed(config.seed)
         tagger = build_tagger(config.model, vocabulary, trusted)
         lines = describe(splits)

@@ -139,7 +139,7 @@ def test_what_a_document_is_has_three_values(tagger: Predictor) -> None:
         tagger.predict(["Eve"], document="page")
 
 
-@given(st.lists(st.integers(1, 30), max_size=8), st.integers(0, 3))
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.integers(0, 3))
 def test_where_a_long_text_is_cut_depends_on_nothing_but_the_text(
     lengths: list[int], before: int
 ) -> None:

@@ -126,6 +126,34 @@ def test_whenever_a_process_is_killed_the_old_or_the_new_is_whole(
     assert set(seen) == {"old", "new"}
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="no /proc")
+@pytest.mark.parametrize("name", ["file", "folder"])
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a machine that loses its power would leave an empty file under the right name."""
+    calls: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def traced_sync(descriptor: int) -> None:
+        calls.append(f"sync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        sync(descriptor)
+
+    def traced_replace(source: Path, target: Path) -> None:
+        calls.append(f"replace {source.name} {target.name}")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", traced_sync)
+    monkeypatch.setattr(os, "replace", traced_replace)
+    write_new(tmp_path / name)
+    *written, replaced, folder = calls
+    part = replaced.split()[1]
+    wanted = [f"sync {part}"] if name == "file" else ["sync a", "sync b", f"sync {part}"]
+    assert sorted(written) == wanted
+    assert replaced == f"replace {part} {name}"
+    assert folder == f"sync {tmp_path.name}"
+
+
 def test_a_folder_that_is_not_finished_leaves_the_one_before(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     write_new(path)
@@ -160,7 +188,9 @@ def test_who_waits_gets_the_lock_when_it_is_released(
         order.append("first")
     waiter.join()
     assert order == ["first", "second"]
-    assert capsys.readouterr().err == f"{tmp_path}: another process is at work in it; waiting for it\n"
+    assert (
+        capsys.readouterr().err == f"{tmp_path}: another process is at work in it; waiting for it\n"
+    )
 
 
 @pytest.fixture

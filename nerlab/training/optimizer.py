@@ -1,8 +1,7 @@
 """Gradients to weights: parameter groups, clipping, the schedule, mixed precision."""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +37,8 @@ class TaggerOptimizer:
             )
         self.dtype = autocast_dtype(config.precision, device)
         self.optimizers = build_optimizers(tagger, config, device)
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        self._parameters = [parameter for group in groups for parameter in group["params"]]
         self.learning_rate = config.learning_rate
         scale = 2.0**16 if self.dtype == torch.float16 else 1.0
         self.scaler = torch.amp.GradScaler(device.type, scale, enabled=device.type == "cuda")
@@ -53,7 +54,7 @@ class TaggerOptimizer:
         Returns the norm before; nan, as all gradients then, if it or ``loss`` is not finite.
         """
         dense, sparse = [], []
-        for parameter in self._parameters():
+        for parameter in self._parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
                 sparse.append(parameter.grad.values())
@@ -94,11 +95,6 @@ class TaggerOptimizer:
             for name, value in moments.items()
         }
 
-    def _parameters(self) -> Iterator[nn.Parameter]:
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                yield from group["params"]
-
 
 def schedule(progress: float, kind: Schedule, warmup: float) -> float:
     """The factor of the learning rate after a share ``progress`` of training.
@@ -136,42 +132,28 @@ def build_optimizers(
     """
     lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd
     tables = {id(m.weight): m for m in tagger.modules() if isinstance(m, nn.Embedding)}
-    dense: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
-    rows: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
+    groups: dict[tuple[bool, float, float], dict[str, Any]] = {}
     for group in parameter_groups(tagger):
-        for parameter in group.parameters:
-            if not parameter.requires_grad:
-                continue
-            decays = group.weight_decay and parameter.dim() > 1
-            decay = config.weight_decay if decays else 0.0
+        for parameter in filter(lambda p: p.requires_grad, group.parameters):
+            decay = config.weight_decay * (group.weight_decay and parameter.dim() > 1)
             table = tables.get(id(parameter))
             sparse = lazy and group.sparse and not decay and table is not None
             if table is not None:
                 table.sparse = sparse
-            (rows if sparse else dense)[decay, group.learning_rate_factor].append(parameter)
-    kinds = {
-        Optimizer.adam: torch.optim.Adam,
-        Optimizer.adamw: torch.optim.AdamW,
-        Optimizer.sgd: torch.optim.SGD,
-    }
-    momentum = {"momentum": config.momentum} if config.optimizer is Optimizer.sgd else {}
-    method = kinds[config.optimizer]
-    optimizers = [method(_groups(dense), lr=config.learning_rate, fused=True, **momentum)]
-    if rows:
-        optimizers.append(RowAdam(_groups(rows), lr=config.learning_rate))
-    if momentum.get("momentum"):
-        # torch would begin with uninitialised memory, should the GPU skip the first step.
-        for weight in (weight for weights in dense.values() for weight in weights):
-            optimizers[0].state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-    return optimizers
-
-
-def _groups(parameters: dict[tuple[float, float], list[Tensor]]) -> list[dict[str, object]]:
-    """The groups of a torch optimiser, from the weight decay and the learning-rate factor."""
-    return [
-        {"params": group, "weight_decay": decay, "learning_rate_factor": factor}
-        for (decay, factor), group in parameters.items()
-    ]
+            factor = group.learning_rate_factor
+            new = {"params": [], "weight_decay": decay, "learning_rate_factor": factor}
+            groups.setdefault((sparse, decay, factor), new)["params"].append(parameter)
+    dense, rows = ([g for key, g in groups.items() if key[0] == sparse] for sparse in (False, True))
+    if config.optimizer is Optimizer.sgd:
+        sgd = torch.optim.SGD(dense, config.learning_rate, config.momentum, fused=True)
+        if config.momentum:
+            # torch would begin with uninitialised memory, should the GPU skip the first step.
+            for weight in (weight for group in dense for weight in group["params"]):
+                sgd.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        return [sgd]
+    method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW
+    optimizers: list[torch.optim.Optimizer] = [method(dense, config.learning_rate, fused=True)]
+    return [*optimizers, RowAdam(rows, config.learning_rate)] if rows else optimizers
 
 
 class RowAdam(torch.optim.Optimizer):
@@ -183,7 +165,7 @@ class RowAdam(torch.optim.Optimizer):
 
     def __init__(
         self,
-        tables: list[dict[str, object]],
+        tables: list[dict[str, Any]],
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

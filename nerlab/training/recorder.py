@@ -5,10 +5,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 import torch
 from rich.console import Console
@@ -22,12 +21,10 @@ logger = logging.getLogger("nerlab")
 
 
 class Accumulator:
-    """Loss, speed and skipped steps since the last line of metrics, added up on the device.
+    """Loss, tokens and skipped steps since the last line of metrics, added up on the device.
 
-    Attributes:
-        sums: loss and number of the batches that were not skipped, skipped steps, and those
-            skipped in a row, which go on over lines of metrics: ``(4,)``.
-        tokens: tokens seen.
+    ``sums (4,)`` are the loss and the number of the batches that were not skipped, skipped steps,
+    and steps skipped in a row, which go on over lines of metrics.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -128,10 +125,19 @@ class Recorder:
 
 @contextmanager
 def logging_to(path: Path, console: Console) -> Iterator[None]:
-    """Send what nerlab logs to a file and to the terminal."""
-    file_handler = _FileHandler(path)
-    file_handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = [file_handler, _ConsoleHandler(console)]
+    """Send what nerlab logs to a file and to the terminal; a file that is full raises."""
+    file = open_to_append(path)
+
+    def write(line: str) -> None:
+        with naming(path):
+            file.write(line + "\n")
+            file.flush()
+
+    def show(line: str) -> None:  # by rich, so that it never lands within a progress bar
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    handlers = [_Lines(write), _Lines(show)]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.setLevel(logging.INFO)
     for handler in handlers:
@@ -142,39 +148,16 @@ def logging_to(path: Path, console: Console) -> Iterator[None]:
         logger.setLevel(level)
         for handler in handlers:
             logger.removeHandler(handler)
-        file_handler.close()
+        with naming(path):
+            file.close()
 
 
-class _FileHandler(logging.StreamHandler[TextIO]):
-    """Raises what logging would print among the lines of the terminal: the disk is full."""
+class _Lines(logging.Handler):
+    """Hands each message to a function, as one line."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(open_to_append(path))
-        self._path = path
-
-    def format(self, record: logging.LogRecord) -> str:
-        return escape_controls(super().format(record))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with naming(self._path):
-            super().emit(record)
-
-    def close(self) -> None:
-        with naming(self._path):
-            self.stream.close()
-        super().close()
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        raise
-
-
-class _ConsoleHandler(logging.Handler):
-    """Prints through rich, so that a line never lands in the middle of a progress bar."""
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()
-        self._console = console
+        self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = escape_controls(record.getMessage())
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._write(escape_controls(self.format(record)))

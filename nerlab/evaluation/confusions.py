@@ -52,5 +52,5 @@ def _drawn_labels(confusions: Counter[tuple[str, str]]) -> list[str]:
 
 def _drawable(name: str) -> str:
     """A name that fits into a picture, in characters that can be drawn."""
-    cut = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    return "".join(character if character.isprintable() else "�" for character in cut)
+    shortened = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    return "".join(character if character.isprintable() else "�" for character in shortened)

@@ -113,10 +113,10 @@ def schedule(progress: float, kind: Schedule, warmup: float) -> float:
 
 
 def parameter_groups(tagger: nn.Module) -> list[ParameterGroup]:
-    """The groups that parts of the tagger name, and one of all other parameters."""
+    """The groups that modules of the tagger name, and one of all other parameters."""
     named: list[ParameterGroup] = []
-    for part in tagger.modules():
-        named += getattr(part, "parameter_groups", list)()
+    for module in tagger.modules():
+        named += getattr(module, "parameter_groups", list)()
     taken = {id(p) for group in named for p in group.parameters}
     return [*named, ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])]
 

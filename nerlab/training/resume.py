@@ -36,7 +36,7 @@ _WRITTEN = (
 )
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """What ``resume`` names, a run directory or a checkpoint, and the run directory."""
 
     path: Path
@@ -129,72 +129,72 @@ def resumption_of(config: DictConfig) -> Iterator[Resumption | None]:
         ValueError: there is no run to go on with, it is broken, or would go on otherwise than it
             began.
     """
-    place = _find_place(config)
-    if place is None:
+    location = _find_location(config)
+    if location is None:
         yield None
         return
     # Locked before it is read: another process may be about to go on with the same run.
-    with file_lock(place.run):
-        yield _read(place, config)
+    with file_lock(location.run):
+        yield _read(location, config)
 
 
-def _find_place(config: DictConfig) -> Place | None:
+def _find_location(config: DictConfig) -> Location | None:
     if config.resume == "auto":
         if config.run.dir is None:
             raise ValueError(
                 "resume=auto: expected the directory of the run too; set run.dir=FOLDER"
             )
-        return _place(Path(config.run.dir))
+        return _location(Path(config.run.dir))
     given = [name for name in _overrides() if name not in _FREE and not _replaceable(name)]
     if given:
         raise ValueError(
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    place = _place(Path(config.resume))
-    if place is None:
+    location = _location(Path(config.resume))
+    if location is None:
         raise ValueError(
             f"resume={config.resume}: found no run to go on with; expected a run directory, or "
             "a checkpoint in one"
         )
-    return place
+    return location
 
 
-def _place(path: Path) -> Place | None:
+def _location(path: Path) -> Location | None:
     """The run in a directory, or of a checkpoint; None if none was begun there."""
     if path.is_symlink() or path.parent.parent.is_symlink():
         path = path.resolve()  # runs/latest is about to be moved
     checkpoint = find_last(path)
     if checkpoint is not None:
-        return Place(path, checkpoint.parent.parent)
-    return Place(path, path) if (path / "config.yaml").is_file() else None
+        return Location(path, checkpoint.parent.parent)
+    return Location(path, path) if (path / "config.yaml").is_file() else None
 
 
-def _read(place: Place, config: DictConfig) -> Resumption:
+def _read(location: Location, config: DictConfig) -> Resumption:
     for name in _WRITTEN:
-        check_plain(place.run / name)
-    folder, checkpoint = find_last(place.path), None
+        check_plain(location.run / name)
+    folder, checkpoint = find_last(location.path), None
     if folder is not None:
-        metrics = place.run / "metrics.jsonl"
+        metrics = location.run / "metrics.jsonl"
         if not metrics.is_file():
             raise ValueError(
-                f"{place.path}: expected a checkpoint in the directory of its run, found no "
+                f"{location.path}: expected a checkpoint in the directory of its run, found no "
                 f"{metrics}"
             )
         found, state = load_state(folder)
         checkpoint = Checkpoint(folder, state)
-    elif place.path != place.run:
-        raise ValueError(f"{place.path}: another process has removed it; choose another one")
+    elif location.path != location.run:
+        raise ValueError(f"{location.path}: another process has removed it; choose another one")
     else:
-        found = read_run_config(place.run / "config.yaml")
+        found = read_run_config(location.run / "config.yaml")
     saved = checked_config(found)
     if config.resume == "auto":
-        _check_equal(config, saved, place.run)
+        _check_equal(config, saved, location.run)
     for given in filter(None, map(_replaceable, _overrides())):
         node = OmegaConf.select(config, given)
         value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         OmegaConf.update(saved, given, literal(value), merge=False, force_add=True)
-    return Resumption(place.run, saved, checkpoint)
+    return Resumption(location.run, saved, checkpoint)
 
 
 def _check_equal(config: DictConfig, begun: DictConfig, run: Path) -> None:

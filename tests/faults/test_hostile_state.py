@@ -133,7 +133,7 @@ def halfway(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run_copy(halfway: Path, tmp_path: Path) -> Path:
-    """The same, to be corrupted."""
+    """The same, to be changed."""
     return Path(shutil.copytree(halfway, tmp_path / "run"))
 
 

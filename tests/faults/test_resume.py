@@ -90,7 +90,7 @@ def stopped_once(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture
 def stopped(stopped_once: Path, tmp_path: Path) -> Path:
-    """The same run moved, to be corrupted."""
+    """The same run moved, to be changed."""
     return Path(shutil.copytree(stopped_once, tmp_path / "run"))
 
 

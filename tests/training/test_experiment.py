@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL_MODEL, Result, run_script
+from conftest import SMALL_MODEL, Result, load_script, run_script
 from helpers import one_in
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
 from nerlab.evaluation.spans import count_spans
 from nerlab.training.determinism import deterministic_algorithms
+from nerlab.training.experiment import run_experiment
 from nerlab.training.recorder import Recorder
 
 
@@ -210,6 +211,21 @@ def test_a_label_of_dev_that_train_lacks_is_missed_and_said(corpus: Path, tmp_pa
     found = json.loads((tmp_path / "run" / "evaluation" / "dev" / "metrics.json").read_text())
     assert found["unknown_labels"] == ["GAS"]
     assert found["per_type"]["GAS"] == {"precision": 0, "recall": 0, "f1": 0, "support": 1}
+
+
+def test_a_run_returns_its_best_f1_on_dev(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned = []
+    script = load_script("train")
+
+    def capture(config: DictConfig) -> float:
+        returned.append(run_experiment(config))
+        return returned[0]
+
+    monkeypatch.setattr(script, "run_experiment", capture)
+    assert train(corpus, tmp_path / "run", "trainer.epochs=3").status == 0
+    assert returned == [max(line["dev/f1"] for line in lines(tmp_path / "run") if "dev/f1" in line)]
 
 
 def test_a_corpus_without_any_entity_gives_zeros(tmp_path: Path) -> None:

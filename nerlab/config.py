@@ -5,7 +5,6 @@ wrong type or an unknown key fails when the configuration is composed, before an
 """
 
 import math
-import re
 import reprlib
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -38,54 +37,47 @@ Schedule = Enum("Schedule", "constant linear cosine")
 
 
 class Range(NamedTuple):
-    """The numbers that a key may have: ``whole`` ones or any, from ``low`` to ``high``, which is
-    one of them unless it is ``open``; or a list of 1 to 100 such."""
+    """The values that a key may have: of a kind, from ``low`` to ``high``, which is one of them
+    unless it is ``open``; or a ``list`` of 1 to 100 such. A string is none, true is no number."""
 
-    low: float
+    low: float = 0
     high: float = math.inf
-    whole: bool = False
+    kind: type[int | float] = float
     open: bool = False
     list: bool = False
 
     def __str__(self) -> str:
-        kind = "list of whole numbers" if self.list else "whole number" if self.whole else "number"
+        if self.kind is bool:
+            return "true or false"
+        name = f"{'whole ' * (self.kind is int)}number"
         end = f"{self.low} to {'less than ' * self.open}{self.high}"
-        return f"a {kind}, {f'at least {self.low}' if self.high == math.inf else end}"
+        end = f"at least {self.low}" if self.high == math.inf else end
+        return f"a {f'list of {name}s' if self.list else name}, {end}"
 
     def holds(self, value: object) -> bool:
-        """Whether a value is such a number, or such a list; true and false are no numbers."""
+        """Whether a value is one of these."""
         if self.list:
             holds = self._replace(list=False).holds
             return isinstance(value, ListConfig) and 0 < len(value) < 101 and all(map(holds, value))
-        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
-            return False
-        return self.low <= value <= self.high and value < (self.high if self.open else math.inf)
+        if isinstance(value, bool) or self.kind is bool:
+            return isinstance(value, self.kind) and self.kind is bool
+        is_number = isinstance(value, int | self.kind) and self.low <= value <= self.high
+        return is_number and value < (self.high if self.open else math.inf)  # type: ignore[operator]
 
 
-class Flag(NamedTuple):
-    """True or false, which YAML and the command line spell ``true`` and ``false`` alone."""
-
-    def __str__(self) -> str:
-        return "true or false"
-
-    def holds(self, value: object) -> bool:
-        """Whether a value is one of the two; a string is not."""
-        return isinstance(value, bool)
-
-
-_COUNT = Range(1, 2**31 - 1, whole=True)
+_COUNT = Range(1, 2**31 - 1, kind=int)
 _SHARE = Range(0, 1)
-_WIDTH = Range(1, 10_000, whole=True)
+_WIDTH = Range(1, 10_000, kind=int)
 # Of nerlab's own parts, by the name of the argument.
-_PART_RANGES: dict[str, Range | Flag] = {
+_PART_RANGES: dict[str, Range] = {
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
-    **dict.fromkeys(("layers", "heads"), Range(1, 100, whole=True)),
+    **dict.fromkeys(("layers", "heads"), Range(1, 100, kind=int)),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     "rare_word_dropout": _SHARE,
-    "widths": Range(1, 100, whole=True, list=True),
+    "widths": Range(1, 100, kind=int, list=True),
     "dropout": Range(0, 1, open=True),
     "init_timeout": Range(0, 3600),
-    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Flag()),
+    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
 }
 
 
@@ -104,7 +96,7 @@ class DataConfig:
     dev: str | None = MISSING
     test: str | None = MISSING
     split: SplitRule | None = None
-    split_seed: int = _within(Range(0, 2**63 - 1, whole=True), 1)
+    split_seed: int = _within(Range(0, 2**63 - 1, kind=int), 1)
     download: Published | None = None
     language: str | None = None
     reader: dict[str, Any] = MISSING
@@ -122,12 +114,12 @@ class TrainerConfig:
     batch_tokens: int = _within(_COUNT)
     accumulate: int = _within(_COUNT)
     optimizer: Optimizer = MISSING
-    learning_rate: float = _within(Range(0))
+    learning_rate: float = _within(Range())
     momentum: float = _within(_SHARE)
-    weight_decay: float = _within(Range(0))
+    weight_decay: float = _within(Range())
     schedule: Schedule = MISSING
     warmup: float = _within(_SHARE)
-    clip_norm: float = _within(Range(0))
+    clip_norm: float = _within(Range())
     ema: float = _within(_SHARE)
     precision: Precision = MISSING
     patience: int | None = _within(_COUNT)
@@ -158,7 +150,7 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     tracker: Any = MISSING
     device: str = MISSING
-    seed: int = _within(Range(0, 2**63 - 1, whole=True))
+    seed: int = _within(Range(0, 2**63 - 1, kind=int))
     resume: str | None = None
     test: bool = MISSING
     run: RunDirectory = MISSING
@@ -210,12 +202,3 @@ def without_trust(config: DictConfig) -> DictConfig:
     with open_dict(kept):
         kept.pop("trust", None)
     return kept
-
-
-def escape_references(text: str) -> str:
-    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
-
-    >>> escape_references("costs ${price}")
-    'costs \\${price}'
-    """
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)

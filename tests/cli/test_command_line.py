@@ -18,8 +18,10 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.command_line import quote_free_text
+from nerlab import free_text
+from nerlab.command_line import prepared
 from nerlab.explanation import nearest
+from nerlab.free_text import quote_free_text
 
 NASTY = [
     "a=b",
@@ -89,15 +91,15 @@ def test_what_is_quoted_for_hydra_already_is_left_alone() -> None:
     "argument", ["model=bilstm", "seed=1,2,3", "trainer.epochs=3", "-m", "--help", "text", "~text"]
 )
 def test_what_is_no_free_text_is_left_alone(argument: str) -> None:
-    assert quote_free_text(argument) == argument
+    assert prepared([argument]) == [argument]
 
 
 @given(some_text)
 @example("seed=1,2")
 def test_only_the_value_of_a_known_key_is_quoted(argument: str) -> None:
     key = argument.partition("=")[0].lstrip("+")
-    assume(key not in ("text", "input", "output", "path", "checkpoint"))
-    assert quote_free_text(argument) == argument
+    assume(key not in free_text.KEYS)
+    assert prepared([argument]) == [argument]
 
 
 @pytest.mark.parametrize(

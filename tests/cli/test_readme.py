@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from nerlab.command_line import quote_free_text
+from nerlab.command_line import prepared
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "conf").glob("*.yaml"))]
 _COMMAND = re.compile(
@@ -37,7 +37,7 @@ def _inline(line: str) -> list[str]:
 
 
 def value_of(argument: str) -> object:
-    override = OverridesParser.create().parse_override(quote_free_text(argument))
+    override = OverridesParser.create().parse_override(*prepared([argument]))
     return override.sweep_string_iterator if override.is_sweep_override() else override.value()
 
 

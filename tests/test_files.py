@@ -60,6 +60,11 @@ def test_an_error_of_the_system_without_a_name_gets_one(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_any_string_of_python_can_be_written(tmp_path: Path) -> None:
+    write_file(tmp_path / "file", "ə \ud800\n")
+    assert (tmp_path / "file").read_bytes() == "ə \ud800\n".encode("utf-8", "surrogatepass")
+
+
 def write_new(path: Path) -> None:
     """Replace a file, or a folder of two files."""
     if path.name == "file":

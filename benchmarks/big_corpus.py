@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nerlab.conll import conll_sentence
 from nerlab.data.sentence import Sentence
+from nerlab.messages import conll_sentence
 
 _SYLLABLES = [c + v for c in "bcdfghjklmnprstvz" for v in "aeiou"]
 _LABELS = ("PER", "LOC", "ORG", "MISC")

@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nerlab import free_text
 from nerlab.config import register_schemas
+from nerlab.free_text import FREE_TEXT_KEYS, quote_free_text
 from nerlab.process import exit_on_signals, quiet_exit
 
 
@@ -88,8 +88,8 @@ def prepared(arguments: list[str], open_section: str | None = None) -> list[str]
     for argument in arguments:
         key = argument.partition("=")[0].lstrip("+")
         # In a sweep, commas stand between values of any key.
-        if key in free_text.KEYS and not (is_sweep and "," in argument):
-            argument = free_text.quote_free_text(argument)
+        if key in FREE_TEXT_KEYS and not (is_sweep and "," in argument):
+            argument = quote_free_text(argument)
         is_open = open_section is not None and argument.startswith(f"{open_section}.")
         result.append(f"++{argument}" if is_open else argument)
     return result

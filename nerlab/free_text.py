@@ -8,7 +8,7 @@ from hydra.errors import HydraException
 
 # In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
-KEYS = (
+FREE_TEXT_KEYS = (
     *("text", "input", "output", "path", "checkpoint", "resume", *_WITH_REFERENCES),
     *("data.dir", "data.train", "data.dev", "data.test"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
@@ -18,7 +18,7 @@ _PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_WITH_REFERENCES)
 
 
 def quote_free_text(argument: str) -> str:
-    """Quote the value of an override of one of ``KEYS``, so that any text and path parses.
+    """Quote the value of an override of ``FREE_TEXT_KEYS``, so that any text or path parses.
 
     What the user has quoted for Hydra already is left alone.
 

@@ -1,6 +1,7 @@
-"""Words of messages, and text from outside as a terminal or a column can hold it."""
+"""Words of messages, and text from outside as a terminal or a column of a file can hold it."""
 
 import re
+from collections.abc import Iterable
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -24,8 +25,26 @@ def escape_controls(text: str, keep: str = "") -> str:
     """
     if text.isprintable():  # which nearly all is
         return text
-    return _CONTROL.sub(lambda match: match[0] if match[0] in keep else _spelt(match[0]), text)
+
+    def spelt(match: re.Match[str]) -> str:
+        return match[0] if match[0] in keep else ascii(match[0])[1:-1]
+
+    return _CONTROL.sub(spelt, text)
 
 
-def _spelt(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
+def conll_sentence(*columns: Iterable[str], separator: str = " ") -> str:
+    r"""A sentence: a line a token with its value of every column, and a blank line.
+
+    >>> conll_sentence(["New", "York"], ["B-LOC", "I-LOC"])
+    'New B-LOC\nYork I-LOC\n\n'
+    """
+    return "".join(f"{separator.join(row)}\n" for row in zip(*columns, strict=True)) + "\n"
+
+
+def as_column(text: str) -> str:
+    r"""The text as one column of a line; what would end a line or a column is escaped.
+
+    >>> as_column("New York")
+    'New\\x20York'
+    """
+    return escape_controls(text).replace(" ", r"\x20")

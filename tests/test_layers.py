@@ -11,7 +11,7 @@ from conftest import ROOT, run_cold
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *("conll", "console", "cores", "device", "explanation", "files", "free_text", "memory"),
+        *("console", "cores", "device", "explanation", "files", "free_text", "memory"),
         *("messages", "paths", "process", "schemes"),
     ),
     ("data", "modules", "evaluation"),

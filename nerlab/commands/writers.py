@@ -4,9 +4,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from nerlab.conll import conll_sentence
 from nerlab.data.readers.conll import DOCUMENT_MARK
 from nerlab.data.sentence import Sentence
+from nerlab.messages import conll_sentence
 
 _BYTE_ORDER_MARK = "\ufeff"
 _UNWRITABLE = re.compile(r"[ \t\r\n\ud800-\udfff]")

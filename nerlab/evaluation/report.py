@@ -11,7 +11,6 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from nerlab.conll import as_column, conll_sentence
 from nerlab.evaluation.confusions import draw_confusions
 from nerlab.evaluation.spans import (
     Score,
@@ -21,7 +20,7 @@ from nerlab.evaluation.spans import (
     strict_spans_of,
 )
 from nerlab.files import write_file
-from nerlab.messages import counted, escape_controls
+from nerlab.messages import as_column, conll_sentence, counted, escape_controls
 from nerlab.tags import spans_of, tags_of
 
 

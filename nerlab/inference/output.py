@@ -4,9 +4,8 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from nerlab.conll import as_column, conll_sentence
 from nerlab.inference.predictor import Entity, TaggedSentence
-from nerlab.messages import escape_controls
+from nerlab.messages import as_column, conll_sentence, escape_controls
 from nerlab.tags import spans_of, tags_of
 
 # JSON may have them as they are; a terminal obeys them, and UTF-8 has no half surrogate pair.
@@ -28,7 +27,7 @@ def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
 def conll(texts: Iterable[Tagged]) -> Iterator[str]:
     """A line a token with its tag in IOB2, a blank line after each sentence.
 
-    What would end a line or a column is spelt out, see :func:`nerlab.conll.as_column`.
+    What would end a line or a column is spelt out, see :func:`nerlab.messages.as_column`.
     """
     for _, tagged in texts:
         for sentence in tagged:

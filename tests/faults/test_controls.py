@@ -7,11 +7,10 @@ from conftest import SMALL_MODEL, run_script
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerlab.conll import as_column
 from nerlab.evaluation.report import Report, write_report
 from nerlab.inference.output import conll, jsonl, table
 from nerlab.inference.predictor import Entity, TaggedSentence
-from nerlab.messages import escape_controls
+from nerlab.messages import as_column, escape_controls
 from nerlab.text import Token
 
 CLEAR = "\x1b[2J"

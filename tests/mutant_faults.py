@@ -342,8 +342,8 @@ FAULTS = (
     Fault(
         "weight decay on the tables that ask to be spared",
         "nerlab/training/optimizer.py",
-        "decays = group.weight_decay and parameter.dim() > 1",
-        "decays = parameter.dim() > 1",
+        "(group.weight_decay and parameter.dim() > 1)",
+        "(parameter.dim() > 1)",
         ("tests/training/test_optimizer.py",),
     ),
     Fault(
@@ -517,15 +517,15 @@ FAULTS = (
     Fault(
         "the last batch of an epoch is lost",
         "nerlab/data/batch.py",
-        "    if len(order):\n        groups.append(order[start:])",
-        "    if not groups and len(order):\n        groups.append(order[start:])",
+        "    if widths:\n        yield start, len(widths)",
+        "    if widths and not start:\n        yield start, len(widths)",
         ("tests/data/test_batch.py",),
     ),
     Fault(
-        "padding is not counted in the size of a batch",
+        "a batch is cut one sentence late",
         "nerlab/data/batch.py",
-        "longest * (position - start + 1) > most",
-        "size * (position - start) > most",
+        "width * height > most",
+        "width * (height - h) > most",
         ("tests/data/test_batch.py",),
     ),
     Fault(
@@ -559,8 +559,8 @@ FAULTS = (
     Fault(
         "half of a batch that does not fit is not decoded",
         "nerlab/models/decoding.py",
-        "return [*work(sentences[:middle]), *work(sentences[middle:])]",
-        "return work(sentences[middle:])",
+        "for half in self._batcher.halves(sentences) for",
+        "for half in self._batcher.halves(sentences)[-1:] for",
         ("tests/models/test_decoding.py",),
     ),
     Fault(

@@ -51,7 +51,8 @@ def test_the_death_of_wandb_between_two_lines_costs_one_warning(
     for step in range(2, 10):
         tracker.log({"train/loss": 1.0}, step)
     tracker.finish()
-    (record,) = caplog.records
+    # wandb has words of its own, if it dies early.
+    (record,) = (record for record in caplog.records if record.name.startswith("nerlab"))
     assert record.message.startswith("wandb failed (")
 
 

@@ -1,4 +1,4 @@
-"""A BiLSTM-CRF as tutorials write it: the yardstick of benchmarks/throughput.py.
+"""A BiLSTM-CRF as tutorials write it: the baseline of benchmarks/throughput.py.
 
 Same sizes and same mathematics as nerlab's, with the usual habits: sentences are Python lists,
 batches are random and padded to their longest sentence, the LSTM runs over packed sequences, the

@@ -40,7 +40,7 @@ class Softmax(nn.Module):
 
 
 def _at_least_float32(emissions: Tensor) -> Tensor:
-    return emissions if emissions.dtype.itemsize >= 4 else emissions.float()
+    return emissions.to(torch.promote_types(emissions.dtype, torch.float32))
 
 
 def _mask(emissions: Tensor, lengths: Tensor) -> Tensor:

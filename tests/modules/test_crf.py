@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from chains import taking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -104,16 +105,32 @@ def test_probability_of_a_span_is_that_of_all_paths_that_contain_it() -> None:
     assert at_once.exp().tolist() == pytest.approx(expected, rel=1e-4)
 
 
-def test_autocast_leaves_the_loss_in_float32() -> None:
+@pytest.mark.parametrize("way", ["scaled", "log space"])
+def test_autocast_changes_nothing(way: str) -> None:
     crf = make_crf()
-    emissions = torch.randn(4, 20, K, generator=torch.Generator().manual_seed(0)).bfloat16()
+    short = torch.randn(4, 20, K, generator=torch.Generator().manual_seed(0)).bfloat16()
     lengths, tags = torch.tensor([20, 3, 1, 9]), torch.zeros(4, 20, dtype=torch.int64)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+
+    def quantities(emissions: Tensor) -> list[Tensor]:
+        emissions.requires_grad_()
         loss = crf.nll(emissions, lengths, tags)
-        marginals = crf.marginals(emissions, lengths)
-    assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss, crf.nll(emissions.float(), lengths, tags), rtol=0, atol=0)
-    torch.testing.assert_close(marginals, crf.marginals(emissions.float(), lengths), rtol=0, atol=0)
+        gradients = torch.autograd.grad(loss.sum(), [emissions, *crf.parameters()])
+        with torch.no_grad():
+            best, marginals = crf.decode(emissions, lengths), crf.marginals(emissions, lengths)
+            along = crf.path_log_probabilities(emissions, lengths, tags)
+            chain = crf.chain(emissions, lengths)
+        rest = chain.entropy, chain.expected_moves, *chain.topk(3)
+        return [loss.detach(), *gradients, best, marginals, *along, *rest]
+
+    with taking(way), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = quantities(short.clone())
+    with taking(way):
+        expected = quantities(short.float())
+    assert found[1].dtype == torch.bfloat16
+    expected[1] = expected[1].bfloat16()  # the gradient of the emissions
+    for ours, exact in zip(found, expected, strict=True):
+        assert ours.dtype == exact.dtype
+        assert torch.equal(ours, exact)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

@@ -39,35 +39,28 @@ def instantiate(
     except OmegaConfBaseException as error:
         raise ValueError(" ".join(str(error).split())) from None
     assert isinstance(plain, dict)
-    _check_part(plain, admitted, trusted, functions)
+    target, check_nested = str(plain["_target_"]), _refuse
+    if target not in admitted:
+        from nerlab.trust import check_trusted  # imports what it finds
+
+        check_nested = partial(
+            check_trusted, admitted=admitted, trusted=trusted, functions=functions
+        )
+        check_nested(plain)
+    if plain.get("_partial_") is not True:
+        raise ValueError(
+            f"_target_ {target!r}: expected _partial_: true beside it; it is called later, with "
+            "more arguments"
+        )
+    check_arguments(plain, check_nested)
     try:
         made: partial[Any] = _hydra_instantiate(plain, _convert_="all")
         # It is called later, with more arguments; these may be wrong now.
         signature(made.func).bind_partial(*made.args, **made.keywords)
     except Exception as error:
         cause = error.__cause__ or error
-        raise ValueError(f"{plain['_target_']}: {' '.join(str(cause).split())}") from error
+        raise ValueError(f"{target}: {' '.join(str(cause).split())}") from error
     return made
-
-
-def _check_part(
-    node: Node, admitted: Sequence[str], trusted: Sequence[str], functions: bool
-) -> None:
-    """Check a node that will be called with more arguments."""
-    check_nested = _refuse
-    if str(node["_target_"]) not in admitted:
-        from nerlab.trust import check_trusted  # imports what it finds
-
-        check_nested = partial(
-            check_trusted, admitted=admitted, trusted=trusted, functions=functions
-        )
-        check_nested(node)
-    if node.get("_partial_") is not True:
-        raise ValueError(
-            f"_target_ {str(node['_target_'])!r}: expected _partial_: true beside it; it is "
-            "called later, with more arguments"
-        )
-    check_arguments(node, check_nested)
 
 
 def _refuse(node: Node) -> None:

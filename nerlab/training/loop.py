@@ -28,7 +28,7 @@ class Trainer:
 
     After each epoch dev is scored and the checkpoint ``last`` is saved, and ``best`` where the
     span F1 is the best so far. Nothing is read back from a GPU inside a step. ``step_batches`` are
-    the sentences of the batches of the present step.
+    the sentences of the batches of the present step, for who explains an error in it.
     """
 
     state: TrainingState
@@ -96,6 +96,7 @@ class Trainer:
             if config.save_every_steps and state.step % config.save_every_steps == 0:
                 self.checkpoints.save_last(state)
             self._stop_if_asked()
+        self.step_batches = []
 
     def _log(self, norm: torch.Tensor) -> None:
         """Write a line of metrics; too many skipped steps in a row end the training."""

@@ -36,8 +36,7 @@ from throughput import Training
 
 from nerlab.config import register_schemas
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus
-from nerlab.data.lexicon import Lexicon
+from nerlab.data.corpus import Corpus, Lexicon
 from nerlab.data.load import load_split
 from nerlab.data.readers import conll, jsonl, parallel, parquet, spans, table
 from nerlab.data.sentence import Sentence

@@ -249,6 +249,20 @@ FAULTS = (
         ("tests/data/test_splits.py",),
     ),
     Fault(
+        "a split by hash takes documents apart",
+        "nerlab/data/splits.py",
+        "            yield list(group)",
+        "            yield from ([sentence] for sentence in group)",
+        ("tests/data/test_splits.py",),
+    ),
+    Fault(
+        "all texts are one document",
+        "nerlab/inference/predictor.py",
+        '{"line": index, "file": 0, "none": None}',
+        '{"line": 0, "file": 0, "none": None}',
+        ("tests/inference/test_predictor.py",),
+    ),
+    Fault(
         "sentences of the test split are read in training",
         "nerlab/data/splits.py",
         'owner == "test" and not with_test else',

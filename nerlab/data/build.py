@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nerlab.data.corpus import ARRAYS, Corpus, from_arrays, map_array
-from nerlab.data.lexicon import Lexicon
+from nerlab.data.corpus import ARRAYS, Corpus, Lexicon, from_arrays, map_array
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
 from nerlab.messages import counted
 from nerlab.schemes import TagError, check, is_of_scheme, may_follow

@@ -23,7 +23,7 @@ from nerlab.files import file_lock, new_folder, sha256_of
 _PACKAGE = Path(__file__).parents[1]
 _META = "meta.json"
 # With the readers, all code that turns files into arrays; a test follows their imports.
-_DATA_CODE = ("build", "corpus", "lexicon", "load", "reader_warnings", "sentence", "splits")
+_DATA_CODE = ("build", "corpus", "load", "reader_warnings", "sentence", "splits")
 _CODE = ("messages", "schemes", "tags", "text")
 
 

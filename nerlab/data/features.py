@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerlab.data.lexicon import Lexicon
+from nerlab.data.corpus import Lexicon
 
 PADDING = 0
 UNKNOWN = 1

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from nerlab.data.corpus import Lexicon
 from nerlab.data.features import FIRST_ID, PADDING, UNKNOWN, Indexed
-from nerlab.data.lexicon import Lexicon
 from nerlab.data.vocabulary import from_json, to_json
 from nerlab.models.tagger import ParameterGroup
 

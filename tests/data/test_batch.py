@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.build import build_corpus
-from nerlab.data.corpus import Corpus
+from nerlab.data.corpus import Corpus, Lexicon
 from nerlab.data.features import Indexed, Ragged, collate
-from nerlab.data.lexicon import Lexicon
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Vocabulary
 

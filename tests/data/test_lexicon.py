@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerlab.data.lexicon import Lexicon
+from nerlab.data.corpus import Lexicon
 
 strings = st.lists(st.text(max_size=4) | st.sampled_from(["", "\x00", "\ud800", "😀", "İ"]))
 

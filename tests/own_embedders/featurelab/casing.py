@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from torch import Tensor, nn
 
+from nerlab.data.corpus import Lexicon
 from nerlab.data.features import Indexed
-from nerlab.data.lexicon import Lexicon
 
 PATTERNS = (str.islower, str.istitle, str.isupper, str.isdigit, str.isalnum)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
+from nerlab.data.corpus import Lexicon
 from nerlab.data.features import Indexed
-from nerlab.data.lexicon import Lexicon
 
 
 class GazetteerIndexer:

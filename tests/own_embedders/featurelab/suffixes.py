@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from torch import Tensor, nn
 
+from nerlab.data.corpus import Lexicon
 from nerlab.data.features import FIRST_ID, UNKNOWN, Indexed
-from nerlab.data.lexicon import Lexicon
 from nerlab.models.tagger import ParameterGroup
 
 

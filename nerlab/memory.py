@@ -8,6 +8,7 @@ _SIGNS = (
     "not enough memory",
     "std::bad_alloc",
     "could not create a primitive",  # oneDNN, which has no better word for it
+    "could not execute a primitive",
     "ALLOC_FAILED",  # cuBLAS, cuDNN
 )
 

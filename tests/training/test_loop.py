@@ -106,8 +106,8 @@ def plain_loop(tagger: Tagger, config: TrainerConfig) -> None:
     "changes",
     [
         {},
-        {"accumulate": 1, "clip_norm": 1e9},
-        {"accumulate": 3, "clip_norm": 0.01},
+        {"accumulate": 1},
+        {"accumulate": 3, "clip_norm": 1e9},
         {"accumulate": 99},
     ],
     ids=str,

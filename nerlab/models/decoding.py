@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerlab.data.batch import Batch, Batcher, to_device
+from nerlab.data.batch import Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
 from nerlab.evaluation.report import Report
@@ -68,7 +68,9 @@ class CorpusDecoder:
 
         @torch.inference_mode()
         def decode(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
-            batch = self._batch(sentences, embedded)
+            batch = self._batcher.collate(sentences, embedded is None).to(self._device)
+            if embedded is not None:
+                batch = EmbeddedBatch(**vars(batch), embedded=embedded)
             return sentences, decode_batch(self._tagger.emissions(batch), batch.lengths)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
@@ -101,10 +103,6 @@ class CorpusDecoder:
                 rows.append(self._tagger.embedder.distinct(features))
         sorted_rows = torch.cat(rows)
         return DistinctVectors(torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows))
-
-    def _batch(self, sentences: np.ndarray, embedded: DistinctVectors | None) -> Batch:
-        batch = self._batcher.collate(sentences, with_features=embedded is None).to(self._device)
-        return batch if embedded is None else EmbeddedBatch(**vars(batch), embedded=embedded)
 
 
 def score(

@@ -74,13 +74,12 @@ def load_checkpoint(
     directory = find_checkpoint(Path(path).absolute())
     verify(directory)
     config = read_run_config(directory / CONFIG)
+    vocabulary = load_vocabulary(directory, config.model, trusted)
     precision = config.trainer.get("precision")
     try:
         if precision not in Precision.__members__:
-            raise ValueError(
-                f"trainer.precision={precision}: expected {', '.join(Precision.__members__)}"
-            )
-        vocabulary = load_vocabulary(directory, config.model, trusted)
+            known = ", ".join(Precision.__members__)
+            raise ValueError(f"trainer.precision={precision}: expected one of {known}")
         check_shapes(config.model, vocabulary, trusted, directory)
         tagger = build_tagger(config.model, vocabulary, trusted)
     except ValueError as error:
@@ -101,7 +100,8 @@ def load_vocabulary(
     configuration.
 
     Raises:
-        ValueError: a file is missing, or holds what an indexer does not understand.
+        ValueError: a file is missing, or holds what an indexer does not understand; or the
+            configuration names none.
     """
     path = directory / LABELS
     try:
@@ -110,7 +110,10 @@ def load_vocabulary(
             raise ValueError("expected a list of strings")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: no labels of nerlab: {error}") from None
-    vocabulary = Vocabulary(tuple(labels), build_indexers(model, trusted))
+    try:
+        vocabulary = Vocabulary(tuple(labels), build_indexers(model, trusted))
+    except ValueError as error:
+        raise ValueError(f"{directory / CONFIG}: {error}") from None
     names = _digests(directory / MANIFEST)
     for embedder, indexer in vocabulary.indexers.items():
         prefix = file_prefix(embedder)

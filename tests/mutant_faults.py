@@ -400,7 +400,7 @@ FAULTS = (
         "nerlab/training/loop.py",
         "np.random.default_rng((self.seed, self.state.epoch))",
         "np.random.default_rng()",
-        ("tests/training/test_experiment.py",),
+        ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "every epoch has the batches of the first",
@@ -428,7 +428,7 @@ FAULTS = (
         "nerlab/training/loop.py",
         "is_best = f1 > state.best_f1",
         "is_best = f1 < state.best_f1 or state.best_f1 < 0",
-        ("tests/training/test_experiment.py",),
+        ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "of equally good epochs the last is kept",
@@ -442,21 +442,21 @@ FAULTS = (
         "nerlab/training/loop.py",
         "self.checkpoints.save_best(state.model)",
         "self.checkpoints.save_best(state.tagger)",
-        ("tests/training/test_experiment.py",),
+        ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "dev is scored with the weights before averaging",
         "nerlab/training/loop.py",
         "            state.model.eval(), self.vocabulary",
         "            state.tagger.eval(), self.vocabulary",
-        ("tests/training/test_experiment.py",),
+        ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "patience ends an epoch late",
         "nerlab/training/state.py",
         "waited >= config.patience",
         "waited > config.patience",
-        ("tests/training/test_experiment.py",),
+        ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "the moments of the optimiser are not restored",

@@ -10,6 +10,7 @@ from typing import overload
 
 import numpy as np
 
+from nerlab.files import sha256_of
 from nerlab.messages import counted
 from nerlab.tags import iobes_tags
 
@@ -22,6 +23,7 @@ ARRAYS = {
     "character_offsets": "<i8",
 }
 """The flat arrays that a corpus is made of, and the types of their numbers."""
+META = "meta.json"
 _PIECE = 1 << 22
 _ENCODING = "utf-32-le"  # four bytes a character, so that characters can be counted and indexed
 
@@ -80,8 +82,7 @@ class Lexicon(Sequence[str]):
 class Corpus:
     """S sentences with N tokens of L distinct forms.
 
-    The arrays may be memory maps of files, see :mod:`nerlab.data.cache`; all that is done with a
-    corpus is the same for both.
+    The arrays may be memory maps of files; all that is done with a corpus is the same for both.
 
     Attributes:
         lexicon: the distinct tokens ``(L,)``, in order of first occurrence.
@@ -90,7 +91,7 @@ class Corpus:
         tags: ``(N,)`` int32, into ``tag_names``.
         offsets: ``(S + 1,)`` int64; sentence s is ``tokens[offsets[s]:offsets[s + 1]]``.
         documents: ``(S,)`` int32, the document of each sentence; -1 where none are marked.
-        warnings: those of the reader, see :mod:`nerlab.data.reader_warnings`.
+        warnings: what is to be said of the file, see :mod:`nerlab.data.index`.
     """
 
     lexicon: Lexicon
@@ -148,6 +149,19 @@ class Corpus:
             state.update(len(array).to_bytes(8, "little"))
             state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
+
+
+def open_corpus(folder: Path) -> Corpus | None:
+    """The corpus in a folder: a file for each of ``ARRAYS``, mapped into memory, and ``META``; None
+    if it is not there, or not as its checksums say."""
+    try:
+        meta = json.loads((folder / META).read_text(encoding="utf-8"))
+        if any(sha256_of(folder / name) != meta["sha256"][name] for name in ARRAYS):
+            return None
+        arrays = {name: map_array(folder / name, dtype) for name, dtype in ARRAYS.items()}
+        return from_arrays(arrays, list(meta["labels"]), list(meta["warnings"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], warnings: list[str]) -> Corpus:

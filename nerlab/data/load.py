@@ -1,24 +1,25 @@
-"""The splits of a data set, as the configuration describes it."""
+"""The splits of a data set, as the configuration describes it: indexed once, then opened."""
 
+import hashlib
+import json
+import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
+from platformdirs import user_cache_dir
 
 from nerlab.config import DataConfig, SplitRule
-from nerlab.console import counted_on_terminal
-from nerlab.data.build import build_corpus
-from nerlab.data.cache import cache_folder, cache_key, cached
-from nerlab.data.corpus import Corpus
+from nerlab.data.corpus import ARRAYS, Corpus, open_corpus
+from nerlab.data.index import index
 from nerlab.data.missing import fetch_or_refuse
 from nerlab.data.reader_options import check_options
-from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.data.splits import Selection, select
+from nerlab.files import sha256_of
 from nerlab.instantiation import instantiate
 
 SPLITS = ("train", "dev", "test")
@@ -26,6 +27,13 @@ SPLITS = ("train", "dev", "test")
 READERS = tuple(
     f"nerlab.data.readers.{name}.read"
     for name in ("conll", "jsonl", "parallel", "parquet", "spans", "table")
+)
+_PACKAGE = Path(__file__).parents[1]
+# With the readers, all code that turns files into corpora; a test follows their imports.
+_CODE = (
+    *("messages", "schemes", "tags", "text"),
+    *("data/build", "data/corpus", "data/index", "data/load", "data/plausibility"),
+    *("data/reader_warnings", "data/sentence", "data/splits", "files"),
 )
 
 
@@ -49,6 +57,10 @@ class Source(NamedTuple):
             return [self.path]
         check_options(self.read)
         return list(sources(self.path, **self.read.keywords))
+
+    def states(self) -> list[tuple[int, int]]:
+        """What changes when one of the files is written."""
+        return [(stat.st_size, stat.st_mtime_ns) for stat in map(Path.stat, self.files())]
 
     def sentences(self) -> Iterator[Sentence]:
         """The sentences, as the file has them; ``ValueError`` says what is wrong with it."""
@@ -116,40 +128,46 @@ def load_file(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Co
 
 
 def _load(data: DataConfig, source: Source) -> Corpus:
-    path, files = source.path, source.files()
-    before = _states(files)
+    states = source.states()
+    entry = cache_folder() / _key(data, source) / "corpus" if data.cache else None
+    corpus = open_corpus(entry) if entry else None
+    return index(source, data, states, entry) if corpus is None else corpus
 
-    def build(folder: Path | None) -> Corpus:
-        sentences = counted_on_terminal(source.sentences(), f"indexing {path.name}", "sentences")
-        try:
-            with collected_warnings() as warnings:
-                corpus = build_corpus(sentences, data.scheme.value, data.repair, str(path), folder)
-        except MemoryError:
-            raise ValueError(
-                f"{path}: does not fit into memory; cut its longest lines, or free some memory"
-            ) from None
-        if _states(files) != before:
-            raise ValueError(f"{path}: changed while it was read; run again when it is whole")
-        return replace(corpus, warnings=warnings)
 
-    if not data.cache:
-        return build(None)
+def cache_folder() -> Path:
+    """``$NERLAB_CACHE``, or ``nerlab`` among the user's caches (``~/.cache`` on Linux).
+
+    An entry is a folder, named by everything that a corpus follows from. It is written atomically
+    and verified whenever it is opened, so it is never stale or half written, any number of
+    processes may share it, and it may be deleted at any time.
+    """
+    return Path(os.environ.get("NERLAB_CACHE") or user_cache_dir("nerlab", appauthor=False))
+
+
+def _key(data: DataConfig, source: Source) -> str:
+    """The digest of the files, of how they are read, and of the code that reads them."""
     options = {
         "reader": OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True),
         "scheme": data.scheme.value,
         "repair": data.repair,
         "split": source.selection,
     }
+    state = hashlib.sha256(json.dumps([options, ARRAYS], sort_keys=True).encode())
     package = source.read.func.__module__.partition(".")[0]
-    try:
-        return cached(cache_key(files, options, package), build)
-    except OSError as error:
-        corpus = build(None)  # if it is the source that cannot be read, this says so
-        warning = f"{cache_folder()}: {error.strerror or error}: the corpus is held in memory; set "
-        warning += "NERLAB_CACHE to a folder that can be written, or data.cache=false"
-        return replace(corpus, warnings=[*corpus.warnings, warning])
+    for path in [*code_of(package), *source.files()]:
+        state.update(json.dumps(path.name).encode())
+        state.update(sha256_of(path).encode())
+    return state.hexdigest()
 
 
-def _states(files: list[Path]) -> list[tuple[int, int]]:
-    """What changes when a file is written."""
-    return [(stat.st_size, stat.st_mtime_ns) for stat in (file.stat() for file in files)]
+def code_of(package: str) -> Iterator[Path]:
+    """The code that makes arrays of files; a reader of an imported ``package`` is part of it."""
+    yield from sorted((_PACKAGE / "data" / "readers").glob("*.py"))
+    yield from (_PACKAGE / f"{name}.py" for name in _CODE)
+    if package == _PACKAGE.name:
+        return
+    module = sys.modules[package]
+    if file := getattr(module, "__file__", None):  # a package without __init__.py has none
+        yield Path(file)
+    for folder in getattr(module, "__path__", ()):  # and a single module is in no folder
+        yield from sorted(Path(folder).rglob("*.py"))

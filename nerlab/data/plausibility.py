@@ -7,8 +7,8 @@ from typing import NamedTuple
 from nerlab.data.corpus import Corpus
 from nerlab.tags import MAX_LABELS
 
-# From here on the CRF takes more time than all the rest of a training step.
-_MANY_LABELS = 100
+# With more of them the CRF takes more time than all the rest of a training step.
+MANY_LABELS = 100
 _NUMBER = re.compile(r"[-+]?\d[-.,:/\d]*")
 
 
@@ -20,6 +20,9 @@ class DataWarning(NamedTuple):
     message: str
     remedy: str
     cases: int
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}"
 
 
 def warnings_of(
@@ -66,7 +69,7 @@ def warnings_of_corpus(corpus: Corpus) -> list[DataWarning]:
 
 def cost_of_labels(number: int) -> list[DataWarning]:
     """What it costs that train has so many labels, if that is much."""
-    if not _MANY_LABELS < number <= MAX_LABELS:
+    if not MANY_LABELS < number <= MAX_LABELS:
         return []
     tags = 4 * number + 1
     message = (

@@ -17,7 +17,7 @@ from nerlab.console import make_console, progress_bar
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
-from nerlab.data.plausibility import cost_of_labels, warnings_of_corpus
+from nerlab.data.plausibility import MANY_LABELS, cost_of_labels
 from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
 from nerlab.evaluation.report import Report, examples, table, write_report
 from nerlab.files import file_lock, new_file
@@ -141,11 +141,10 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
         f"{name}: {counted(len(corpus), 'sentence')}, {counted(len(corpus.tokens), 'token')}"
         for name, corpus in (("train", train), ("dev", dev))
     ]
-    # Splits of one file have the same warnings.
-    lines += dict.fromkeys(warning for corpus in splits.values() for warning in corpus.warnings)
-    warnings = [(name, w) for name, corpus in splits.items() for w in warnings_of_corpus(corpus)]
-    warnings += [("train", w) for w in cost_of_labels(len(train.labels))]
-    lines += [f"warning: {name}: {w.message}; {w.remedy}" for name, w in warnings]
+    # Splits of one file have the same warnings of its reader.
+    lines += dict.fromkeys(f"warning: {w}" for corpus in splits.values() for w in corpus.warnings)
+    if len(train.labels) > MANY_LABELS:
+        lines += (f"warning: train: {w}" for w in cost_of_labels(len(train.labels)))
     lines.append(f"labels: {' '.join(sorted(train.labels))}")
     if missing := set(dev.labels) - set(train.labels):
         lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")

@@ -19,7 +19,7 @@ from helpers import fit_on
 from omegaconf import OmegaConf
 from test_corpus import contents, data_config
 
-from nerlab.data import cache, load
+from nerlab.data import index, load
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import ARRAYS, Corpus
@@ -27,10 +27,9 @@ from nerlab.data.load import load_file, load_split
 from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
-from nerlab.data.sentence import Sentence
 from nerlab.files import file_lock
 
-TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\n"
+TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\nshone O\n"
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +49,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[Path | None]:
         made.append(arguments[-1])
         return build_corpus(*arguments)
 
-    monkeypatch.setattr(load, "build_corpus", counting)
+    monkeypatch.setattr(index, "build_corpus", counting)
     return made
 
 
@@ -168,7 +167,7 @@ def test_an_edit_of_the_code_that_reads_makes_a_new_entry(
     tmp_path: Path, builds: list[Path | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = tmp_path / "reader.py"
-    monkeypatch.setattr(cache, "_code", lambda package: iter([code]))
+    monkeypatch.setattr(load, "code_of", lambda package: iter([code]))
     for version in ("one", "two", "two"):
         code.write_text(version)
         load_split(data(tmp_path), "train")
@@ -208,7 +207,7 @@ def test_the_code_of_a_package_is_found_whatever_it_is_made_of(
     path.write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     import_module(name)
-    assert path in set(cache._code(name)) - set(cache._code("nerlab"))
+    assert path in set(load.code_of(name)) - set(load.code_of("nerlab"))
 
 
 def imported(path: Path) -> set[Path]:
@@ -227,20 +226,25 @@ def test_the_code_of_the_key_is_all_that_readers_and_indexing_import_and_no_more
     while new:
         found |= new
         new = {other for path in new for other in imported(path)} - found
-    assert set(cache._code("nerlab")) == found | {folder / "load.py"}
+    ways_in = {folder / f"{name}.py" for name in ("load", "index", "plausibility")}
+    assert set(load.code_of("nerlab")) == found | ways_in
 
 
 @pytest.mark.parametrize(("name", "builds_anew"), [("data/splits.py", True), ("config.py", False)])
 def test_an_edit_of_other_code_of_nerlab_keeps_the_entries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, builds_anew: bool
+    tmp_path: Path,
+    builds: list[Path | None],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    builds_anew: bool,
 ) -> None:
     package = Path(shutil.copytree(ROOT / "nerlab", tmp_path / "nerlab"))
-    monkeypatch.setattr(cache, "_PACKAGE", package)
-    keys = [cache.cache_key([], {}, "nerlab")]
-    with (package / name).open("a") as file:
-        file.write("# edited\n")
-    keys.append(cache.cache_key([], {}, "nerlab"))
-    assert (keys[0] != keys[1]) == builds_anew
+    monkeypatch.setattr(load, "_PACKAGE", package)
+    for _ in range(2):
+        load_split(data(tmp_path), "train")
+        with (package / name).open("a") as file:
+            file.write("# edited\n")
+    assert len(builds) == 1 + builds_anew
 
 
 def corruptions(entry: Path) -> Iterator[None]:
@@ -317,14 +321,20 @@ def test_what_a_killed_builder_has_left_is_removed_by_the_next_one(
     assert os.listdir(entry.parent) == ["corpus"]
 
 
-def test_an_entry_is_locked_while_it_is_built(tmp_path: Path, folder: Path) -> None:
-    def build(part: Path) -> Corpus:
-        with pytest.raises(ValueError, match="another process"), file_lock(folder / "key"):
-            pass
-        load_split(data(tmp_path), "train")  # another entry is not
-        return build_corpus([Sentence(["a"], ["O"])], "iob2", False, "a", part)
+def test_an_entry_is_locked_while_it_is_built(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
 
-    assert len(cache.cached("key", build)) == 1
+    def build(*arguments: Any) -> Corpus:
+        with pytest.raises(ValueError, match="another process"), file_lock(arguments[-1].parent):
+            pass
+        monkeypatch.setattr(index, "build_corpus", build_corpus)
+        load_split(data(tmp_path / "other", "b O\n"), "train")  # another entry is not
+        return build_corpus(*arguments)
+
+    monkeypatch.setattr(index, "build_corpus", build)
+    assert len(load_split(data(tmp_path), "train")) == 2
     assert len(entries(folder)) == 2
 
 
@@ -365,7 +375,7 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
         return corpus
 
     config = data(tmp_path)
-    monkeypatch.setattr(load, "build_corpus", slow)
+    monkeypatch.setattr(index, "build_corpus", slow)
     with pytest.raises(ValueError, match=r"a: changed while it was read; run again"):
         load_split(config, "train")
     assert entries(folder) == []
@@ -378,20 +388,23 @@ def test_a_file_by_itself_is_kept_too(tmp_path: Path, builds: list[Path | None])
     assert len(builds) == 1
 
 
-def test_of_several_that_ask_at_once_one_builds(folder: Path) -> None:
+def test_of_several_that_ask_at_once_one_builds(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Threads, each of which opens the lock for itself, as processes do."""
     started, built = threading.Barrier(4), []
+    config = data(tmp_path)
 
-    def build(part: Path) -> Corpus:
-        built.append(part)
+    def build(*arguments: Any) -> Corpus:
+        built.append(arguments[-1])
         time.sleep(0.2)
-        sentences = [Sentence(["a"], ["B-X"])]
-        return build_corpus(sentences, "iob2", False, "a", part)
+        return build_corpus(*arguments)
 
     def ask() -> str:
         started.wait()
-        return cache.cached("key", build).digest()
+        return load_split(config, "train").digest()
 
+    monkeypatch.setattr(index, "build_corpus", build)
     with ThreadPoolExecutor(4) as pool:
         digests = {future.result() for future in [pool.submit(ask) for _ in range(4)]}
     assert len(digests) == len(built) == len(entries(folder)) == 1

@@ -65,7 +65,7 @@ def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
     ]
     lines = describe({name: load_split(config.data, name) for name in ("train", "dev")})
     assert [line for line in lines if "warning" in line] == [
-        f"warning: train: {line}" for line in expected
+        f"warning: {tmp_path / 'train.csv'}: {line}" for line in expected
     ]
     found = [f for f in check(config.data).findings if f.remedy.startswith("set the key")]
     assert [f"{f.message}; {f.remedy}" for f in found] == expected

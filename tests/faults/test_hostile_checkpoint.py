@@ -21,7 +21,7 @@ from invariants import one_line
 from no_hang import no_hang
 from safetensors.torch import load_file, save_file
 
-from nerlab.data import cache
+from nerlab.data import load
 from nerlab.models.loading import load_checkpoint, load_state
 from nerlab.schemes import may_follow
 from nerlab.tags import iobes_constraints, iobes_tags, split_tag
@@ -149,7 +149,7 @@ def test_a_cache_that_is_nested_without_end_is_built_again(
     keys = (f"checkpoint={run}", f"output={tmp_path}", "+data.cache=true")
     for _ in range(2):
         assert run_script("evaluate", *keys).status == 0
-        (meta,) = cache.cache_folder().glob("*/corpus/meta.json")
+        (meta,) = load.cache_folder().glob("*/corpus/meta.json")
         meta.write_text("[" * 100_000)
 
 

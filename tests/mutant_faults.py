@@ -102,14 +102,14 @@ FAULTS = (
     ),
     Fault(
         "dropout is active in evaluation",
-        "nerlab/modules/dropout.py",
+        "nerlab/modules/lstm.py",
         "if not self.training or self.p == 0.0:",
         "if self.p == 0.0:",
         ("tests/modules/test_dropout.py",),
     ),
     Fault(
         "dropout does not scale what it keeps",
-        "nerlab/modules/dropout.py",
+        "nerlab/modules/lstm.py",
         "keep / (1.0 - self.p)",
         "keep",
         ("tests/modules/test_dropout.py",),

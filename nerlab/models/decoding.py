@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nerlab.data.batch import Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
@@ -16,7 +16,7 @@ from nerlab.device import use_one_thread_here
 from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
 from nerlab.models.tagger import EmbeddedBatch, Tagger
-from nerlab.modules.token_vectors import DistinctVectors
+from nerlab.modules.lstm import TokenVectors
 
 Result = TypeVar("Result")
 
@@ -64,13 +64,15 @@ class CorpusDecoder:
         groups = self._batcher.sorted_groups(self._batch_tokens)
         if not groups:
             return
-        embedded = None if self._tagger.embedder.contextual else self._embed_distinct()
+        rows = None if self._tagger.embedder.contextual else self._embed_distinct()
+        tables: dict[nn.Module, Tensor] = {}
 
         @torch.inference_mode()
         def decode(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
-            batch = self._batcher.collate(sentences, embedded is None).to(self._device)
-            if embedded is not None:
-                batch = EmbeddedBatch(**vars(batch), embedded=embedded)
+            batch = self._batcher.collate(sentences, rows is None).to(self._device)
+            if rows is not None:
+                vectors = TokenVectors(rows, batch.distinct[batch.token_index], tables)
+                batch = EmbeddedBatch(**vars(batch), vectors=vectors)
             return sentences, decode_batch(self._tagger.emissions(batch), batch.lengths)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
@@ -92,8 +94,8 @@ class CorpusDecoder:
         yield from chain.from_iterable(_map(work, groups[1:], self._device))
 
     @torch.inference_mode()
-    def _embed_distinct(self) -> DistinctVectors:
-        """The vectors of the distinct tokens of the corpus."""
+    def _embed_distinct(self) -> Tensor:
+        """The vectors ``(U, D)`` of the distinct tokens of the corpus."""
         groups = list(self._batcher.lexicon_groups(self._batch_tokens))
         order = torch.from_numpy(np.concatenate(groups)).to(self._device)
         rows = []
@@ -102,7 +104,7 @@ class CorpusDecoder:
                 features = to_device(self._batcher.features(distinct), self._device)
                 rows.append(self._tagger.embedder.distinct(features))
         sorted_rows = torch.cat(rows)
-        return DistinctVectors(torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows))
+        return torch.empty_like(sorted_rows).index_copy_(0, order, sorted_rows)
 
 
 def score(

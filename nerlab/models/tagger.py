@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerlab.data.batch import Batch, Features
-from nerlab.modules.dropout import LockedDropout
-from nerlab.modules.token_vectors import DistinctVectors, TokenVectors
+from nerlab.modules.lstm import LockedDropout, TokenVectors
 
 
 class ParameterGroup(NamedTuple):
@@ -65,9 +64,9 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedBatch(Batch):
-    """A batch of a corpus of which every distinct token is embedded already, as ``embedded``."""
+    """A batch of a corpus of which every distinct token is embedded already."""
 
-    embedded: DistinctVectors
+    vectors: TokenVectors
 
 
 class Embedders(nn.ModuleDict):
@@ -85,7 +84,7 @@ class Embedders(nn.ModuleDict):
     def forward(self, batch: Batch) -> Tensor | TokenVectors:
         """The vectors of the tokens ``(B, T, output_dim)``."""
         if isinstance(batch, EmbeddedBatch):
-            return TokenVectors(batch.embedded, batch.distinct[batch.token_index])
+            return batch.vectors
         index, features = batch.token_index, batch.features
         if not self.contextual:
             return F.embedding(index, self.distinct(features))

@@ -1,10 +1,48 @@
-"""LSTM encoders that never pack a sequence."""
+"""LSTM encoders that never pack a sequence, locked dropout, and vectors shared by batches."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from nerlab.modules.dropout import LockedDropout
-from nerlab.modules.token_vectors import TokenVectors
+
+class LockedDropout(nn.Module):
+    """Drop the same features at every token of a sentence (Gal and Ghahramani 2016).
+
+    One mask ``(B, 1, D)`` serves a whole sentence: a better regulariser of recurrent networks
+    than a mask a token, and far fewer random numbers.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x (B, T, D)`` to the same shape; the identity outside training."""
+        if not self.training or self.p == 0.0:
+            return x
+        keep = torch.rand(x.shape[0], 1, x.shape[2], device=x.device) >= self.p
+        return x * (keep / (1.0 - self.p)).to(x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenVectors:
+    """The vectors ``(B, T, D)`` of the tokens of a batch, by distinct token.
+
+    Attributes:
+        rows: ``(U, D)``, the vectors of distinct tokens, shared by many batches.
+        index: ``(B, T)`` into the rows.
+        tables: what modules have made of each row by itself, shared as the rows are.
+    """
+
+    rows: Tensor
+    index: Tensor
+    tables: dict[nn.Module, Tensor]
+
+    def dense(self) -> Tensor:
+        """The vectors themselves ``(B, T, D)``."""
+        return F.embedding(self.index, self.rows)
 
 
 class LSTM(nn.Module):
@@ -48,12 +86,11 @@ class LSTM(nn.Module):
         half of the work of the first layer once a distinct token.
         """
         first: _Layer = self.layers[0]  # type: ignore[assignment]
-        if isinstance(x, TokenVectors) and not _can_tabulate(x):
-            x = x.dense()
-        if isinstance(x, TokenVectors):
+        if isinstance(x, TokenVectors) and _can_tabulate(x.index):
             reverse = _reversal(lengths, x.index.shape[1])
-            y = first.forward_tabulated(x.distinct.table(first, first.tabulate), x.index, reverse)
+            y = first.forward_tabulated(x, reverse)
         else:
+            x = x.dense() if isinstance(x, TokenVectors) else x
             reverse = _reversal(lengths, x.shape[1])
             y = first(x, reverse)
         for layer in self.layers[1:]:
@@ -61,10 +98,10 @@ class LSTM(nn.Module):
         return y
 
 
-def _can_tabulate(x: TokenVectors) -> bool:
-    """Where the plain way is the faster one, or has an arithmetic of its own, it is taken."""
-    on_cpu = x.index.device.type == "cpu"
-    return on_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+def _can_tabulate(index: Tensor) -> bool:
+    """Where the plain way is faster or has an arithmetic of its own, it is taken."""
+    plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    return index.device.type == "cpu" and not plain
 
 
 class _Layer(nn.Module):
@@ -91,8 +128,11 @@ class _Layer(nn.Module):
         biases = torch.cat([_by_cell_gate(w["bias_ih_l0"] + w["bias_hh_l0"]) for w in weights])
         return torch.addmm(biases, rows, inputs.t()).unflatten(1, (len(weights), -1))
 
-    def forward_tabulated(self, table: Tensor, index: Tensor, reverse: Tensor) -> Tensor:
-        """``forward(rows[index], reverse)`` from the table of the rows; ``index (B, T)``."""
+    def forward_tabulated(self, x: TokenVectors, reverse: Tensor) -> Tensor:
+        """``forward(x.dense(), reverse)``, from a table of the distinct rows that is made once."""
+        if self not in x.tables:
+            x.tables[self] = self.tabulate(x.rows)
+        table, index = x.tables[self], x.index
         B, T = index.shape
         G = len(self.directions)
         steps = torch.arange(T, device=index.device).expand(B, T)
@@ -103,7 +143,7 @@ class _Layer(nn.Module):
         by_direction = torch.stack([_by_cell_gate(weights).t() for weights in recurrent])
         states = _recur(table.flatten(0, 1), rows.permute(1, 2, 0).contiguous(), by_direction)
         places = (orders * G + torch.arange(G)) * B + torch.arange(B)[:, None, None]
-        return nn.functional.embedding(places, states.flatten(0, 2)).flatten(2)
+        return F.embedding(places, states.flatten(0, 2)).flatten(2)
 
 
 def _by_cell_gate(weights: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
-from nerlab.modules.dropout import LockedDropout
+from nerlab.modules.lstm import LockedDropout
 from nerlab.training import experiment
 from nerlab.training.optimizer import TaggerOptimizer
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nerlab.modules.dropout import LockedDropout
+from nerlab.modules.lstm import LockedDropout
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nerlab.modules.identity import Identity
-from nerlab.modules.lstm import LSTM
-from nerlab.modules.token_vectors import DistinctVectors, TokenVectors
+from nerlab.modules.lstm import LSTM, TokenVectors
 from nerlab.modules.transformer import Transformer, _Layer, _rotate, _rotation
 
 INPUT_DIM = 6
@@ -252,6 +251,6 @@ def test_lstm_from_a_table_of_distinct_inputs_is_the_lstm(
     sizes = torch.tensor(lengths)
     mask = (torch.arange(max(lengths)) < sizes[:, None])[..., None]
     with torch.no_grad():
-        found = encoder(TokenVectors(DistinctVectors(rows), index), sizes)
+        found = encoder(TokenVectors(rows, index, {}), sizes)
         expected = encoder(rows[index], sizes)
     torch.testing.assert_close(found * mask, expected * mask)

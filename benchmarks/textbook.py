@@ -16,8 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from torchcrf import CRF
 
 from nerlab.data.corpus import Corpus
-from nerlab.data.features import PADDING, Ragged
-from nerlab.data.vocabulary import Vocabulary
+from nerlab.data.vocabulary import PADDING, Ragged, Vocabulary
 from nerlab.models.characters import CharacterIndexer
 from nerlab.models.words import WordIndexer
 

@@ -551,7 +551,7 @@ FAULTS = (
     ),
     Fault(
         "the rows of a ragged array lose their last value",
-        "nerlab/data/features.py",
+        "nerlab/data/batch.py",
         "lengths = rows.offsets[distinct + 1] - starts",
         "lengths = rows.offsets[distinct + 1] - starts - 1",
         ("tests/data/test_batch.py", "tests/models/test_indexers.py"),

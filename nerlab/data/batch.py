@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from nerlab.data.corpus import Corpus
-from nerlab.data.features import collate
-from nerlab.data.vocabulary import Vocabulary
+from nerlab.data.vocabulary import Indexed, Ragged, Vocabulary
 
 Features = Mapping[str, Mapping[str, Tensor]]
 """The tensors ``(U, ...)`` that each embedder sees of U distinct tokens, by embedder and name."""
@@ -46,10 +45,7 @@ class Batch:
 
 
 class Batcher:
-    """Makes the batches of a corpus as a vocabulary sees it.
-
-    Whatever can be looked up once a distinct token is looked up here; making a batch is numpy
-    indexing alone.
+    """Makes the batches of a corpus as a vocabulary sees it, by numpy indexing alone.
 
     Args:
         corpus: the sentences.
@@ -68,7 +64,7 @@ class Batcher:
         }
         self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
         self._has_documents = bool((corpus.documents >= 0).any())
-        self._documents = _documents_of(corpus) if by_document else None
+        self._documents = _documents_of(corpus) if by_document else []
         # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
         self._sizes = corpus.lengths
         costs = [i.costs for i in self._indexed.values() if i.costs is not None]
@@ -86,9 +82,9 @@ class Batcher:
             batch_tokens: positions of a batch, padding counted; a longer sentence is one by itself.
             generator: draws the order.
         """
-        if self._documents is not None:
+        if self._documents:
             order = generator.permutation(len(self._documents))
-            return self._group_documents(order, batch_tokens)
+            return _cut_documents([self._documents[i] for i in order], self._sizes, batch_tokens)
         # Sentences of one size are shuffled, and sizes blurred a little: other company in every
         # epoch, next to no padding.
         sizes = self._sizes
@@ -98,27 +94,14 @@ class Batcher:
 
     def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
         """Every sentence once, from the shortest to the longest, or whole documents."""
-        if self._documents is not None:
-            return self._group_documents(np.arange(len(self._documents)), batch_tokens)
+        if self._documents:
+            return _cut_documents(self._documents, self._sizes, batch_tokens)
         return _cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
-
-    def _group_documents(self, order: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
-        """The sentences of each batch of documents; of a document that is cut, no two pieces are in
-        one batch."""
-        assert self._documents is not None
-        pieces = [
-            piece
-            for document in order
-            for piece in _cut(self._documents[document], self._sizes, batch_tokens)
-        ]
-        widths = [int(self._sizes[piece].max()) for piece in pieces]
-        ranges = _ranges(widths, map(len, pieces), batch_tokens)
-        return [np.concatenate(pieces[first:last]) for first, last in ranges]
 
     def halves(self, sentences: np.ndarray) -> list[np.ndarray]:
         """Two batches in place of one, of whole documents where the batch has several."""
         middle = len(sentences) // 2
-        if self._documents is not None:
+        if self._documents:
             borders = 1 + np.flatnonzero(np.diff(self.corpus.documents[sentences]))
             if len(borders):
                 middle = int(borders[np.argmin(np.abs(borders - middle))])
@@ -144,10 +127,7 @@ class Batcher:
     def positions(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the tokens of some sentences lie in the corpus ``(B, T)``, and which of these
         places are tokens of theirs, not padding ``(B, T)``."""
-        lengths = self.corpus.lengths[sentences]
-        steps = np.arange(lengths.max())
-        mask = steps < lengths[:, None]
-        return self.corpus.offsets[sentences][:, None] + steps, mask
+        return _positions(self.corpus.offsets[sentences], self.corpus.lengths[sentences])
 
     def features(self, distinct: np.ndarray) -> Features:
         """What the embedders see of some distinct tokens ``(U,)`` of the corpus."""
@@ -170,16 +150,52 @@ def to_device(value: Any, device: torch.device) -> Any:
     return value if value is None else value.pin_memory().to(device, non_blocking=True)
 
 
+def collate(indexed: Indexed, distinct: np.ndarray) -> dict[str, Tensor]:
+    """The tensors ``(U, ...)`` of some distinct tokens ``(U,)``; ragged rows are padded with 0."""
+    return {
+        name: _padded_rows(array, distinct)
+        if isinstance(array, Ragged)
+        else torch.from_numpy(_wide(array[distinct]))
+        for name, array in indexed.arrays.items()
+    }
+
+
+def _padded_rows(rows: Ragged, distinct: np.ndarray) -> Tensor:
+    starts = rows.offsets[distinct]
+    lengths = rows.offsets[distinct + 1] - starts
+    positions, mask = _positions(starts, lengths)
+    return _padded(_wide(rows.values[positions[mask]]), mask)
+
+
+def _positions(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the values of rows lie, one row after the other, and which are theirs, not padding."""
+    steps = np.arange(lengths.max(initial=1))
+    return starts[:, None] + steps, steps < lengths[:, None]
+
+
 def _padded(values: np.ndarray, mask: np.ndarray) -> Tensor:
-    padded = np.zeros(mask.shape, dtype=np.int64)
+    padded = np.zeros(mask.shape, dtype=values.dtype)
     padded[mask] = values
     return torch.from_numpy(padded)
+
+
+def _wide(values: np.ndarray) -> np.ndarray:
+    """Whole numbers as torch indexes with them."""
+    return values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else values
 
 
 def _cut(order: np.ndarray, sizes: np.ndarray, most: int) -> list[np.ndarray]:
     """Cut a sequence of items wherever one more would pad its group over ``most`` positions."""
     ranges = _ranges(sizes[order].tolist(), repeat(1), most)
     return [order[first:last] for first, last in ranges]
+
+
+def _cut_documents(documents: list[np.ndarray], sizes: np.ndarray, most: int) -> list[np.ndarray]:
+    """The same of documents, one too large being cut first; no two pieces of it share a group."""
+    pieces = [piece for document in documents for piece in _cut(document, sizes, most)]
+    widths = [int(sizes[piece].max()) for piece in pieces]
+    ranges = _ranges(widths, map(len, pieces), most)
+    return [np.concatenate(pieces[first:last]) for first, last in ranges]
 
 
 def _ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tuple[int, int]]:

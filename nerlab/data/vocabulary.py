@@ -1,15 +1,76 @@
-"""What a tagger knows of its training split: the labels, and what its indexers have learned."""
+"""What a tagger knows of its training split: the labels, and what its indexers have learned.
+
+An indexer looks up what an embedder sees of a token, once for each distinct token of a corpus.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from nerlab.data.features import Indexer
+import numpy as np
+
+from nerlab.data.corpus import Lexicon
 from nerlab.tags import iobes_tags
 
 LABELS = "labels.json"
+PADDING = 0
+UNKNOWN = 1
+FIRST_ID = 2
+"""Ids of what an indexer knows begin here: 0 is padding, 1 the unknown."""
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths; row i is ``values[offsets[i]:offsets[i + 1]]``."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @property
+    def widths(self) -> np.ndarray:
+        """The length of each row."""
+        return np.diff(self.offsets)
+
+
+class Indexed(NamedTuple):
+    """What an indexer makes of the L distinct tokens of a corpus.
+
+    Attributes:
+        arrays: by name; the first axis is the distinct tokens.
+        costs: ``(L,)`` positions that the model pays for each token, at least 1; None: 1 each.
+    """
+
+    arrays: Mapping[str, np.ndarray | Ragged]
+    costs: np.ndarray | None = None
+
+    def widths(self, count: int) -> np.ndarray:
+        """``(L,)`` the longest row that each of ``count`` tokens has in any array."""
+        rows = [array.widths for array in self.arrays.values() if isinstance(array, Ragged)]
+        return np.maximum.reduce([np.ones(count, dtype=np.int64), *rows])
+
+
+class Indexer(Protocol):
+    """Turns tokens into what one embedder takes; its options come from the configuration.
+
+    It may have ``notes``, lines for the log of a run about what :meth:`fit` found.
+    """
+
+    def fit(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Learn from the distinct tokens of the training split and how often each occurs."""
+        ...
+
+    def index(self, lexicon: Lexicon) -> Indexed:
+        """The arrays of the distinct tokens of a corpus."""
+        ...
+
+    def files(self) -> dict[str, bytes]:
+        """What :meth:`load` needs, as files of a checkpoint."""
+        ...
+
+    def load(self, files: Mapping[str, bytes]) -> None:
+        """Become what was fitted; nothing else is read."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from torch import nn
 
 from nerlab.config import check_numbers
 from nerlab.data.corpus import Corpus
-from nerlab.data.features import Indexer
-from nerlab.data.vocabulary import Vocabulary
+from nerlab.data.vocabulary import Indexer, Vocabulary
 from nerlab.instantiation import instantiate
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.tags import iobes_constraints

@@ -8,8 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import FIRST_ID, UNKNOWN, Indexed, Ragged
-from nerlab.data.vocabulary import from_json, to_json
+from nerlab.data.vocabulary import FIRST_ID, UNKNOWN, Indexed, Ragged, from_json, to_json
 from nerlab.models.tagger import ParameterGroup
 from nerlab.modules.character_cnn import CharacterCNN
 

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import FIRST_ID, PADDING, UNKNOWN, Indexed
-from nerlab.data.vocabulary import from_json, to_json
+from nerlab.data.vocabulary import FIRST_ID, PADDING, UNKNOWN, Indexed, from_json, to_json
 from nerlab.models.tagger import ParameterGroup
 
 _FILE = "words.json"

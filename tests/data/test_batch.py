@@ -11,12 +11,11 @@ from helpers import fit_on
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.batch import Batch, Batcher
+from nerlab.data.batch import Batch, Batcher, collate
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus, Lexicon
-from nerlab.data.features import Indexed, Ragged, collate
 from nerlab.data.sentence import Sentence
-from nerlab.data.vocabulary import Vocabulary
+from nerlab.data.vocabulary import Indexed, Ragged, Vocabulary
 
 rows = st.tuples(
     st.text(alphabet="abAéİ中12", max_size=5), st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])

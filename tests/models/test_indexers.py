@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import PADDING, UNKNOWN, Ragged
 from nerlab.data.sentence import Sentence
-from nerlab.data.vocabulary import Vocabulary, from_json, to_json
+from nerlab.data.vocabulary import PADDING, UNKNOWN, Ragged, Vocabulary, from_json, to_json
 from nerlab.models.characters import CharacterIndexer
 from nerlab.models.words import WordIndexer, normalise
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nerlab.data.batch import Batch
-from nerlab.data.features import UNKNOWN
+from nerlab.data.vocabulary import UNKNOWN
 from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.models.words import WordIndexer, Words

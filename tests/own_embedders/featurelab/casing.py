@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import Indexed
+from nerlab.data.vocabulary import Indexed
 
 PATTERNS = (str.islower, str.istitle, str.isupper, str.isdigit, str.isalnum)
 

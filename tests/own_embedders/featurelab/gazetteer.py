@@ -7,7 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import Indexed
+from nerlab.data.vocabulary import Indexed
 
 
 class GazetteerIndexer:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.features import FIRST_ID, UNKNOWN, Indexed
+from nerlab.data.vocabulary import FIRST_ID, UNKNOWN, Indexed
 from nerlab.models.tagger import ParameterGroup
 
 

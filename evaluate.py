@@ -6,11 +6,10 @@ with quiet_exit():
     from omegaconf import DictConfig
 
     from nerlab.command_line import command
-    from nerlab.console import make_console
     from nerlab.device import use_threads
     from nerlab.evaluation.report import table
     from nerlab.inference.evaluate import evaluate
-    from nerlab.messages import escape_controls
+    from nerlab.messages import escape_controls, make_console
 
 
 @command("evaluate", open_section="data.reader")

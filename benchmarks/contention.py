@@ -21,10 +21,9 @@ import numpy as np
 import torch
 from throughput import Training, compose_config
 
-from nerlab.cores import measure_cores
 from nerlab.data.batch import Batcher
 from nerlab.data.load import load_split
-from nerlab.device import use_threads
+from nerlab.device import measure_cores, use_threads
 from nerlab.models.build import build_tagger, fit_vocabulary
 
 _WANTED = 0.8

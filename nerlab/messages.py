@@ -1,9 +1,20 @@
-"""Words of messages, and text from outside as a terminal or a column of a file can hold it."""
+"""What a person reads: words, text from outside made safe to show, the terminal and its bar."""
 
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
+
+from rich.console import Console
+
+T = TypeVar("T")
+# Takes ``completed=`` and ``total=``, and as ``state=`` a few words to stand beside the bar.
+ShowProgress = Callable[..., None]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SHOW_EVERY = 5_000
 
 
 def counted(number: int, noun: str) -> str:
@@ -16,20 +27,15 @@ def counted(number: int, noun: str) -> str:
 
 
 def escape_controls(text: str, keep: str = "") -> str:
-    r"""The text, with what ends a line, steers a terminal or is no UTF-8 spelt as Python does.
-
-    Everything else is left as it is, in whatever script; so are the characters of ``keep``.
+    r"""The text, with what ends a line, steers a terminal or is no UTF-8 spelt as Python does;
+    the characters of ``keep`` are left as they are.
 
     >>> escape_controls("Bakı\x1b[2J\n"), escape_controls("a\tb", keep="\t")
     ('Bakı\\x1b[2J\\n', 'a\tb')
     """
     if text.isprintable():  # which nearly all is
         return text
-
-    def spelt(match: re.Match[str]) -> str:
-        return match[0] if match[0] in keep else ascii(match[0])[1:-1]
-
-    return _CONTROL.sub(spelt, text)
+    return _CONTROL.sub(lambda m: m[0] if m[0] in keep else ascii(m[0])[1:-1], text)
 
 
 def conll_sentence(*columns: Iterable[str], separator: str = " ") -> str:
@@ -48,3 +54,43 @@ def as_column(text: str) -> str:
     'New\\x20York'
     """
     return escape_controls(text).replace(" ", r"\x20")
+
+
+class _Console(Console):
+    """rich would end the process with status 1 when nobody reads; that is for others to decide."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+def make_console(stderr: bool = False) -> Console:
+    """Standard output or standard error; without a terminal, lines are as long as they need."""
+    file = sys.stderr if stderr else sys.stdout  # None: the process was started without it
+    is_terminal = file is not None and file.isatty()
+    return _Console(file=file, stderr=stderr, width=None if is_terminal else 120)
+
+
+@contextmanager
+def progress_bar(console: Console, description: str) -> Iterator[ShowProgress]:
+    """A bar on the terminal within the block; nothing where there is no terminal."""
+    from rich import progress  # prediction shows none, and need not wait for it
+
+    columns = (
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(bar_width=None),
+        progress.TaskProgressColumn(),
+        progress.TextColumn("{task.fields[state]}", markup=False),
+        progress.TimeRemainingColumn(),
+    )
+    disable = not console.is_terminal
+    with progress.Progress(*columns, console=console, disable=disable, transient=True) as bar:
+        yield partial(bar.update, bar.add_task(description, total=None, state=""))
+
+
+def counted_on_terminal(items: Iterable[T], description: str, noun: str) -> Iterator[T]:
+    """The items, counted on the terminal of standard error as they pass."""
+    with progress_bar(make_console(stderr=True), description) as show:
+        for number, item in enumerate(items, start=1):
+            yield item
+            if number % _SHOW_EVERY == 0:
+                show(state=f"{number:,} {noun}")

@@ -17,9 +17,18 @@ from helpers import one_in
 from hypothesis import given
 from hypothesis import strategies as st
 
-import nerlab.cores
-from nerlab.cores import Cores, count_cores, free_cores, idle_seconds, measure_cores
-from nerlab.device import Threads, threads_for, use_one_thread_here, use_threads
+import nerlab.device
+from nerlab.device import (
+    Cores,
+    Threads,
+    count_cores,
+    free_cores,
+    idle_seconds,
+    measure_cores,
+    threads_for,
+    use_one_thread_here,
+    use_threads,
+)
 
 ALL_CPUS = frozenset(range(8))
 
@@ -115,7 +124,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A quiet machine of eight CPUs; its files may be added to."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: ALL_CPUS, raising=False)
     idle = iter([0.0, 0.7])  # seven CPUs had nothing to do, and ours was busy
-    monkeypatch.setattr(nerlab.cores, "idle_seconds", lambda cpus, root: next(idle))
+    monkeypatch.setattr(nerlab.device, "idle_seconds", lambda cpus, root: next(idle))
     return tmp_path
 
 
@@ -174,16 +183,16 @@ def test_what_others_of_the_cgroup_use_is_not_free(
 ) -> None:
     write(machine, {"proc/self/cgroup": "0::/job", f"{V2}/job/cpu.max": "200000 100000"})
     used = iter([0.0] * 2 + [1000.0] * 2)  # of the group, and of the one above
-    monkeypatch.setattr(nerlab.cores, "used_seconds", lambda group: next(used))
+    monkeypatch.setattr(nerlab.device, "used_seconds", lambda group: next(used))
     assert measure_cores(machine).free < 0
 
 
 def test_the_time_that_a_cgroup_has_used_is_read_in_both_versions(tmp_path: Path) -> None:
-    assert nerlab.cores.used_seconds(tmp_path) == 0
+    assert nerlab.device.used_seconds(tmp_path) == 0
     write(tmp_path, {"cpuacct.usage": "2500000000"})
-    assert nerlab.cores.used_seconds(tmp_path) == 2.5
+    assert nerlab.device.used_seconds(tmp_path) == 2.5
     write(tmp_path, {"cpu.stat": "usage_usec 1500000\nuser_usec 9"})
-    assert nerlab.cores.used_seconds(tmp_path) == 1.5
+    assert nerlab.device.used_seconds(tmp_path) == 1.5
 
 
 @pytest.mark.usefixtures("_free_environment")

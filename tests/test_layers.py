@@ -11,8 +11,8 @@ from conftest import ROOT, run_cold
 LAYERS = (
     (
         *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *("console", "cores", "device", "explanation", "files", "free_text", "memory"),
-        *("messages", "paths", "process", "schemes"),
+        *("device", "explanation", "files", "free_text", "memory", "messages", "paths", "process"),
+        "schemes",
     ),
     ("data", "modules", "evaluation"),
     ("models",),

@@ -9,14 +9,13 @@ from nerlab.commands.duplicates import Duplicates
 from nerlab.commands.faults import describe, faults, readable_spans
 from nerlab.commands.findings import Cases, Finding, Severity
 from nerlab.config import DataConfig, check_numbers
-from nerlab.console import counted_on_terminal, make_console
 from nerlab.data.build import FEWER_LABELS, too_many_labels
 from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.instantiation import trusted_packages
-from nerlab.messages import counted
+from nerlab.messages import counted, counted_on_terminal, make_console
 from nerlab.paths import output_file
 from nerlab.tags import MAX_LABELS
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from nerlab.config import DataConfig
-from nerlab.console import counted_on_terminal
 from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
+from nerlab.messages import counted_on_terminal
 from nerlab.schemes import is_tag, violations
 from nerlab.tags import Span, spans_of
 

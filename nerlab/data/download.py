@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 from pooch import HTTPDownloader, Pooch
 
-from nerlab.console import ShowProgress, make_console, progress_bar
 from nerlab.files import file_lock, new_file
+from nerlab.messages import ShowProgress, make_console, progress_bar
 
 _RETRIES = 3
 _BLOCK = 1 << 16
@@ -55,7 +55,7 @@ class _Progress:
 
     def update(self, size: int) -> None:
         self._done += size
-        self._show(self._done, self.total or None)
+        self._show(completed=self._done, total=self.total or None)
 
     def reset(self) -> None:
         self._done = 0

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nerlab.config import DataConfig
-from nerlab.console import counted_on_terminal
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import ARRAYS, META, Corpus, open_corpus
 from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.files import file_lock, new_folder, sha256_of
+from nerlab.messages import counted_on_terminal
 
 if TYPE_CHECKING:
     from nerlab.data.load import Source

@@ -13,7 +13,6 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from nerlab.config import BatchBy, TrainerConfig, check_numbers, to_plain, without_trust
-from nerlab.console import make_console, progress_bar
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -23,7 +22,7 @@ from nerlab.evaluation.report import Report, examples, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.memory import is_out_of_memory
-from nerlab.messages import counted, escape_controls
+from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score

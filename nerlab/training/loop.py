@@ -8,11 +8,10 @@ import numpy as np
 import torch
 
 from nerlab.config import TrainerConfig
-from nerlab.console import ShowProgress
 from nerlab.data.batch import Batcher
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import flat_metrics
-from nerlab.messages import counted
+from nerlab.messages import ShowProgress, counted
 from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
@@ -90,7 +89,7 @@ class Trainer:
 
             tokens = sum(int(self.train.corpus.lengths[group].sum()) for group in self.step_batches)
             state.accumulator.add(step_loss, norm, number, tokens)
-            self.show(done, total=1.0)
+            self.show(completed=done, total=1.0)
             if state.step % config.log_every == 0 or state.batch_index == len(batches):
                 self._log(norm)
             if config.save_every_steps and state.step % config.save_every_steps == 0:

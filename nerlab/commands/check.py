@@ -3,9 +3,8 @@
 from omegaconf import DictConfig
 
 from nerlab.commands.check_report import CorpusCheck, as_json, as_text, facts_of
-from nerlab.commands.comparisons import comparisons
+from nerlab.commands.comparisons import Duplicates, comparisons
 from nerlab.commands.counts import SplitCounts
-from nerlab.commands.duplicates import Duplicates
 from nerlab.commands.faults import describe, faults, readable_spans
 from nerlab.commands.findings import Cases, Finding, Severity
 from nerlab.config import DataConfig, check_numbers
@@ -47,7 +46,6 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
     """Read every split once, sentence by sentence, and report."""
     findings: list[Finding] = []
     splits: dict[str, SplitCounts] = {}
-    files: dict[str, str] = {}
     duplicates = Duplicates()
     for split in splits_of(data):
         with collected_warnings() as warned:
@@ -59,7 +57,7 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
                 severity: Severity = "error" if is_needed else "warning"  # training does without it
                 findings += _new(severity, "unreadable", split, [_reason(error)], findings)
                 continue
-        files[split], splits[split] = str(source.path), counts
+        splits[split] = counts
         findings += found
         findings += _new("warning", "reader", split, warned, findings)
         findings += _implausible(split, counts)
@@ -67,30 +65,26 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
     findings += duplicates.findings(list(splits))
     findings.sort(key=lambda finding: finding.severity)
     train = splits.get("train")
-    facts = {
-        split: facts_of(files[split], counts, None if counts is train else train, data.turkic_i)
-        for split, counts in splits.items()
-    }
+    facts = {split: facts_of(counts, train, data.turkic_i) for split, counts in splits.items()}
     return CorpusCheck(facts, findings)
 
 
 def _check_split(
     data: DataConfig, split: str, source: Source, duplicates: Duplicates
 ) -> tuple[SplitCounts, list[Finding]]:
-    counts = SplitCounts()
+    counts = SplitCounts(str(source.path))
     cases: dict[str, Cases] = {}
-    for sentence in counted_on_terminal(source.sentences(), str(source.path), "sentences"):
+    for sentence in counted_on_terminal(source.sentences(), counts.file, "sentences"):
         spans = readable_spans(sentence)
         counts.add(sentence, spans)
-        duplicates.add(split, source.path, sentence)
+        duplicates.add(split, counts.file, sentence)
         for kind, position, text in faults(sentence, spans, data.scheme.value):
             is_repeated = kind == "loose-end" or kind.endswith("-characters")
-            place = f"{source.path}:{sentence.line_of(position)}"
+            place = f"{counts.file}:{sentence.line_of(position)}"
             cases.setdefault(kind, Cases(merge=is_repeated)).add(place, text)
     findings = []
-    for kind in sorted(cases):
-        said = describe(kind, data.scheme.value, data.repair)
-        findings += cases[kind].finding(kind, split, *said)
+    for kind, found in sorted(cases.items()):
+        findings += found.finding(kind, split, *describe(kind, data.scheme.value, data.repair))
     return counts, findings
 
 

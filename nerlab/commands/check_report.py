@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from io import StringIO
@@ -19,40 +19,7 @@ from nerlab.messages import counted
 from nerlab.models.words import normalise
 
 _SHOWN_TYPES = 30
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """How often a split has what train has not: entities, or entities with this label; words in
-    lower case with digits folded, as the word indexer compares them by default."""
-
-    entities: int
-    words: int
-
-
-@dataclass(frozen=True)
-class LongSentence:
-    """The line and the number of tokens of a sentence."""
-
-    line: int
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Facts:
-    """The plain figures of a split; ``documents`` is None where the file marks none, ``unseen``
-    for train itself and where train cannot be read."""
-
-    file: str
-    sentences: int
-    documents: int | None
-    tokens: int
-    distinct_tokens: int
-    entities: int
-    entities_per_type: dict[str, int]
-    sentences_without_entity: int
-    longest: list[LongSentence]
-    unseen: Unseen | None
+Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,33 +34,33 @@ class CorpusCheck:
         return sum(finding.severity == severity for finding in self.findings)
 
 
-def facts_of(file: str, counts: SplitCounts, train: SplitCounts | None, turkic_i: bool) -> Facts:
-    """The figures of a split; ``train`` is what it is compared with."""
+def facts_of(counts: SplitCounts, train: SplitCounts | None, turkic_i: bool) -> Facts:
+    """The figures of a split, as the JSON document holds them.
+
+    ``unseen``: how often it has what ``train`` has not: entities, or entities with this label;
+    words in lower case with digits folded, as the word indexer compares them by default. It is
+    None for train itself and where train cannot be read.
+    """
     unseen = None
-    if train is not None:
+    if train is not None and train is not counts:
         look_up = partial(normalise, lowercase=True, fold_digits=True, turkic_i=turkic_i)
         known = {look_up(word) for word in train.words}
         entities = sum(n for entity, n in counts.entities.items() if entity not in train.entities)
         words = sum(n for word, n in counts.words.items() if look_up(word) not in known)
-        unseen = Unseen(entities, words)
-    return Facts(
-        file=file,
-        sentences=counts.sentences,
-        documents=counts.documents,
-        tokens=counts.words.total(),
-        distinct_tokens=len(counts.words),
-        entities=counts.entities.total(),
-        entities_per_type=by_frequency(counts.labels),
-        sentences_without_entity=counts.entities_per_sentence[0],
-        longest=[LongSentence(-line, size) for size, line in sorted(counts.longest, reverse=True)],
-        unseen=unseen,
-    )
+        unseen = {"entities": entities, "words": words}
+    longest = sorted(counts.longest, reverse=True)
+    return counts.figures() | {
+        "entities_per_type": by_frequency(counts.labels),
+        "sentences_without_entity": counts.entities_per_sentence[0],
+        "longest": [{"line": -line, "tokens": tokens} for tokens, line in longest],
+        "unseen": unseen,
+    }
 
 
 def as_json(report: CorpusCheck) -> str:
     """The report as one JSON document; ``python -m nerlab check --help`` says what it holds."""
-    document: dict[str, Any] = {
-        "splits": {split: asdict(facts) for split, facts in report.facts.items()},
+    document = {
+        "splits": report.facts,
         "findings": [
             asdict(finding) | {"examples": [example._asdict() for example in finding.examples]}
             for finding in report.findings
@@ -110,7 +77,7 @@ def as_text(report: CorpusCheck, width: int) -> str:
     console = Console(file=file, width=width, emoji=False, highlight=False)
     if report.facts:
         console.print(_facts_table(report.facts))
-        if any(facts.unseen for facts in report.facts.values()):
+        if any(facts["unseen"] for facts in report.facts.values()):
             console.print("unseen tokens: compared in lower case with digits folded")
         console.print()
     file.writelines(f"{line}\n" for line in _finding_lines(report))
@@ -131,36 +98,39 @@ def _finding_lines(report: CorpusCheck) -> Iterator[str]:
     yield ", ".join(counted(*number) for number in numbers if number[0]) or "nothing found"
 
 
-def _share(count: int, of: int) -> str:
-    return f"{count:,} ({100 * count / max(of, 1):.1f} %)"
+def _rows(f: Facts) -> dict[str, str]:
+    """What the table says of a split."""
 
+    def share(count: int, of: str) -> str:
+        return f"{count:,} ({100 * count / max(f[of], 1):.1f} %)"
 
-_ROWS: dict[str, Callable[[Facts], str]] = {
-    "sentences": lambda f: f"{f.sentences:,}",
-    "documents": lambda f: "not marked" if f.documents is None else f"{f.documents:,}",
-    "tokens": lambda f: f"{f.tokens:,}",
-    "distinct tokens": lambda f: f"{f.distinct_tokens:,}",
-    "tokens unseen in train": lambda f: _share(f.unseen.words, f.tokens) if f.unseen else "",
-    "longest sentences": lambda f: ", ".join(str(long.tokens) for long in f.longest[:3]),
-    "at lines": lambda f: ", ".join(str(long.line) for long in f.longest[:3]),
-    "sentences without entity": lambda f: _share(f.sentences_without_entity, f.sentences),
-    "entities unseen in train": lambda f: _share(f.unseen.entities, f.entities) if f.unseen else "",
-    "entities": lambda f: f"{f.entities:,}",
-}
+    unseen, longest = f["unseen"], f["longest"][:3]
+    return {
+        "sentences": f"{f['sentences']:,}",
+        "documents": "not marked" if f["documents"] is None else f"{f['documents']:,}",
+        "tokens": f"{f['tokens']:,}",
+        "distinct tokens": f"{f['distinct_tokens']:,}",
+        "tokens unseen in train": share(unseen["words"], "tokens") if unseen else "",
+        "longest sentences": ", ".join(str(found["tokens"]) for found in longest),
+        "at lines": ", ".join(str(found["line"]) for found in longest),
+        "sentences without entity": share(f["sentences_without_entity"], "sentences"),
+        "entities unseen in train": share(unseen["entities"], "entities") if unseen else "",
+        "entities": f"{f['entities']:,}",
+    }
 
 
 def _facts_table(facts: dict[str, Facts]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
+    table = Table("", box=None, pad_edge=False)
     for split in facts:
         table.add_column(split, justify="right")
-    for name, cell in _ROWS.items():
-        table.add_row(name, *map(cell, facts.values()))
+    columns = [_rows(figures) for figures in facts.values()]
+    for name in columns[0]:
+        table.add_row(name, *(column[name] for column in columns))
     totals: Counter[str] = Counter()
     for figures in facts.values():
-        totals.update(figures.entities_per_type)
+        totals.update(figures["entities_per_type"])
     for label, _ in totals.most_common(_SHOWN_TYPES):
-        counts = [f"{figures.entities_per_type.get(label, 0):,}" for figures in facts.values()]
+        counts = [f"{figures['entities_per_type'].get(label, 0):,}" for figures in facts.values()]
         table.add_row("  " + escape(visible(label)), *counts)
     if len(totals) > _SHOWN_TYPES:
         table.add_row(f"  and {len(totals) - _SHOWN_TYPES} more")

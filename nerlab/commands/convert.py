@@ -32,29 +32,25 @@ def run(config: DictConfig) -> None:
     for key, known in (("format", WRITERS), ("to", schemes), ("split", (*SPLITS, "all"))):
         if str(config[key]) not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
-    scheme, write = schemes[config.to].value, WRITERS[config.format]
     check_numbers("data", config.data)
     trusted = trusted_packages(config.trust)
-    if config.split == "all":
-        sources, warnings = present_splits(config.data, trusted)
-    else:
-        split, warnings = str(config.split), []
-        sources = {split: split_source(config.data, split, trusted)}
-    targets = [Path(config.output) / f"{split}.{config.format}" for split in sources]
-    _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
-    Path(config.output).mkdir(parents=True, exist_ok=True)
-    counts = []
+    lines = []
     with collected_warnings() as warned, ExitStack() as stack:
+        if config.split == "all":
+            sources = present_splits(config.data, trusted)
+        else:
+            sources = {config.split: split_source(config.data, config.split, trusted)}
+        targets = [Path(config.output) / f"{split}.{config.format}" for split in sources]
+        _refuse_to_overwrite(targets, config.data, config.overwrite, trusted)
+        Path(config.output).mkdir(parents=True, exist_ok=True)
         files = [stack.enter_context(new_file(target)) for target in targets]
-        for file, source in zip(files, sources.values(), strict=True):
-            sentences = retagged(read_annotated(source, config.data), scheme)
-            texts = write(sentences, str(source.path))
+        for file, target, source in zip(files, targets, sources.values(), strict=True):
+            sentences = retagged(read_annotated(source, config.data), schemes[config.to].value)
+            texts = WRITERS[config.format](sentences, str(source.path))
             with file.open("w", encoding="utf-8", newline="\n") as stream:
-                counts.append(sum(1 for text in texts if stream.write(text)))
-    for warning in dict.fromkeys([*warnings, *warned]):
-        print(f"warning: {warning}")
-    for target, count in zip(targets, counts, strict=True):
-        print(f"written: {target}  {counted(count, 'sentence')}")
+                count = sum(1 for text in texts if stream.write(text))
+            lines.append(f"written: {target}  {counted(count, 'sentence')}")
+    print(*(f"warning: {text}" for text in dict.fromkeys(warned)), *lines, sep="\n")
 
 
 def retagged(sentences: Iterable[Annotated], scheme: str) -> Iterator[Sentence]:

@@ -1,10 +1,10 @@
-"""What is counted in one pass over the sentences of a split."""
+"""What is counted in one pass over the sentences of a split: check and stats derive from it all
+that they say."""
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
-from typing import NamedTuple
 
 from nerlab.data.sentence import Sentence
 from nerlab.tags import OUTSIDE, Span
@@ -12,28 +12,23 @@ from nerlab.tags import OUTSIDE, Span
 LONGEST = 5
 
 
-class LabelledForm(NamedTuple):
-    """The tokens of an entity joined by spaces, and its label."""
-
-    form: str
-    label: str
-
-
 class SplitCounts:
-    """Counts of a split; memory grows with the distinct words and entities, not the sentences.
+    """Counts of the split in ``file``; memory grows with the distinct words and entities alone.
 
-    Words and tags are counted as they are written; ``outside`` counts the words with the tag O.
-    ``lengths`` and ``entities_per_sentence`` count sentences, ``widths`` entities by their label
-    and number of tokens, ``pairs`` the sentences in which two labels occur, the lesser first, of a
-    label with itself those in which it occurs. ``longest`` is a heap of (tokens, -line).
+    Words and tags are counted as they are written; ``outside`` counts the words with the tag O,
+    ``entities`` pairs of a form (the tokens joined by spaces) and a label, ``widths`` pairs of a
+    label and a number of tokens. ``lengths`` and ``entities_per_sentence`` count sentences, as
+    ``pairs`` does by two labels that occur in them, the lesser first, of a label with itself those
+    in which it occurs. ``longest`` is a heap of (tokens, -line).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, file: str) -> None:
+        self.file = file
         self.words: Counter[str] = Counter()
         self.outside: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.lengths: Counter[int] = Counter()
-        self.entities: Counter[LabelledForm] = Counter()
+        self.entities: Counter[tuple[str, str]] = Counter()
         self.widths: Counter[tuple[str, int]] = Counter()
         self.entities_per_sentence: Counter[int] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
@@ -50,7 +45,7 @@ class SplitCounts:
         self.lengths[len(tokens)] += 1
         self.entities_per_sentence[len(spans)] += 1
         for start, end, label in spans:
-            self.entities[LabelledForm(" ".join(tokens[start:end]), label)] += 1
+            self.entities[" ".join(tokens[start:end]), label] += 1
             self.widths[label, end - start] += 1
         labels = sorted({span.label for span in spans})
         self.pairs.update(combinations_with_replacement(labels, 2))
@@ -58,15 +53,16 @@ class SplitCounts:
         keep = heapq.heappush if len(self.longest) < LONGEST else heapq.heappushpop
         keep(self.longest, (len(tokens), -sentence.line))
 
-    @property
-    def sentences(self) -> int:
-        """How many sentences there are."""
-        return self.lengths.total()
-
-    @property
-    def documents(self) -> int | None:
-        """How many documents there are; None where the file marks none."""
-        return None if self._documents <= {None} else len(self._documents)
+    def figures(self) -> dict[str, str | int | None]:
+        """The plain figures; ``documents`` is None where the file marks none."""
+        return {
+            "file": self.file,
+            "sentences": self.lengths.total(),
+            "documents": None if self._documents <= {None} else len(self._documents),
+            "tokens": self.words.total(),
+            "distinct_tokens": len(self.words),
+            "entities": self.entities.total(),
+        }
 
     @property
     def labels(self) -> Counter[str]:
@@ -82,9 +78,10 @@ def by_frequency(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def labels_by_form(entities: Counter[LabelledForm]) -> dict[str, Counter[str]]:
-    """The labels of each surface form, the most frequent form first."""
+def labels_by_form(splits: Iterable[SplitCounts]) -> dict[str, Counter[str]]:
+    """The labels of each form in all splits together, the most frequent form first."""
     labels: dict[str, Counter[str]] = {}
-    for (form, label), count in entities.items():
-        labels.setdefault(form, Counter())[label] = count
+    for counts in splits:
+        for (form, label), count in counts.entities.items():
+            labels.setdefault(form, Counter())[label] += count
     return dict(sorted(labels.items(), key=lambda item: (-item[1].total(), item[0])))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from nerlab.config import DataConfig
 from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
+from nerlab.data.reader_warnings import warn
 from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
 from nerlab.messages import counted_on_terminal
 from nerlab.schemes import is_tag, violations
@@ -13,20 +14,18 @@ from nerlab.tags import Span, spans_of
 Annotated = tuple[Sentence, list[Span]]
 
 
-def present_splits(
-    data: DataConfig, trusted: tuple[str, ...]
-) -> tuple[dict[str, Source], list[str]]:
-    """The splits of a data set, but for a test split whose file is not there, which training does
-    without too; and what to warn of then."""
-    sources, warnings = dict[str, Source](), list[str]()
+def present_splits(data: DataConfig, trusted: tuple[str, ...]) -> dict[str, Source]:
+    """The splits of a data set; of a test split whose file is not there it is only warned, since
+    training does without it too."""
+    sources: dict[str, Source] = {}
     for split in splits_of(data):
         try:
             sources[split] = split_source(data, split, trusted)
         except MissingFileError as error:
             if split != "test":
                 raise
-            warnings.append(f"test is left out: {error}")
-    return sources, warnings
+            warn(f"test is left out: {error}")
+    return sources
 
 
 def read_annotated(source: Source, data: DataConfig) -> Iterator[Annotated]:

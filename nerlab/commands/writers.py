@@ -11,7 +11,6 @@ from nerlab.messages import conll_sentence
 _BYTE_ORDER_MARK = "\ufeff"
 _UNWRITABLE = re.compile(r"[ \t\r\n\ud800-\udfff]")
 _SURROGATE_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
-_SHOWN_CHARACTERS = 40
 
 
 def conll(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
@@ -19,63 +18,56 @@ def conll(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
 
     :mod:`nerlab.data.readers.conll` separates columns at tabs and spaces alone, so ``\x85`` and
     the no-break space come back as they were. A ``-DOCSTART-`` line stands wherever another
-    document begins. A sentence without tokens is left out.
-
-    Raises:
-        ValueError: columns cannot hold a token or tag: it is empty, holds a space, a tab, a line
-            break or half a surrogate pair, or is the token ``-DOCSTART-``; ``source`` is the file
-            that is named.
+    document begins. A sentence without tokens is left out. ``ValueError``: a token or tag is
+    empty, holds a space, a tab, a line break or half a surrogate pair, or is ``-DOCSTART-``.
     """
     document = None
-    is_first = True
+    # A reader drops a byte order mark that a file begins with, but not a second one.
+    first = _BYTE_ORDER_MARK
     for sentence in sentences:
         if not sentence.tokens:
             continue
-        mark = f"{DOCUMENT_MARK}\tO\n\n" if sentence.document != document else ""
+        _check(sentence, source, _column_problem)
+        text = conll_sentence(sentence.tokens, sentence.tags, separator="\t")
+        if sentence.document != document:
+            text = f"{DOCUMENT_MARK}\tO\n\n{text}"
         document = sentence.document
-        for position, pair in enumerate(zip(sentence.tokens, sentence.tags, strict=True)):
-            if problem := _problem(pair[0]) or _problem(pair[1]):
-                where = f"{source}:{sentence.line_of(position)}"
-                raise ValueError(f"{where}: columns cannot hold {problem}; set format=jsonl")
-        text = mark + conll_sentence(sentence.tokens, sentence.tags, separator="\t")
-        # A reader drops a byte order mark that a file begins with, but not a second one.
-        yield _BYTE_ORDER_MARK + text if is_first and text[0] == _BYTE_ORDER_MARK else text
-        is_first = False
-
-
-def _problem(text: str) -> str:
-    if not text:
-        return "an empty token"
-    if text == DOCUMENT_MARK:
-        return f"the token {text!r}, which begins a document there"
-    match = _UNWRITABLE.search(text)
-    return f"{match[0]!r} inside {text[:_SHOWN_CHARACTERS]!r}" if match else ""
+        yield first + text if text.startswith(_BYTE_ORDER_MARK) else text
+        first = ""
 
 
 def jsonl(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
     """A line a sentence, ``{"tokens": [...], "tags": [...], "document": 0}``; without ``document``
-    where the corpus marks none.
-
-    Raises:
-        ValueError: a token or tag holds the two halves of a surrogate pair as two characters,
-            which JSON reads as one; ``source`` is the file that is named.
-    """
+    where the corpus marks none. ``ValueError``: a token or tag holds the two halves of a surrogate
+    pair as two characters, which JSON reads as one."""
     for sentence in sentences:
+        _check(sentence, source, _json_problem)
         record: dict[str, object] = {"tokens": sentence.tokens, "tags": sentence.tags}
         if sentence.document is not None:
             record["document"] = sentence.document
-        for position, pair in enumerate(zip(sentence.tokens, sentence.tags, strict=True)):
-            if match := _SURROGATE_PAIR.search("\n".join(pair)):
-                raise ValueError(
-                    f"{source}:{sentence.line_of(position)}: JSON cannot hold {match[0]!r}, two "
-                    "halves of a surrogate pair that are two characters; fix the token"
-                )
         # Half a surrogate pair is no UTF-8, but JSON has an escape for it.
         line = json.dumps(record, ensure_ascii=False)
         yield line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
 
 
-WRITERS: dict[str, Callable[[Iterable[Sentence], str], Iterator[str]]] = {
-    "conll": conll,
-    "jsonl": jsonl,
-}
+WRITERS = {"conll": conll, "jsonl": jsonl}
+
+
+def _check(sentence: Sentence, source: str, problem: Callable[[str], str]) -> None:
+    for position, pair in enumerate(zip(sentence.tokens, sentence.tags, strict=True)):
+        if message := problem(pair[0]) or problem(pair[1]):
+            raise ValueError(f"{source}:{sentence.line_of(position)}: {message}")
+
+
+def _column_problem(text: str) -> str:
+    match = _UNWRITABLE.search(text)
+    if text and text != DOCUMENT_MARK and not match:
+        return ""
+    found = f"{match[0]!r} inside {text[:40]!r}" if match else f"the token {text!r}"
+    return f"columns cannot hold {found}; set format=jsonl"
+
+
+def _json_problem(text: str) -> str:
+    match = _SURROGATE_PAIR.search(text)
+    halves = "two halves of a surrogate pair that are two characters"
+    return f"JSON cannot hold {match[0]!r}, {halves}; fix the token" if match else ""

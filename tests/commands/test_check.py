@@ -72,7 +72,7 @@ def test_illegal_tags_are_errors_unless_they_are_repaired(tmp_path: Path, repair
     ]
     assert finding.examples[0].text == "tag 'I-X' follows 'O', which iob2 forbids"
     assert "data.repair=true" in finding.remedy
-    assert report.facts["train"].entities_per_type == {"X": 2, "Y": 1}  # as conlleval reads them
+    assert report.facts["train"]["entities_per_type"] == {"X": 2, "Y": 1}  # as conlleval reads them
 
 
 def test_a_word_in_place_of_a_tag_is_an_error_with_and_without_repair(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_word_in_place_of_a_tag_is_an_error_with_and_without_repair(tmp_path: 
         assert finding.examples[0].where == f"{tmp_path}/train:1"
         assert "tag_column, say" in finding.remedy
         assert "data.reader.comment" in finding.remedy
-        assert report.facts["train"].entities == 1
+        assert report.facts["train"]["entities"] == 1
 
 
 def test_a_split_that_cannot_be_read_is_one_error_and_the_others_are_checked(
@@ -96,7 +96,7 @@ def test_a_split_that_cannot_be_read_is_one_error_and_the_others_are_checked(
     assert messages["train"].startswith(f"{tmp_path}/train:2: expected 2 columns or more, found 1")
     assert messages["test"].startswith(f"{tmp_path}/nowhere: no such file")
     assert list(report.facts) == ["dev"]
-    assert report.facts["dev"].unseen is None
+    assert report.facts["dev"]["unseen"] is None
 
 
 def test_a_test_file_that_is_not_there_is_a_warning_and_others_are_errors(tmp_path: Path) -> None:
@@ -246,22 +246,22 @@ def test_the_figures_are_those_of_a_slower_count(
     for split, sentences in both.items():
         facts = report.facts[split]
         tokens = [word for sentence in sentences for word, _ in sentence]
-        assert (facts.sentences, facts.documents) == (len(sentences), 1)
-        assert (facts.tokens, facts.distinct_tokens) == (len(tokens), len(set(tokens)))
-        assert facts.entities == len(entities[split])
-        assert facts.entities_per_type == Counter(label for _, label in entities[split])
-        assert facts.sentences_without_entity == sum(
+        assert (facts["sentences"], facts["documents"]) == (len(sentences), 1)
+        assert (facts["tokens"], facts["distinct_tokens"]) == (len(tokens), len(set(tokens)))
+        assert facts["entities"] == len(entities[split])
+        assert facts["entities_per_type"] == Counter(label for _, label in entities[split])
+        assert facts["sentences_without_entity"] == sum(
             all(tag == "O" for _, tag in sentence) for sentence in sentences
         )
         lengths = sorted(map(len, sentences), reverse=True)
-        assert [long.tokens for long in facts.longest] == lengths[:5]
-    unseen = report.facts["dev"].unseen
+        assert [long["tokens"] for long in facts["longest"]] == lengths[:5]
+    unseen = report.facts["dev"]["unseen"]
     assert unseen is not None
     known = {word.translate(look_up) for sentence in train for word, _ in sentence}
-    assert unseen.words == sum(
+    assert unseen["words"] == sum(
         word.translate(look_up) not in known for sentence in dev for word, _ in sentence
     )
-    assert unseen.entities == sum(entity not in entities["train"] for entity in entities["dev"])
+    assert unseen["entities"] == sum(entity not in entities["train"] for entity in entities["dev"])
     plain = {split: [[w for w, _ in s] for s in sentences] for split, sentences in both.items()}
     shared = [f.count for f in report.findings if f.kind == "shared"]
     assert sum(shared) == sum(sentence in plain["train"] for sentence in plain["dev"])
@@ -428,6 +428,6 @@ def test_the_zero_width_tokens_of_wnut17_are_found() -> None:
     report = check_real("wnut17", "wnut17")
     finding = found(report, "invisible-characters", "dev")
     assert (finding.count, finding.examples[0].text) == (4, r"\ufe0f (4 times)")
-    unseen = report.facts["dev"].unseen
+    unseen = report.facts["dev"]["unseen"]
     assert unseen is not None
-    assert unseen.entities == 836  # none of its entities occurs in train: it was made so
+    assert unseen["entities"] == 836  # none of its entities occurs in train: it was made so

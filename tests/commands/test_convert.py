@@ -18,6 +18,7 @@ from nerlab.commands.reading import annotated, present_splits, read_annotated
 from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import load_split, split_source
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
@@ -241,8 +242,8 @@ def test_a_reader_of_a_trusted_package_is_taken(source: Path, tmp_path: Path) ->
     write_package(tmp_path / "lab")
     data = compose_data(*options_of(source), "data.test=test.conll")
     data.reader = {"_target_": "mylab.readers.read", "_partial_": True, "separator": " "}
-    with importable(tmp_path / "lab"):
-        present, warnings = present_splits(data, ("mylab",))
+    with importable(tmp_path / "lab"), collected_warnings() as warnings:
+        present = present_splits(data, ("mylab",))
         sentences = list(read_annotated(present["train"], data))
     assert [len(spans) for _, spans in sentences] == [2, 1]
     assert (list(present), len(warnings)) == (["train", "dev"], 1)

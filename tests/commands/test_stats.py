@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nerlab.commands.counts import SplitCounts
-from nerlab.commands.page import page
 from nerlab.commands.reading import present_splits
-from nerlab.commands.statistics import Statistics, statistics_of
-from nerlab.commands.stats import collect, run
+from nerlab.commands.statistics import Numbers, statistics_of
+from nerlab.commands.stats import collect, page, run
 from nerlab.config import DataConfig
 from nerlab.data.load import split_source
+from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 
@@ -39,14 +39,14 @@ NASTY = [
 
 
 def counted(sentences: list[Sentence]) -> SplitCounts:
-    counts = SplitCounts()
+    counts = SplitCounts("file")
     for sentence in sentences:
         counts.add(sentence, spans_of(sentence.tags))
     return counts
 
 
-def look_at(**splits: list[Sentence]) -> Statistics:
-    return statistics_of({split: (split, counted(s)) for split, s in splits.items()})
+def look_at(**splits: list[Sentence]) -> Numbers:
+    return statistics_of({split: counted(s) for split, s in splits.items()})
 
 
 class Cells(HTMLParser):
@@ -96,65 +96,71 @@ texts = st.lists(
 @settings(max_examples=60)
 @given(texts)
 def test_the_numbers_are_those_of_a_slower_count(sentences: list[Sentence]) -> None:
-    found = look_at(train=sentences).splits["train"]
+    found = look_at(train=sentences)["splits"]["train"]
     tokens = [token for sentence in sentences for token in sentence.tokens]
     entities = [
         (" ".join(sentence.tokens[start:end]), label, end - start)
         for sentence in sentences
         for start, end, label in spans_of(sentence.tags)
     ]
-    assert (found.sentences, found.tokens, found.words) == (
+    assert (found["sentences"], found["tokens"], found["distinct_tokens"]) == (
         len(sentences),
         len(tokens),
         len(set(tokens)),
     )
-    assert found.words_seen_once == sum(tokens.count(token) == 1 for token in set(tokens))
+    assert found["words_seen_once"] == sum(tokens.count(token) == 1 for token in set(tokens))
     for distribution, numbers in (
-        (found.sentence_lengths, [len(s.tokens) for s in sentences]),
-        (found.entities_per_sentence, [len(spans_of(s.tags)) for s in sentences]),
-        (found.entity_lengths, [length for _, _, length in entities]),
+        (found["sentence_lengths"], [len(s.tokens) for s in sentences]),
+        (found["entities_per_sentence"], [len(spans_of(s.tags)) for s in sentences]),
+        (found["entity_lengths"], [length for _, _, length in entities]),
         *(
             (of_label, [length for _, other, length in entities if other == label])
-            for label, of_label in found.entity_lengths_by_label.items()
+            for label, of_label in found["entity_lengths_by_label"].items()
         ),
     ):
         if not numbers:
             assert distribution is None
             continue
         assert distribution is not None
-        assert distribution.counts == Counter(numbers)
-        assert distribution.mean == pytest.approx(mean(numbers))
-        assert distribution.median == median_low(numbers)
-        assert distribution.maximum == max(numbers)
-        above = sum(number > distribution.percentile_95 for number in numbers)
-        at_least = sum(number >= distribution.percentile_95 for number in numbers)
+        assert distribution["counts"] == Counter(numbers)
+        assert distribution["mean"] == pytest.approx(mean(numbers))
+        assert distribution["median"] == median_low(numbers)
+        assert distribution["maximum"] == max(numbers)
+        above = sum(number > distribution["percentile_95"] for number in numbers)
+        at_least = sum(number >= distribution["percentile_95"] for number in numbers)
         assert above <= 0.05 * len(numbers) < at_least
-    assert {f.name: f.count for f in found.labels} == Counter(label for _, label, _ in entities)
-    assert {f.name: f.count for f in found.tags} == Counter(t for s in sentences for t in s.tags)
-    for label, top in found.frequent_entities.items():
+    assert {f["name"]: f["count"] for f in found["labels"]} == Counter(
+        label for _, label, _ in entities
+    )
+    assert {f["name"]: f["count"] for f in found["tags"]} == Counter(
+        t for s in sentences for t in s.tags
+    )
+    for label, top in found["frequent_entities"].items():
         times = Counter(text for text, other, _ in entities if other == label)
-        assert [f.count for f in top] == sorted(times.values(), reverse=True)[:10]
-        assert all(f.count == times[f.name] for f in top)
-        assert all(f.share == pytest.approx(f.count / times.total()) for f in top)
+        assert [f["count"] for f in top] == sorted(times.values(), reverse=True)[:10]
+        assert all(f["count"] == times[f["name"]] for f in top)
+        assert all(f["share"] == pytest.approx(f["count"] / times.total()) for f in top)
     ranked = sorted(Counter(tokens).values(), reverse=True)
-    assert [rank.rank for rank in found.ranks[:10]] == list(range(1, len(ranked) + 1))[:10]
-    for rank in found.ranks:
-        assert rank.count == ranked[rank.rank - 1]
-        assert rank.coverage == pytest.approx(sum(ranked[: rank.rank]) / len(tokens))
-    assert not tokens or found.ranks[-1].coverage == 1
+    assert [rank["rank"] for rank in found["ranks"][:10]] == list(range(1, len(ranked) + 1))[:10]
+    for rank in found["ranks"]:
+        assert rank["count"] == ranked[rank["rank"] - 1]
+        assert rank["coverage"] == pytest.approx(sum(ranked[: rank["rank"]]) / len(tokens))
+    assert not tokens or found["ranks"][-1]["coverage"] == 1
     inside = [{span.label for span in spans_of(s.tags)} for s in sentences]
-    assert list(found.together) == [frequency.name for frequency in found.labels]
-    for label, row in found.together.items():
-        assert row == {b: sum({label, b} <= present for present in inside) for b in found.together}
+    assert list(found["together"]) == [frequency["name"] for frequency in found["labels"]]
+    for label, row in found["together"].items():
+        assert row == {
+            b: sum({label, b} <= present for present in inside) for b in found["together"]
+        }
 
 
 def test_labels_stand_in_one_order_in_all_splits() -> None:
     one, other = Sentence(["a"], ["B-ONE"]), Sentence(["b"], ["B-TWO"])
     found = look_at(train=[one, other, other, other], dev=[one, one], test=[one])
-    for split in found.splits.values():
-        assert [*split.together] == [*split.together["ONE"]] == ["ONE", "TWO"]
-    assert list(found.splits["train"].entity_lengths_by_label) == ["ONE", "TWO"]
-    assert found.splits["test"].together == {
+    for split in found["splits"].values():
+        assert [*split["together"]] == [*split["together"]["ONE"]] == ["ONE", "TWO"]
+    assert list(found["splits"]["train"]["entity_lengths_by_label"]) == ["ONE", "TWO"]
+    assert found["splits"]["test"]["together"] == {
         "ONE": {"ONE": 1, "TWO": 0},
         "TWO": {"ONE": 0, "TWO": 0},
     }
@@ -163,9 +169,9 @@ def test_labels_stand_in_one_order_in_all_splits() -> None:
 def test_forms_with_several_labels_are_those_of_all_splits_together() -> None:
     train = [Sentence(["Jordan", "Air", "Eve"], ["B-PER", "B-ORG", "B-PER"])] * 2
     found = look_at(train=train, dev=[Sentence(["Jordan"], ["B-LOC"])])
-    (form,) = found.ambiguous
-    assert (form.name, form.count, form.labels) == ("Jordan", 3, {"PER": 2, "LOC": 1})
-    assert (found.ambiguous_forms, found.forms) == (1, 3)
+    (form,) = found["ambiguous"]
+    assert (form["name"], form["count"], form["labels"]) == ("Jordan", 3, {"PER": 2, "LOC": 1})
+    assert (found["ambiguous_forms"], found["forms"]) == (1, 3)
 
 
 def numbers_of(plain: Any) -> set[float]:
@@ -238,7 +244,7 @@ class NoPictures:
 @example(train=[Sentence(NASTY, ["B-<b>"] * len(NASTY))], dev=[])
 def test_no_string_of_a_corpus_breaks_the_page(train: list[Sentence], dev: list[Sentence]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nerlab.commands.page.pictures", NoPictures())
+        patch.setattr("nerlab.commands.stats.pictures", NoPictures())
         html = page(look_at(train=train, dev=dev), "<title> & \ud800")
     html.encode()
     assert Cells(html).open == []
@@ -259,10 +265,10 @@ def test_illegal_tags_are_refused_unless_they_are_repaired() -> None:
     names = ("data=azerbaijani", f"data.dir={DATA / 'azerbaijani'}")
     with pytest.raises(ValueError, match=r"train_words:33: tag 'I-DATE' follows 'O'"):
         collect_train(compose_data(*names, "data.repair=false"))
-    assert collect_train(compose_data(*names)).splits["train"].entities == 2_642
+    assert collect_train(compose_data(*names))["splits"]["train"]["entities"] == 2_642
 
 
-def collect_train(data: DataConfig) -> Statistics:
+def collect_train(data: DataConfig) -> Numbers:
     return collect(data, {"train": split_source(data, "train")})
 
 
@@ -280,11 +286,12 @@ def test_a_corpus_that_is_cut_by_hash_is_counted_whole(tmp_path: Path, test: str
     (tmp_path / "all.conll").write_text("\n".join(f"word{i} B-X\n" for i in range(60)))
     names = ("data.train=all.conll", "data.dev=null", f"data.test={test}", "data.split=hash")
     data = compose_data("data=conll", f"data.dir={tmp_path}", *names)
-    sources, warnings = present_splits(data, ())
+    with collected_warnings() as warnings:
+        sources = present_splits(data, ())
     found = collect(data, sources)
-    assert list(found.splits) == ["train", "dev", "test"][: 3 - len(warnings)]
+    assert list(found["splits"]) == ["train", "dev", "test"][: 3 - len(warnings)]
     assert len(warnings) == (test != "null")
-    assert sum(split.sentences for split in found.splits.values()) == 60
+    assert sum(split["sentences"] for split in found["splits"].values()) == 60
 
 
 def test_nothing_is_written_when_a_split_cannot_be_read(tmp_path: Path) -> None:

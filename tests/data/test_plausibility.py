@@ -123,5 +123,5 @@ def test_what_many_types_cost_is_said_at_the_start(tmp_path: Path, number: int) 
 def test_published_corpora_are_plausible(preset: str, folder: str) -> None:
     data = compose_data(f"data={preset}", f"data.dir={DATA / folder}", "data.download=null")
     real(f"{folder}/{data.train}")
-    for split in present_splits(data, ())[0]:
+    for split in present_splits(data, ()):
         assert warnings_of_corpus(load_split(data, split)) == []

@@ -21,8 +21,6 @@ from nerlab.text import Token, sentences
 
 DOCUMENTS = ("line", "file", "none")
 """What is one document: each text, all texts together, or nothing."""
-# Texts are taken in until they hold this many tokens, then tagged together.
-_CHUNK_TOKENS = 32_000
 
 
 class Entity(NamedTuple):
@@ -57,16 +55,18 @@ class _Untagged(NamedTuple):
 class Predictor:
     """A loaded tagger for raw text.
 
-    Args:
-        checkpoint: what :func:`nerlab.models.loading.load_checkpoint` gave.
+    Texts are taken in until they hold ``chunk_tokens``, then tagged together, in batches of
+    ``batch_tokens`` (None: as in training's scores).
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, chunk_tokens: int = 32_000, batch_tokens: int | None = None
+    ) -> None:
         self._tagger = checkpoint.tagger
         self._vocabulary = checkpoint.vocabulary
-        self._names = checkpoint.vocabulary.tags
         self._by_document = checkpoint.by_document
-        self._batch_tokens = int(checkpoint.config.trainer.decode_tokens)
+        self._chunk_tokens = chunk_tokens
+        self._batch_tokens = batch_tokens or int(checkpoint.config.trainer.decode_tokens)
 
     def predict(self, texts: Iterable[str], document: str = "line") -> list[list[Entity]]:
         """The entities of each text, in the order of the text.
@@ -79,12 +79,11 @@ class Predictor:
         Raises:
             ValueError: it is no list of texts, or ``document`` is none of these.
         """
-        if isinstance(texts, str):
-            raise ValueError(
-                "predict: expected a list of texts, found one string; put it in a list"
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            found = (
+                "one string; put it in a list" if isinstance(texts, str) else type(texts).__name__
             )
-        if not isinstance(texts, Iterable):
-            raise ValueError(f"predict: expected a list of texts, found {type(texts).__name__}")
+            raise ValueError(f"predict: expected a list of texts, found {found}")
         return [
             [entity for sentence in tagged for entity in sentence.entities]
             for _, tagged in self.stream(map(_checked, texts, count()), document)
@@ -98,14 +97,9 @@ class Predictor:
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         """Each text with its tagged sentences, in order.
 
-        Texts are read a chunk of tokens at a time, so memory stays bounded however many there are;
-        a document that is larger is cut into chunks, between sentences.
-
-        Args:
-            texts: any number of them.
-            document: as of :meth:`predict`.
-            is_ready: whether the next text is there already; while it is not, those that are there
-                are tagged and returned, unless they are part of a larger document.
+        Memory stays bounded however many texts there are; a document that is larger than a chunk
+        is cut between sentences. While ``is_ready`` says that the next text is not there yet,
+        those that are there are tagged and returned, unless they are part of a larger document.
         """
         if document not in DOCUMENTS:
             raise ValueError(f"document={document}: expected one of {', '.join(DOCUMENTS)}")
@@ -114,7 +108,7 @@ class Predictor:
         for text in texts:
             chunk.append((text, list(sentences(text))))
             tokens += 1 + sum(map(len, chunk[-1][1]))  # empty texts take memory too
-            if tokens >= _CHUNK_TOKENS or (document != "file" and not is_ready()):
+            if tokens >= self._chunk_tokens or (document != "file" and not is_ready()):
                 yield from self._tag_chunk(chunk, document)
                 chunk, tokens = [], 0
         yield from self._tag_chunk(chunk, document)
@@ -122,44 +116,43 @@ class Predictor:
     def _tag_chunk(
         self, chunk: list[tuple[str, list[list[Token]]]], document: str
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
-        tagged = (s for piece in _pieces(chunk, document) for s in self._tag(piece))
+        pieces = _pieces(chunk, document, self._chunk_tokens)
+        tagged = (sentence for piece in pieces for sentence in self._tag(piece))
         for text, split in chunk:
             yield text, [next(tagged) for _ in split]
 
     def _tag(self, piece: list[_Untagged]) -> list[TaggedSentence]:
-        corpus = build_corpus(
-            (
-                Sentence([t.text for t in tokens], [OUTSIDE] * len(tokens), number)
-                for _, tokens, number in piece
-            ),
-            scheme="iobes",
-            repair=False,
-            source="text",
+        untagged = (
+            Sentence([token.text for token in tokens], [OUTSIDE] * len(tokens), number)
+            for _, tokens, number in piece
         )
-        results: list[TaggedSentence | None] = [None] * len(piece)
+        corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
         by_document = self._by_document and piece[0].document is not None
         batcher = Batcher(corpus, self._vocabulary, False, by_document)
         decoder = CorpusDecoder(self._tagger, batcher, self._batch_tokens)
+        results = dict[int, TaggedSentence]()
         for indices, values in decoder.run(self._tagger.decode_scored):
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
             for row, index in enumerate(indices.tolist()):
                 text, tokens, _ = piece[index]
-                names = [self._names[tag] for tag in tags[row, : len(tokens)]]
+                names = [self._vocabulary.tags[tag] for tag in tags[row, : len(tokens)]]
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
-        return [result for result in results if result is not None]
+        return [results[index] for index in range(len(piece))]
 
 
 def _checked(text: object, number: int) -> str:
-    if not isinstance(text, str):
-        raise ValueError(
-            f"predict: expected texts, found {reprlib.repr(text)} at index {number}, counted "
-            "from 0; leave it out, or put '' there"
-        )
-    return text
+    if isinstance(text, str):
+        return text
+    raise ValueError(
+        f"predict: expected texts, found {reprlib.repr(text)} at index {number}, counted from 0; "
+        "leave it out, or put '' there"
+    )
 
 
-def _pieces(chunk: list[tuple[str, list[list[Token]]]], document: str) -> Iterator[list[_Untagged]]:
+def _pieces(
+    chunk: list[tuple[str, list[list[Token]]]], document: str, most_tokens: int
+) -> Iterator[list[_Untagged]]:
     """The sentences that are tagged together: one text may be a whole library.
 
     Where a long text is cut depends on nothing but the text.
@@ -169,7 +162,7 @@ def _pieces(chunk: list[tuple[str, list[list[Token]]]], document: str) -> Iterat
         number = {"line": index, "file": 0, "none": None}[document]
         tokens = 0
         for sentence in split:
-            if tokens >= _CHUNK_TOKENS:
+            if tokens >= most_tokens:
                 yield piece
                 piece, tokens = [], 0
             piece.append(_Untagged(text, sentence, number))

@@ -17,9 +17,8 @@ import nerlab
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
-from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Predictor
-from nerlab.models.loading import load_checkpoint
+from nerlab.models.loading import Checkpoint, load_checkpoint
 
 CONTEXT = """
     import torch
@@ -111,6 +110,11 @@ def document_run(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def checkpoint(document_run: Path) -> Checkpoint:
+    return load_checkpoint(document_run, torch.device("cpu"), ("mylab_documents",))
+
+
+@pytest.fixture(scope="module")
 def tagger(document_run: Path) -> Predictor:
     return nerlab.load(document_run, trust="mylab_documents")
 
@@ -134,7 +138,7 @@ def test_what_stands_in_another_sentence_is_learned_scored_and_predicted(
     assert labels(tagger, TEXTS) == expected
 
 
-def test_nothing_leaks_from_one_text_into_another(tagger: Predictor) -> None:
+def test_nothing_leaks_from_one_text_into_another(checkpoint: Checkpoint) -> None:
     """Predictions of a text are the same alone and among others, whatever fits into a batch."""
 
     @settings(max_examples=20)
@@ -146,15 +150,12 @@ def test_nothing_leaks_from_one_text_into_another(tagger: Predictor) -> None:
         batch_tokens=st.sampled_from([1, 8, 20, 4000]),
     )
     def hold(texts: list[str], chunk: int, batch_tokens: int) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(predictor_module, "_CHUNK_TOKENS", chunk)
-            patch.setattr(tagger, "_batch_tokens", batch_tokens)
-            found = tagger.predict(texts)
-            for text, entities in zip(texts, found, strict=True):
-                (alone,) = tagger.predict([text])
-                assert [entity[:4] for entity in entities] == [entity[:4] for entity in alone]
-                scores = [[entity.score for entity in of] for of in (entities, alone)]
-                assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+        tagger = Predictor(checkpoint, chunk, batch_tokens)
+        for text, entities in zip(texts, tagger.predict(texts), strict=True):
+            (alone,) = tagger.predict([text])
+            assert [entity[:4] for entity in entities] == [entity[:4] for entity in alone]
+            scores = [[entity.score for entity in of] for of in (entities, alone)]
+            assert scores[0] == pytest.approx(scores[1], abs=1e-5)
 
     hold()
 

@@ -19,7 +19,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Entity, Predictor
-from nerlab.models.loading import load_checkpoint
+from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.schemes import check
 from nerlab.tags import spans_of
 from nerlab.text import Token, sentences
@@ -39,6 +39,11 @@ some_text = st.one_of(
     st.lists(st.sampled_from([*WORDS, ".", " ", "  ", "\n", "👩🏽‍🚀", "\ud800"])).map(" ".join),
 )
 slow = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def checkpoint(run: Path) -> Checkpoint:
+    return load_checkpoint(run, torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +94,10 @@ def test_one_string_in_place_of_a_list_is_refused(tagger: Predictor) -> None:
 @slow
 @given(st.lists(some_text, max_size=6), st.integers(1, 40))
 def test_a_text_is_tagged_the_same_alone_and_among_others(
-    tagger: Predictor, texts: list[str], chunk: int
+    checkpoint: Checkpoint, tagger: Predictor, texts: list[str], chunk: int
 ) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor_module, "_CHUNK_TOKENS", chunk)
-        streamed = list(tagger.stream(iter(texts)))
+    in_chunks = Predictor(checkpoint, chunk_tokens=chunk)
+    streamed = list(in_chunks.stream(iter(texts)))
     assert [text for text, _ in streamed] == texts
     for text, tagged in streamed:
         ((_, alone),) = tagger.stream([text])
@@ -146,17 +150,12 @@ def test_where_a_long_text_is_cut_depends_on_nothing_but_the_text(
     token = Token("a", 0, 1)
     text = ("text", [[token] * length for length in lengths])
     others = [("other", [[token] * 7, [token] * 9])] * before
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor_module, "_CHUNK_TOKENS", 40)
-        alone = [len(piece) for piece in predictor_module._pieces([text], "line")]
-        pieces = list(predictor_module._pieces([*others, text], "line"))
+    alone = [len(piece) for piece in predictor_module._pieces([text], "line", 40)]
+    pieces = list(predictor_module._pieces([*others, text], "line", 40))
     assert [sum(s.document == before for s in piece) for piece in pieces] == alone
 
 
-def test_texts_are_read_only_as_far_as_they_are_needed(
-    tagger: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(predictor_module, "_CHUNK_TOKENS", 50)
+def test_texts_are_read_only_as_far_as_they_are_needed(checkpoint: Checkpoint) -> None:
     read = 0
 
     def endless() -> Iterator[str]:
@@ -165,7 +164,7 @@ def test_texts_are_read_only_as_far_as_they_are_needed(
             read += 1
             yield "Anna Smith flew to Berlin ."
 
-    stream = tagger.stream(endless())
+    stream = Predictor(checkpoint, chunk_tokens=50).stream(endless())
     for _ in range(100):
         next(stream)
     assert read < 120
@@ -178,9 +177,10 @@ def test_a_very_long_text_is_tagged_to_its_end(tagger: Predictor) -> None:
     assert entities[-1].start > len(text) - 30
 
 
-def test_the_score_is_the_probability_of_the_whole_span(run: Path, tagger: Predictor) -> None:
+def test_the_score_is_the_probability_of_the_whole_span(
+    checkpoint: Checkpoint, tagger: Predictor
+) -> None:
     """Held against the sum over every tag sequence that has the span."""
-    checkpoint = load_checkpoint(run, torch.device("cpu"))
     tokens = ["Anna", "Smith", "met", "Eve"]
     ((entity, *_),) = tagger.predict([" ".join(tokens)])
     assert entity.text == "Anna Smith"

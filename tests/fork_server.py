@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from io import TextIOWrapper
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 from types import MappingProxyType, ModuleType, TracebackType
 from typing import IO, Any, TextIO
@@ -172,7 +173,8 @@ class _Server:
     def __init__(self) -> None:
         self.environment = _read_at_start(os.environ)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, __file__, str(theirs.fileno())]
+        self._compiled = TemporaryDirectory(prefix="nerlab-compiled-")
+        command = [sys.executable, __file__, str(theirs.fileno()), self._compiled.name]
         with theirs:
             environment = {n: v for n, v in os.environ.items() if n != "PYTHONPATH"}
             numbers = [theirs.fileno()]
@@ -260,4 +262,6 @@ if __name__ == "__main__":
     gc.collect()
     gc.freeze()  # else each fork would look through it, and so copy it, when it ends
     del sys.path[0]  # the folder of the tests
+    if sys.dont_write_bytecode:  # each fork would compile nerlab anew
+        sys.dont_write_bytecode, sys.pycache_prefix = False, sys.argv[2]
     run(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -453,7 +453,7 @@ FAULTS = (
     ),
     Fault(
         "patience ends an epoch late",
-        "nerlab/training/state.py",
+        "nerlab/training/run_directory.py",
         "waited >= config.patience",
         "waited > config.patience",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),

@@ -31,10 +31,13 @@ from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite, explain_memory, explain_not_finite
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator, Recorder, logging_to
-from nerlab.training.run_directory import check_empty, create_run_directory
-from nerlab.training.state import Checkpoints, TrainingState
-from nerlab.training.tracking import Tracker
+from nerlab.training.recorder import Accumulator, Recorder, Tracker, logging_to
+from nerlab.training.run_directory import (
+    Checkpoints,
+    TrainingState,
+    check_empty,
+    create_run_directory,
+)
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
 # What the tracker may be, beside what trusted packages define.
-TRACKERS = ("nerlab.training.tracking.NoTracker", "nerlab.training.wandb_tracker.WandbTracker")
+TRACKERS = ("nerlab.training.recorder.NoTracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
 def run_experiment(config: DictConfig) -> float:

@@ -16,7 +16,7 @@ from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
 from nerlab.training.recorder import Recorder
-from nerlab.training.state import Checkpoints, TrainingState
+from nerlab.training.run_directory import Checkpoints, TrainingState
 
 logger = logging.getLogger(__name__)
 

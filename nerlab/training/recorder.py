@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from torch import Tensor
 
+from nerlab.evaluation.report import Report
 from nerlab.files import naming, open_to_append
 from nerlab.messages import counted, escape_controls
-from nerlab.training.tracking import Tracker
 
 logger = logging.getLogger("nerlab")
 
@@ -60,6 +61,29 @@ class Accumulator:
         self.tokens = 0
         self.start_clock()
         return metrics, int(in_a_row)
+
+
+class Tracker:
+    """Where the numbers go beside ``metrics.jsonl``; it never raises: no run is lost because of it.
+
+    It is built with ``(run_directory, name, config)``, ``config`` as plain data.
+    """
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """Take numbers that belong to a step; steps never fall."""
+
+    def log_report(self, report: Report) -> None:
+        """Take a scored split: its confusion matrix and its examples."""
+
+    def finish(self) -> None:
+        """End the run and say how it can be looked at."""
+
+
+class NoTracker(Tracker):
+    """Keeps nothing."""
+
+    def __init__(self, run_directory: Path, name: str, config: Mapping[str, Any]) -> None:
+        pass
 
 
 class Recorder:

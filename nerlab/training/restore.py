@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nerlab.models.checkpoint import State
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.state import PROGRESS, TrainingState
+from nerlab.training.run_directory import PROGRESS, TrainingState
 
 _MOST = 2**53  # whole numbers beyond it have no float
 _LARGEST = torch.finfo(torch.float32).max

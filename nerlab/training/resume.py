@@ -19,7 +19,7 @@ from nerlab.models.loading import check_shapes, find_last, load_state, load_voca
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
 from nerlab.training.restore import restore, whole
-from nerlab.training.state import TrainingState
+from nerlab.training.run_directory import TrainingState
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from nerlab.evaluation.report import Report, marked
 from nerlab.paths import make_folder
+from nerlab.training.recorder import Tracker
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
@@ -23,7 +24,7 @@ _MAX_WAITING = 10_000  # calls that wandb has not taken yet
 _chosen: dict[str, str] = {}  # variables of the environment that an earlier run of ours has set
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Log a run with wandb, online if there is a key for it, else offline.
 
     Offline runs lie in the run directory. All of wandb is called in a thread of its own, since a

@@ -21,7 +21,7 @@ from nerlab.training.averaging import average_weights
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.recorder import Accumulator
 from nerlab.training.restore import restore
-from nerlab.training.state import TrainingState
+from nerlab.training.run_directory import TrainingState
 
 CPU = torch.device("cpu")
 

@@ -25,9 +25,8 @@ from nerlab.training import loop
 from nerlab.training.averaging import average_weights
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator, Recorder
-from nerlab.training.state import Checkpoints, TrainingState
-from nerlab.training.tracking import NoTracker
+from nerlab.training.recorder import Accumulator, NoTracker, Recorder
+from nerlab.training.run_directory import Checkpoints, TrainingState
 
 CPU = torch.device("cpu")
 SEED = 3

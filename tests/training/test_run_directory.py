@@ -7,7 +7,7 @@ from datetime import datetime as real_datetime
 from pathlib import Path
 
 import pytest
-from conftest import run_cold
+from conftest import ROOT, run_cold
 
 from nerlab.training import run_directory
 from nerlab.training.kept_steps import keep_step
@@ -47,8 +47,9 @@ def test_threads_that_start_in_the_same_second_never_share_a_directory(tmp_path:
 def test_processes_that_start_in_the_same_second_never_share_a_directory(tmp_path: Path) -> None:
     code = f"""
 import os, sys
-sys.path[:0] = [{str(Path(run_directory.__file__).parent)!r}]
-import datetime, run_directory
+sys.path[:0] = [{str(ROOT)!r}]
+import datetime
+from nerlab.training import run_directory
 class Stopped(datetime.datetime):
     now = classmethod(lambda cls: cls(2026, 11, 20))
 run_directory.datetime = Stopped

@@ -11,8 +11,7 @@ from conftest import SMALL_MODEL, Result, run_script
 from helpers import reseal
 from omegaconf import OmegaConf
 
-from nerlab.training.recorder import Accumulator, Recorder
-from nerlab.training.tracking import NoTracker
+from nerlab.training.recorder import Accumulator, NoTracker, Recorder
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from conftest import ROOT, SMALL_MODEL, Result, run_process
 
 from nerlab.evaluation.report import Report
 from nerlab.training import wandb_tracker
-from nerlab.training.tracking import NoTracker
+from nerlab.training.recorder import NoTracker
 from nerlab.training.wandb_tracker import WandbTracker
 
 

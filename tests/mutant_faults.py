@@ -447,8 +447,8 @@ FAULTS = (
     Fault(
         "dev is scored with the weights before averaging",
         "nerlab/training/loop.py",
-        "            state.model.eval(), self.vocabulary",
-        "            state.tagger.eval(), self.vocabulary",
+        "score(state.model.eval()",
+        "score(state.tagger.eval()",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(

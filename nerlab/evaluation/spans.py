@@ -59,11 +59,8 @@ def count_spans(
     predicted: Iterable[Sequence[str]],
     read: Callable[[Sequence[str]], list[Span]] = spans_of,
 ) -> SpanCounts:
-    """Count the spans of tag sequences as ``read`` finds them.
-
-    :func:`nerlab.tags.spans_of` gives the counts of the conlleval script for IOB1 and IOB2, legal
-    or not; :func:`strict_spans_of` those of seqeval's strict mode for IOBES.
-    """
+    """Count spans as ``read`` finds them in tags: :func:`spans_of` as conlleval does for IOB1 and
+    IOB2, legal or not, :func:`strict_spans_of` as seqeval's strict mode does for IOBES."""
     counts = SpanCounts()
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
         counts.add(read(gold_tags), read(predicted_tags))

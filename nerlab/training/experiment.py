@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from inspect import signature
 from pathlib import Path
 from subprocess import DEVNULL, SubprocessError, check_output
@@ -18,7 +18,7 @@ from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import MANY_LABELS, cost_of_labels
 from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
-from nerlab.evaluation.report import Report, examples, table, write_report
+from nerlab.evaluation.report import examples, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.memory import is_out_of_memory
@@ -57,72 +57,69 @@ def run_experiment(config: DictConfig) -> float:
         Interrupted: a signal asked the run to stop; it is saved and can be resumed.
         ValueError: something is wrong with the configuration, the data or the numbers.
     """
-    trusted = trusted_packages(config.trust)
-    if config.resume is not None:
-        from nerlab.training.resume import resumption_of
+    trusted, resumption = trusted_packages(config.trust), None
+    with ExitStack() as stack:
+        if config.resume is not None:
+            from nerlab.training.resume import resumption_of
 
-        with resumption_of(config) as resumption:
-            if resumption is not None:
-                threads = resumption.use_threads(config.threads)
-                return _run(resumption.config, trusted, threads, resumption)
-    return _run(without_trust(config), trusted, use_threads(config.threads), None)
+            resumption = stack.enter_context(resumption_of(config))
+        if resumption is None:
+            config, threads = without_trust(config), use_threads(config.threads)
+        else:
+            config, threads = resumption.config, resumption.use_threads(config.threads)
+        check_numbers("", config)
+        config.threads = threads.number
+        if config.trainer.deterministic:
+            from nerlab.training.determinism import deterministic_algorithms
+
+            stack.enter_context(deterministic_algorithms())
+        return _run(config, trusted, threads, resumption)
 
 
 def _run(
     config: DictConfig, trusted: tuple[str, ...], threads: Threads, resumption: "Resumption | None"
 ) -> float:
-    check_numbers("", config)
-    config.threads = threads.number
-    bits: AbstractContextManager[None] = nullcontext()
-    if config.trainer.deterministic:
-        from nerlab.training.determinism import deterministic_algorithms
+    device, console = choose_device(config.device), make_console()
+    splits = {
+        name: load_split(config.data, name, trusted)
+        for name in ("train", "dev", *(["test"] if config.test else []))
+    }
+    digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
+    if resumption is None or resumption.checkpoint is None:
+        vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
+    else:
+        vocabulary = resumption.vocabulary(digests, trusted)
+    by_document = config.trainer.batch_by is BatchBy.document
+    batchers = {
+        name: Batcher(corpus, vocabulary, name == "train", by_document)
+        for name, corpus in splits.items()
+    }
+    torch.manual_seed(config.seed)
+    tagger = build_tagger(config.model, vocabulary, trusted)
+    lines = describe(splits)
+    lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
+    lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
+    state = _first_state(tagger.to(device), config.trainer, device)
+    make_tracker = _tracker_of(config, trusted)
 
-        bits = deterministic_algorithms()
-    with bits:
-        device = choose_device(config.device)
-        splits = {
-            name: load_split(config.data, name, trusted)
-            for name in ("train", "dev", *(["test"] if config.test else []))
-        }
-        digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
-        if resumption is None or resumption.checkpoint is None:
-            vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
-        else:
-            vocabulary = resumption.vocabulary(digests, trusted)
-        by_document = config.trainer.batch_by is BatchBy.document
-        batchers = {
-            name: Batcher(corpus, vocabulary, name == "train", by_document)
-            for name, corpus in splits.items()
-        }
-        torch.manual_seed(config.seed)
-        tagger = build_tagger(config.model, vocabulary, trusted)
-        lines = describe(splits)
-        lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
-        lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
-        state = _first_state(tagger.to(device), config.trainer, device)
-        make_tracker = _tracker_of(config, trusted)
-
-        console = make_console()
-        with _run_directory(config, resumption) as run:
-            if resumption is not None:
-                resumption.restore(state)
-            # The first file of a run: from now on it can be resumed.
-            with new_file(run / "config.yaml") as file:
-                OmegaConf.save(config, file, resolve=True)
-            with logging_to(run / "train.log", console):
-                for line in (f"run {run} on {device}", threads, *lines):
-                    logger.info(line)
-                facts = {**to_plain(config), "git_commit": _git_commit(), **digests}
-                tracker = make_tracker(run, run.name, facts)
-                with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
-                    if resumption is not None:
-                        resumption.log(state)
-                    checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
-                    _train(config, state, batchers, checkpoints, console)
-                    for report in _score_best(config, tagger, batchers, checkpoints):
-                        tracker.log_report(report)
-                        _show(report, console)
-                logger.info("done: %s", run)
+    with _run_directory(config, resumption) as run:
+        if resumption is not None:
+            resumption.restore(state)
+        # The first file of a run: from now on it can be resumed.
+        with new_file(run / "config.yaml") as file:
+            OmegaConf.save(config, file, resolve=True)
+        with logging_to(run / "train.log", console):
+            for line in (f"run {run} on {device}", threads, *lines):
+                logger.info(line)
+            facts = {**to_plain(config), "git_commit": _git_commit(), **digests}
+            tracker = make_tracker(run, run.name, facts)
+            with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
+                if resumption is not None:
+                    resumption.log(state)
+                checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
+                _train(state, batchers, checkpoints, console)
+                _score_best(tagger, batchers, checkpoints, tracker, console)
+            logger.info("done: %s", run)
     return state.best_f1
 
 
@@ -177,65 +174,54 @@ def _run_directory(config: DictConfig, resumption: "Resumption | None") -> Itera
 
 
 def _train(
-    config: DictConfig,
     state: TrainingState,
     batchers: Mapping[str, Batcher],
     checkpoints: Checkpoints,
     console: Console,
 ) -> None:
+    config, train, dev = checkpoints.config, batchers["train"], batchers["dev"]
     interruption, failure = Interruption(), None
     with interruption.listening(), progress_bar(console, "training") as show:
         trainer = Trainer(
-            state,
-            config.trainer,
-            config.seed,
-            checkpoints.vocabulary,
-            batchers["train"],
-            batchers["dev"],
-            checkpoints.recorder,
-            checkpoints,
-            interruption,
-            show,
+            state, config.trainer, config.seed, train, dev, checkpoints, interruption, show
         )
         try:
             trainer.fit()
         except Interrupted:
-            logger.info(
-                "stopped after step %d; go on with it: python train.py resume=%s",
-                state.step,
-                checkpoints.run,
-            )
+            advice = "go on with it: python train.py resume="
+            logger.info("stopped after step %d; %s%s", state.step, advice, checkpoints.run)
             raise
         except NotFinite as found:
-            failure = explain_not_finite(found, checkpoints.run, state.tagger, batchers["train"])
+            failure = explain_not_finite(found, checkpoints.run, state.tagger, train)
         except Exception as error:
             if not (trainer.step_batches and is_out_of_memory(error)):
                 raise
-            failure = explain_memory(trainer.step_batches, batchers["train"].corpus)
+            failure = explain_memory(trainer.step_batches, train.corpus)
     if failure is not None:  # only here the tensors that the error's frames held are free
         raise failure
 
 
 def _score_best(
-    config: DictConfig, tagger: Tagger, batchers: Mapping[str, Batcher], checkpoints: Checkpoints
-) -> Iterator[Report]:
-    """The best checkpoint on dev, and once on test if that was asked for."""
+    tagger: Tagger,
+    batchers: Mapping[str, Batcher],
+    checkpoints: Checkpoints,
+    tracker: Tracker,
+    console: Console,
+) -> None:
+    """Score the best checkpoint on dev, and once on test if that was asked for."""
     load_own_weights(tagger.eval(), checkpoints.run / "checkpoints" / "best")
+    decode_tokens = checkpoints.config.trainer.decode_tokens
     for name in (name for name in batchers if name != "train"):
-        batcher, tokens = batchers[name], config.trainer.decode_tokens
-        report = score(tagger, checkpoints.vocabulary, batcher, name, tokens)
+        report = score(tagger, checkpoints.vocabulary, batchers[name], name, decode_tokens)
         folder = checkpoints.run / "evaluation" / name
         folder.mkdir(parents=True, exist_ok=True)
         write_report(report, folder)
-        yield report
-
-
-def _show(report: Report, console: Console) -> None:
-    console.print(table(report))
-    console.print(f"some sentences of {report.split}, as tagged:")
-    for sentence in examples(report, _EXAMPLES):
-        line = "  " + escape_controls(sentence)
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        tracker.log_report(report)
+        console.print(table(report))
+        console.print(f"some sentences of {name}, as tagged:")
+        for sentence in examples(report, _EXAMPLES):
+            line = "  " + escape_controls(sentence)
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _git_commit() -> str | None:

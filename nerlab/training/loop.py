@@ -9,13 +9,11 @@ import torch
 
 from nerlab.config import TrainerConfig
 from nerlab.data.batch import Batcher
-from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import flat_metrics
 from nerlab.messages import ShowProgress, counted
 from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
-from nerlab.training.recorder import Recorder
 from nerlab.training.run_directory import Checkpoints, TrainingState
 
 logger = logging.getLogger(__name__)
@@ -33,10 +31,8 @@ class Trainer:
     state: TrainingState
     config: TrainerConfig
     seed: int
-    vocabulary: Vocabulary
     train: Batcher
     dev: Batcher
-    recorder: Recorder
     checkpoints: Checkpoints
     interruption: Interruption
     show: ShowProgress
@@ -102,7 +98,7 @@ class Trainer:
         state, epoch = self.state, self.state.epoch + 1
         metrics, skipped_in_a_row = state.accumulator.flush()
         metrics |= {"lr": state.optimizer.learning_rate, "grad_norm": norm.item()}
-        self.recorder.log(metrics, state.step, epoch)
+        self.checkpoints.recorder.log(metrics, state.step, epoch)
         loss, speed = metrics["train/loss"], metrics["train/tokens_per_second"]
         self.show(state=f"epoch {epoch}  loss {loss:.4f}  {speed:,.0f} tokens/s")
         if skipped_in_a_row >= self.config.max_skipped_steps:
@@ -112,9 +108,8 @@ class Trainer:
     def _score_dev(self) -> None:
         """Score dev and finish the epoch."""
         state, start = self.state, time.perf_counter()
-        report = score(
-            state.model.eval(), self.vocabulary, self.dev, "dev", self.config.decode_tokens
-        )
+        vocabulary, decode_tokens = self.checkpoints.vocabulary, self.config.decode_tokens
+        report = score(state.model.eval(), vocabulary, self.dev, "dev", decode_tokens)
         metrics = {**flat_metrics(report), "dev/seconds": time.perf_counter() - start}
         state.epoch, state.batch_index = state.epoch + 1, 0
         f1 = metrics["dev/f1"]
@@ -122,7 +117,7 @@ class Trainer:
         if is_best:
             state.best_f1, state.best_epoch = f1, state.epoch
             self.checkpoints.save_best(state.model)
-        self.recorder.log(metrics, state.step, state.epoch)
+        self.checkpoints.recorder.log(metrics, state.step, state.epoch)
         mark = "  best so far" if is_best else ""
         logger.info("epoch %d  dev F1 %.2f%s", state.epoch, 100 * f1, mark)
 

@@ -17,14 +17,7 @@ class TaggerOptimizer:
     A step whose loss or gradient is not finite changes neither weights nor moments. On a CPU an
     ``if`` decides that. On a GPU torch's ``GradScaler`` does, so the host never waits for the
     device: :meth:`clip` makes all gradients of such a step nan, and the scaler skips these.
-
-    Args:
-        tagger: the model, already on ``device``.
-        config: the trainer's configuration.
-        device: where it is trained.
-
-    Raises:
-        ValueError: the precision is not available on the device.
+    ``ValueError`` if the precision is not available on the device.
     """
 
     def __init__(self, tagger: nn.Module, config: TrainerConfig, device: torch.device) -> None:
@@ -163,22 +156,14 @@ class RowAdam(torch.optim.Optimizer):
     ``torch.optim.SparseAdam`` does the same in four times the time.
     """
 
-    def __init__(
-        self,
-        tables: list[dict[str, Any]],
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
-        super().__init__(tables, {"lr": lr, "betas": betas, "eps": eps})
+    def __init__(self, tables: list[dict[str, Any]], lr: float) -> None:
+        super().__init__(tables, {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """Move the rows that have a gradient."""
         for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is None:
-                    continue
+            for table in (table for table in group["params"] if table.grad is not None):
                 state = self.state[table]
                 if not state:
                     state["step"] = torch.zeros(())

@@ -76,8 +76,9 @@ def make_trainer(
     state = TrainingState(tagger, TaggerOptimizer(tagger, config, CPU), Accumulator(CPU), average)
     recorder = Recorder(folder / "metrics.jsonl", NoTracker(folder, "name", {}))
     checkpoints = create_autospec(Checkpoints, instance=True)
+    checkpoints.vocabulary, checkpoints.recorder = VOCABULARY, recorder
     return Trainer(
-        *(state, config, SEED, VOCABULARY, BATCHER, BATCHER, recorder, checkpoints),
+        *(state, config, SEED, BATCHER, BATCHER, checkpoints),
         *(Interruption(), lambda *_, **__: None),
     )
 

@@ -18,7 +18,7 @@ from nerlab.models.checkpoint import State, load_weights
 from nerlab.models.loading import check_shapes, find_last, load_state, load_vocabulary
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
-from nerlab.training.restore import restore, whole
+from nerlab.training.restore import COUNT, number, restore
 from nerlab.training.run_directory import TrainingState
 
 logger = logging.getLogger(__name__)
@@ -36,29 +36,16 @@ _WRITTEN = (
 )
 
 
-class Location(NamedTuple):
-    """What ``resume`` names, a run directory or a checkpoint, and the run directory."""
-
-    path: Path
-    run: Path
-
-
-class Checkpoint(NamedTuple):
-    """A checkpoint to go on from, and the state that was read from it."""
-
-    folder: Path
-    state: State
-
-
 class Resumption(NamedTuple):
-    """A run directory, its configuration, and the checkpoint to go on from.
+    """A run directory, its configuration, and the checkpoint to go on from with the state in it.
 
     ``checkpoint`` is None where the run was stopped before its first one: it begins anew.
     """
 
     run: Path
     config: DictConfig
-    checkpoint: Checkpoint | None
+    checkpoint: Path | None
+    state: State
 
     def use_threads(self, wanted: object) -> Threads:
         """As many as the run was begun with, for the same bits, unless another number is given."""
@@ -74,31 +61,30 @@ class Resumption(NamedTuple):
         """That of the checkpoint; ``ValueError`` unless it is of these splits and of this model."""
         assert self.checkpoint is not None
         for name, digest in digests.items():
-            if self.checkpoint.state.values.get(name) != digest:
+            if self.state.values.get(name) != digest:
                 raise ValueError(
                     f"{self.run}: the {name.partition('_')[0]} split is not the one that the run "
                     "was begun with; put that one back, set data.dir to where it is, or begin a "
                     "new run"
                 )
-        vocabulary = load_vocabulary(self.checkpoint.folder, self.config.model, trusted)
-        check_shapes(self.config.model, vocabulary, trusted, self.checkpoint.folder)
+        vocabulary = load_vocabulary(self.checkpoint, self.config.model, trusted)
+        check_shapes(self.config.model, vocabulary, trusted, self.checkpoint)
         return vocabulary
 
     def restore(self, training: TrainingState) -> None:
         """Put weights, optimiser and metrics back to where the checkpoint stands."""
-        if self.checkpoint is None:
-            (self.run / "metrics.jsonl").write_bytes(b"")
+        metrics, folder = self.run / "metrics.jsonl", self.checkpoint
+        if folder is None:
+            metrics.write_bytes(b"")
             return
-        folder, state = self.checkpoint
         load_weights(training.tagger, folder)
         try:
-            size = whole(state.values, "metrics_bytes")
-            restore(training, state)
+            size = number(self.state.values, "metrics_bytes", COUNT)
+            restore(training, self.state)
         except ValueError as error:
             raise ValueError(
                 f"{folder}: no training can go on from it ({error}); begin a new run"
             ) from error
-        metrics = self.run / "metrics.jsonl"
         if (found := metrics.stat().st_size) < size:
             raise ValueError(
                 f"{metrics}: expected at least the {size} bytes that were there when {folder} was "
@@ -129,84 +115,78 @@ def resumption_of(config: DictConfig) -> Iterator[Resumption | None]:
         ValueError: there is no run to go on with, it is broken, or would go on otherwise than it
             began.
     """
-    location = _find_location(config)
-    if location is None:
-        yield None
-        return
-    # Locked before it is read: another process may be about to go on with the same run.
-    with file_lock(location.run):
-        yield _read(location, config)
-
-
-def _find_location(config: DictConfig) -> Location | None:
-    if config.resume == "auto":
-        if config.run.dir is None:
-            raise ValueError(
-                "resume=auto: expected the directory of the run too; set run.dir=FOLDER"
-            )
-        return _location(Path(config.run.dir))
+    is_auto = config.resume == "auto"
+    if is_auto and config.run.dir is None:
+        raise ValueError("resume=auto: expected the directory of the run too; set run.dir=FOLDER")
     given = [name for name in _overrides() if name not in _FREE and not _replaceable(name)]
-    if given:
+    if given and not is_auto:
         raise ValueError(
             f"{given[0]}: a run that is resumed goes on as it began, with the configuration in "
             f"{config.resume}; leave this key out"
         )
-    location = _location(Path(config.resume))
-    if location is None:
-        raise ValueError(
-            f"resume={config.resume}: found no run to go on with; expected a run directory, or "
-            "a checkpoint in one"
-        )
-    return location
-
-
-def _location(path: Path) -> Location | None:
-    """The run in a directory, or of a checkpoint; None if none was begun there."""
+    path = Path(config.run.dir if is_auto else config.resume)
     if path.is_symlink() or path.parent.parent.is_symlink():
         path = path.resolve()  # runs/latest is about to be moved
     checkpoint = find_last(path)
-    if checkpoint is not None:
-        return Location(path, checkpoint.parent.parent)
-    return Location(path, path) if (path / "config.yaml").is_file() else None
-
-
-def _read(location: Location, config: DictConfig) -> Resumption:
-    for name in _WRITTEN:
-        check_plain(location.run / name)
-    folder, checkpoint = find_last(location.path), None
-    if folder is not None:
-        metrics = location.run / "metrics.jsonl"
-        if not metrics.is_file():
+    if checkpoint is None and not (path / "config.yaml").is_file():
+        if not is_auto:
             raise ValueError(
-                f"{location.path}: expected a checkpoint in the directory of its run, found no "
-                f"{metrics}"
+                f"resume={config.resume}: found no run to go on with; expected a run directory, or "
+                "a checkpoint in one"
             )
-        found, state = load_state(folder)
-        checkpoint = Checkpoint(folder, state)
-    elif location.path != location.run:
-        raise ValueError(f"{location.path}: another process has removed it; choose another one")
+        yield None
+        return
+    run = path if checkpoint is None else checkpoint.parent.parent
+    # Locked before it is read: another process may be about to go on with the same run.
+    with file_lock(run):
+        yield _read(path, run, config)
+
+
+def _read(path: Path, run: Path, config: DictConfig) -> Resumption:
+    for name in _WRITTEN:
+        check_plain(run / name)
+    checkpoint, state = find_last(path), State({}, {})
+    if checkpoint is not None:
+        if not (run / "metrics.jsonl").is_file():
+            raise ValueError(
+                f"{path}: expected a checkpoint in the directory of its run, found no "
+                f"{run / 'metrics.jsonl'}"
+            )
+        found, state = load_state(checkpoint)
+    elif path != run:
+        raise ValueError(f"{path}: another process has removed it; choose another one")
     else:
-        found = read_run_config(location.run / "config.yaml")
+        found = read_run_config(run / "config.yaml")
     saved = checked_config(found)
     if config.resume == "auto":
-        _check_equal(config, saved, location.run)
-    for given in filter(None, map(_replaceable, _overrides())):
-        node = OmegaConf.select(config, given)
-        value = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        OmegaConf.update(saved, given, literal(value), merge=False, force_add=True)
-    return Resumption(location.run, saved, checkpoint)
+        for key, given, begun in _differences(_plain(config), _plain(saved)):
+            if key not in (*_FREE, _WHERE) and not _replaceable(key):
+                raise ValueError(
+                    f"{key}={given}: the run in {run} was begun with {begun}; give the same, or "
+                    "another run.dir"
+                )
+    for key in filter(None, map(_replaceable, _overrides())):
+        value = _plain(OmegaConf.select(config, key))
+        OmegaConf.update(saved, key, literal(value), merge=False, force_add=True)
+    return Resumption(run, saved, checkpoint, state)
 
 
-def _check_equal(config: DictConfig, begun: DictConfig, run: Path) -> None:
-    """Raise ``ValueError`` unless all keys that matter are those that a run was begun with."""
-    wanted, saved = (_flat(part) for part in (config, begun))
-    for key in sorted(wanted.keys() | saved.keys()):
-        is_free = key in (*_FREE, _WHERE) or _replaceable(key)
-        if not is_free and wanted.get(key) != saved.get(key):
-            raise ValueError(
-                f"{key}={wanted.get(key)}: the run in {run} was begun with {saved.get(key)}; give "
-                "the same, or another run.dir"
-            )
+def _differences(
+    wanted: object, begun: object, key: str = ""
+) -> Iterator[tuple[str, object, object]]:
+    """The keys of one configuration that are not the same in another, with both values."""
+    if isinstance(wanted, dict) and isinstance(begun, dict):
+        for name in sorted(wanted.keys() | begun.keys(), key=str):
+            below = f"{key}.{name}" if key else str(name)
+            yield from _differences(wanted.get(name), begun.get(name), below)
+    elif wanted != begun:
+        yield key, wanted, begun
+
+
+def _plain(node: object) -> object:
+    if not OmegaConf.is_config(node):
+        return node
+    return OmegaConf.to_container(node, resolve=True, enum_to_str=True)
 
 
 def _replaceable(name: str) -> str | None:
@@ -216,22 +196,5 @@ def _replaceable(name: str) -> str | None:
 
 def _overrides() -> list[str]:
     """The keys that were given on the command line."""
-    if not HydraConfig.initialized():
-        return []
-    overrides = [*HydraConfig.get().overrides.task]
-    return [override.lstrip("+~").partition("=")[0] for override in overrides]
-
-
-def _flat(config: DictConfig) -> dict[str, object]:
-    """Every value of the configuration under its dotted key."""
-    flat: dict[str, object] = {}
-
-    def visit(value: object, key: str) -> None:
-        if isinstance(value, dict):
-            for name, item in value.items():
-                visit(item, f"{key}.{name}" if key else str(name))
-        else:
-            flat[key] = value
-
-    visit(OmegaConf.to_container(config, resolve=True, enum_to_str=True), "")
-    return flat
+    given = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [override.lstrip("+~").partition("=")[0] for override in given]

@@ -30,27 +30,27 @@ def explain_not_finite(found: NotFinite, run: Path, tagger: Tagger, train: Batch
     Each sentence has the loss that the model gives it alone, without dropout, in nats a token;
     null where it is not finite.
     """
-    corpus = train.corpus
-    losses = {int(sentence): _loss_alone(tagger, train, sentence) for sentence in found.sentences}
-    lines = [
-        json.dumps(
-            {
-                "sentence": sentence + 1,
-                "loss": loss if math.isfinite(loss) else None,
-                "tokens": corpus.sentence_tokens(sentence),
-                "tags": corpus.sentence_tags(sentence),
-            },
-            ensure_ascii=True,
-        )
-        for sentence, loss in losses.items()
-    ]
+    device = next(tagger.parameters()).device
+    tagger.eval()
+    sentences, culprits, lines = found.sentences.tolist(), [], ""
+    for sentence in sentences:
+        with torch.inference_mode():
+            loss = tagger.loss(train.collate(np.array([sentence])).to(device)).item()
+        if not math.isfinite(loss):
+            culprits.append(sentence)
+        line = {
+            "sentence": sentence + 1,
+            "loss": loss if math.isfinite(loss) else None,
+            "tokens": train.corpus.sentence_tokens(sentence),
+            "tags": train.corpus.sentence_tags(sentence),
+        }
+        lines += json.dumps(line) + "\n"
     path = run / "not-finite.jsonl"
-    write_file(path, "\n".join(lines) + "\n")
-    culprits = [sentence for sentence, loss in losses.items() if not math.isfinite(loss)]
-    every = len(culprits) == len(losses)
+    write_file(path, lines)
+    alone = "are all" if culprits == sentences else _numbers(culprits) or "is none"
     return ValueError(
-        f"{found}, as in the steps before it; it had sentences {_numbers(list(losses))} of train, "
-        f"not finite alone {'are all' if every else _numbers(culprits) or 'is none'}, see {path}; "
+        f"{found}, as in the steps before it; it had sentences {_numbers(sentences)} of train, "
+        f"not finite alone {alone}, see {path}; "
         f"lower trainer.learning_rate, or fix the data; {run / 'checkpoints' / 'last'} has the "
         "weights before these steps"
     )
@@ -71,13 +71,6 @@ def explain_memory(batches: list[np.ndarray], corpus: Corpus) -> ValueError:
         f"sentences {_numbers(sentences.tolist())} of train; set trainer.batch_tokens to less than "
         f"{size}, or choose a smaller model"
     )
-
-
-def _loss_alone(tagger: Tagger, train: Batcher, sentence: int) -> float:
-    device = next(tagger.parameters()).device
-    tagger.eval()
-    with torch.inference_mode():
-        return tagger.loss(train.collate(np.array([sentence])).to(device)).item()
 
 
 def _numbers(sentences: list[int]) -> str:

@@ -87,12 +87,8 @@ class NoTracker(Tracker):
 
 
 class Recorder:
-    """Writes each line of metrics at once, whatever becomes of the tracker or the terminal.
-
-    Args:
-        path: ``metrics.jsonl``.
-        tracker: gets the same numbers.
-    """
+    """Writes each line of ``metrics.jsonl`` at once, whatever becomes of the tracker or the
+    terminal, and gives the tracker the same numbers."""
 
     def __init__(self, path: Path, tracker: Tracker) -> None:
         self._path = path
@@ -108,12 +104,9 @@ class Recorder:
             self._file.flush()
         self._tracker.log({"epoch": epoch, **finite}, step)
         if skipped := metrics.get("train/skipped_steps"):
-            logger.warning(
-                "step %d: %s skipped since the last line of metrics, the loss or its "
-                "gradient was not finite",
-                step,
-                counted(int(skipped), "step"),
-            )
+            reason = "the loss or its gradient was not finite"
+            said = "step %d: %s skipped since the last line of metrics, %s"
+            logger.warning(said, step, counted(int(skipped), "step"), reason)
         if speed := metrics.get("train/tokens_per_second"):
             self._warn_if_slow(speed, step)
 
@@ -121,16 +114,12 @@ class Recorder:
         """Warn at the second line in a row with a fifth of the best speed, or less."""
         self._best_speed = max(self._best_speed, speed)
         self._slow_lines = self._slow_lines + 1 if speed <= self._best_speed / 5 else 0
-        if self._slow_lines != 2:
-            return
-        advice = "; if so, resume=RUN threads=1 is faster" if torch.get_num_threads() > 1 else ""
-        logger.warning(
-            "step %d: %.0f tokens/s, the best was %.0f; do other processes keep the cores busy?%s",
-            step,
-            speed,
-            self._best_speed,
-            advice,
-        )
+        if self._slow_lines == 2:
+            busy = "do other processes keep the cores busy?"
+            if torch.get_num_threads() > 1:
+                busy += "; if so, resume=RUN threads=1 is faster"
+            said = "step %d: %.0f tokens/s, the best was %.0f; %s"
+            logger.warning(said, step, speed, self._best_speed, busy)
 
     def sync(self) -> int:
         """Wait until all lines are on the disk; returns how many bytes they take."""
@@ -160,18 +149,18 @@ def logging_to(path: Path, console: Console) -> Iterator[None]:
     def show(line: str) -> None:  # by rich, so that it never lands within a progress bar
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    handlers = [_Lines(write), _Lines(show)]
-    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_file, to_terminal = _Lines(write), _Lines(show)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = logger.level
     logger.setLevel(logging.INFO)
-    for handler in handlers:
-        logger.addHandler(handler)
+    logger.addHandler(to_file)
+    logger.addHandler(to_terminal)
     try:
         yield
     finally:
         logger.setLevel(level)
-        for handler in handlers:
-            logger.removeHandler(handler)
+        logger.removeHandler(to_file)
+        logger.removeHandler(to_terminal)
         with naming(path):
             file.close()
 

@@ -29,14 +29,8 @@ class WandbTracker(Tracker):
 
     Offline runs lie in the run directory. All of wandb is called in a thread of its own, since a
     call blocks for ever where its process is stopped. Whatever goes wrong costs one warning, and
-    training goes on without wandb.
-
-    Args:
-        run_directory: where wandb writes.
-        name: of the run.
-        config: plain data to show with the run.
-        project: wandb's project.
-        init_timeout: seconds to wait for the network before the run goes offline.
+    training goes on without wandb. ``init_timeout`` is how many seconds it waits for the network
+    before the run goes offline.
     """
 
     def __init__(

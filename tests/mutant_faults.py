@@ -116,14 +116,14 @@ FAULTS = (
     ),
     Fault(
         "F1 is the Jaccard index",
-        "nerlab/evaluation/spans.py",
+        "nerlab/evaluation/report.py",
         "2 * correct / (gold + predicted) if",
         "correct / (gold + predicted - correct) if",
         ("tests/evaluation/test_spans.py",),
     ),
     Fault(
         "labels are ignored when spans are compared",
-        "nerlab/evaluation/spans.py",
+        "nerlab/evaluation/report.py",
         "span.label for span in gold & predicted)",
         "p.label for p in predicted if any(p[:2] == g[:2] for g in gold))",
         ("tests/evaluation/test_spans.py",),

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import BatchBy, TrainerConfig, check_numbers, to_plain, without_trust
+from nerlab.config import BatchBy, check_numbers, to_plain, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -95,11 +95,18 @@ def _run(
         for name, corpus in splits.items()
     }
     torch.manual_seed(config.seed)
-    tagger = build_tagger(config.model, vocabulary, trusted)
+    tagger = build_tagger(config.model, vocabulary, trusted).to(device)
+    tagger.autocast_dtype = autocast_dtype(config.trainer.precision, device)
+    average = None
+    if config.trainer.ema:
+        from nerlab.training.averaging import average_weights
+
+        average = average_weights(tagger, config.trainer.ema)
+    optimizer = TaggerOptimizer(tagger, config.trainer, device)
+    state = TrainingState(tagger, optimizer, Accumulator(device), average)
     lines = describe(splits)
     lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
     lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
-    state = _first_state(tagger.to(device), config.trainer, device)
     make_tracker = _tracker_of(config, trusted)
 
     with _run_directory(config, resumption) as run:
@@ -148,17 +155,6 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
     if missing := set(dev.labels) - set(train.labels):
         lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
     return lines
-
-
-def _first_state(tagger: Tagger, config: TrainerConfig, device: torch.device) -> TrainingState:
-    tagger.autocast_dtype = autocast_dtype(config.precision, device)
-    average = None
-    if config.ema:
-        from nerlab.training.averaging import average_weights
-
-        average = average_weights(tagger, config.ema)
-    optimizer = TaggerOptimizer(tagger, config, device)
-    return TrainingState(tagger, optimizer, Accumulator(device), average)
 
 
 @contextmanager

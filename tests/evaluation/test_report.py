@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.report import Report, marked, metrics, table, write_report
-from nerlab.evaluation.spans import count_spans
+from nerlab.evaluation.report import Report, count_spans, marked, metrics, table, write_report
 
 TOKENS = [["Anna", "Smith", "saw", "Rome"], ["Oslo", "\xa0x"], ["«", "\u200bé"]]
 GOLD = [["B-PER", "E-PER", "O", "S-LOC"], ["S-LOC", "O"], ["S-NEW", "O"]]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOBES
 
-from nerlab.evaluation.spans import (
+from nerlab.evaluation.report import (
     Score,
     SpanCounts,
     count_confusions,

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.spans import count_spans
+from nerlab.evaluation.report import count_spans
 from nerlab.training.determinism import deterministic_algorithms
 from nerlab.training.experiment import run_experiment
 from nerlab.training.recorder import Recorder

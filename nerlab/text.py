@@ -95,26 +95,7 @@ _CLITIC = re.compile(r"(?:n['’]t|['’](?:s|m|d|re|ve|ll))$", re.IGNORECASE)
 _TERMINAL = re.compile(r"[.!?…。！？｡؟।॥։።၊။]+")
 _CLOSING = re.compile(r"[\"'”’»)\]}」』）】]+")
 _NO_SPACE_AFTER = "。！？｡"
-_ABBREVIATIONS = frozenset(
-    [
-        "Mr",
-        "Mrs",
-        "Ms",
-        "Dr",
-        "Prof",
-        "St",
-        "Gen",
-        "Sen",
-        "Gov",
-        "Lt",
-        "Col",
-        "Capt",
-        "Sgt",
-        "Rev",
-        "No",
-        "vs",
-    ]
-)
+_ABBREVIATION = re.compile("Mr|Mrs|Ms|Dr|Prof|St|Gen|Sen|Gov|Lt|Col|Capt|Sgt|Rev|No|vs")
 
 
 def wide_encoding(beginning: bytes) -> str | None:
@@ -181,4 +162,4 @@ def _is_boundary(text: str, sentence: list[Token], last: int, token: Token) -> b
 
 def _is_abbreviation(word: str) -> bool:
     is_initial = len(unicodedata.normalize("NFC", word)) == 1 and word.isupper()
-    return is_initial or word in _ABBREVIATIONS
+    return is_initial or _ABBREVIATION.fullmatch(word) is not None

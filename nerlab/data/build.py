@@ -34,15 +34,9 @@ def build_corpus(
 ) -> Corpus:
     """Index sentences, whose tags are of ``scheme``, into flat arrays.
 
-    Sentences are not kept; what stays in memory are the distinct tokens,
-    and, without a ``folder``, the arrays. Sentences without tokens are left out.
-
-    Args:
-        sentences: the sentences; all of them have a document, or none has.
-        scheme: that of their tags.
-        repair: illegal tag sequences are read by conlleval's rules; else they raise.
-        source: the file, for messages.
-        folder: where the arrays are written, a file each; the corpus then maps these files.
+    What stays in memory are the distinct tokens, and, without a ``folder`` whose files the corpus
+    maps, the arrays. Sentences without tokens are left out. With ``repair``, illegal tag sequences
+    are read by conlleval's rules; else they raise. ``source`` is the file, for messages.
 
     Raises:
         ValueError: a tag is unknown or illegal, or a document missing, with file and line; or
@@ -170,14 +164,8 @@ class TagRewriter:
 
     What a tag becomes depends on the tags before and after it alone, so sentences are rewritten
     by looking up pairs of neighbours in a table. It holds what :mod:`nerlab.tags` and
-    :mod:`nerlab.schemes` say of each pair, asked once.
-
-    Args:
-        scheme: that of the tags, see :mod:`nerlab.tags`.
-
-    Attributes:
-        scheme: as given.
-        labels: the labels so far, in order of first occurrence.
+    :mod:`nerlab.schemes` say of each pair, asked once. ``labels`` are those so far, in order of
+    first occurrence.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -192,15 +180,10 @@ class TagRewriter:
         self._table = np.zeros((0, 0), dtype=np.uint8)  # (K, K) [tag, next tag]
 
     def rewrite(self, tags: Sequence[str], offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Rewrite N tags of S sentences, reading them by the rules of
-        :func:`nerlab.tags.spans_of`.
+        """Rewrite N tags, read by the rules of :func:`nerlab.tags.spans_of`.
 
-        Args:
-            tags: ``(N,)``, one sentence after the other.
-            offsets: ``(S + 1,)``; the tags of sentence s are ``tags[offsets[s]:offsets[s + 1]]``.
-
-        Returns:
-            The ids ``(N,)`` int32, and which sentences have a sequence that the scheme forbids.
+        Those of sentence s are ``tags[offsets[s]:offsets[s + 1]]``. Returns their ids ``(N,)``
+        int32, and which sentences have a sequence that the scheme forbids.
 
         Raises:
             TagError: a tag is one in no scheme.

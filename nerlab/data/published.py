@@ -6,7 +6,6 @@ loads an untrusted checkpoint fetches from no other address, and nothing but the
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from nerlab.config import Published
@@ -19,18 +18,12 @@ class PinnedFile(NamedTuple):
     sha256: str
 
 
-@dataclass(frozen=True)
-class Publication:
-    """A corpus, or one language of it.
-
-    Attributes:
-        home: where it is on the web.
-        files: those that may be fetched, by name.
-        language: that of the files, where the corpus comes in several.
-    """
+class Publication(NamedTuple):
+    """A corpus: its home on the web, the files that may be fetched, by name, and their language,
+    where the corpus comes in several."""
 
     home: str
-    files: Mapping[str, PinnedFile] = field(default_factory=dict)
+    files: Mapping[str, PinnedFile] = {}
     language: str | None = None
 
 

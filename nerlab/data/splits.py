@@ -45,10 +45,10 @@ def select(sentences: Iterator[Sentence], selection: Selection) -> Iterator[Sent
             if split == ("train" if owner == "test" and not with_test else owner):
                 yield from document
         return
-    splits = _blawok()
+    taken = set(_blawok(split).tolist())
     found = 0
     for sentence in sentences:
-        if found < _BLAWOK_SENTENCES and splits[found] == split:
+        if found in taken:
             yield sentence
         found += 1
     if found != _BLAWOK_SENTENCES:
@@ -74,13 +74,10 @@ def _by_hash(document: list[Sentence], seed: int) -> str:
     return {0: "test", 1: "dev"}.get(tenth, "train")
 
 
-def _blawok() -> list[str]:
-    """The split of each sentence, in the order of the file."""
-    order = sorted(range(1, _BLAWOK_SENTENCES + 1), key="Sentence: {}".format)
-    permutation = np.random.RandomState(666).permutation(_BLAWOK_SENTENCES)
-    splits = ["train"] * _BLAWOK_SENTENCES
+def _blawok(split: str) -> np.ndarray:
+    """The sentences of a split, by their places in the file."""
+    order = np.array(sorted(range(_BLAWOK_SENTENCES), key=lambda i: f"Sentence: {i + 1}"))
+    shuffled = order[np.random.RandomState(666).permutation(_BLAWOK_SENTENCES)]
     tenth = 4_796
-    for name, part in (("test", permutation[:tenth]), ("dev", permutation[tenth : 2 * tenth])):
-        for index in part:
-            splits[order[index] - 1] = name
-    return splits
+    test, dev, train = np.split(shuffled, [tenth, 2 * tenth])
+    return {"test": test, "dev": dev, "train": train}[split]

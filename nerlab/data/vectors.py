@@ -14,13 +14,8 @@ from nerlab.data.readers.lines import opener
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """Vectors of some of a list of words.
-
-    Attributes:
-        places: ``(N,)`` which words were found, from 0.
-        values: ``(N, dim)`` float32, their vectors.
-        exact: how many of them the file has in the very form of the list.
-    """
+    """Vectors ``values (N, dim)``, float32, of the words of a list at ``places (N,)``; ``exact`` of
+    them stand in the file in the very form of the list."""
 
     places: np.ndarray
     values: np.ndarray
@@ -64,11 +59,9 @@ def read_vectors(
             if number == 1 and word.isdigit() and numbers.isdigit():
                 continue  # word2vec's header: how many, how wide
             dim = dim or numbers.count(" ") + 1
-            if word in wanted:
-                key, is_exact = wanted[word], True
-            else:
-                key, is_exact = wanted.get(normalise(word), -1), False
-            if key < 0 or key in exact or (not is_exact and key in found):
+            is_exact = word in wanted
+            key = wanted.get(word if is_exact else normalise(word))
+            if key is None or key in exact or (not is_exact and key in found):
                 continue
             found[key] = _parse(numbers, dim, path, number)
             if is_exact:

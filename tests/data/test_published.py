@@ -3,7 +3,6 @@
 import gzip
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -120,7 +119,7 @@ def test_wikiann_is_fetched_in_its_language_alone(
     with serving(Answer(sentences)) as server:
         english = PUBLICATIONS[Published.wikiann_en]
         pinned = {"train": PinnedFile(server.url, sha256(sentences))}
-        monkeypatch.setitem(PUBLICATIONS, Published.wikiann_en, replace(english, files=pinned))
+        monkeypatch.setitem(PUBLICATIONS, Published.wikiann_en, english._replace(files=pinned))
         if fetched:
             assert load_split(data, "train").sentence_tokens(0) == ["Ada"]
         else:

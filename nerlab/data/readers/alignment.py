@@ -66,7 +66,8 @@ def align(
             if widened:
                 candidates.append((Span(start, end, mark.label), number))
     spans: list[Span] = []  # disjoint, in their order
-    for span, number in sorted(candidates, key=lambda pair: _rank(*pair)):
+    candidates.sort(key=lambda pair: (pair[0].start - pair[0].end, pair[0].start, pair[1]))
+    for span, number in candidates:
         index = bisect_left(spans, span)
         is_free = (index == 0 or spans[index - 1].end <= span.start) and (
             index == len(spans) or span.end <= spans[index].start
@@ -76,10 +77,6 @@ def align(
         else:
             problems[number] = Misaligned(marks[number], OVERLAPPED, False)
     return spans, [problems[number] for number in sorted(problems)]
-
-
-def _rank(span: Span, number: int) -> tuple[int, int, int]:
-    return span.start - span.end, span.start, number
 
 
 def touched(mark: Mark, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:

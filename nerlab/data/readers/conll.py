@@ -29,15 +29,8 @@ def read(
     first is a document too, and a file without any marks no documents. A byte order mark, CRLF
     and a missing last newline are taken as they come.
 
-    Args:
-        path: the file.
-        token_column: which column holds the token, from 0; negative counts from the end. A name
-            is looked up in the first line of the file, which is then a header.
-        tag_column: which column holds the tag.
-        encoding: name of the file's encoding.
-        comment: lines that begin with it are passed over; None: there are none, ``#`` is a token.
-        token_pattern: a regular expression for the whole column, the token being its first group;
-            None: the whole column is the token.
+    What the options mean stands in ``conf/data/reader/columns.yaml``. A column that is a name is
+    looked up in the first line of the file.
 
     Raises:
         ValueError: a line has too few columns, a token does not match, a byte does not decode, or

@@ -19,16 +19,7 @@ def read(
 ) -> Iterator[Sentence]:
     """Yield the sentences of a file, a record each. Records without tokens are passed over.
 
-    Args:
-        path: the file; ``….gz`` is unpacked.
-        layout: ``lines``: an object a line; ``array``: one JSON array of objects.
-        encoding: name of the file's encoding.
-        tokens: dotted path of the list of tokens in a record.
-        tags: dotted path of the list of their tags.
-        labels: the names of the classes 0, 1, ... where tags are numbers, see
-            :class:`nerlab.data.readers.tagged.ClassNames`; None: tags are strings.
-        document: dotted path of a number or a string that changes where another document begins;
-            None: none are marked.
+    What the options mean stands in ``conf/data/reader/jsonl.yaml``.
 
     Raises:
         ValueError: a record is no JSON object, lacks something or has another number of tags than

@@ -28,11 +28,8 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
     Tokens and tags stand apart by spaces or tabs. Lines that are blank in both files are passed
     over.
 
-    Args:
-        path: the file of the tokens, ``train_words``, say.
-        words: the part of its name that tells it from the file of the tags.
-        tags: what stands there in the name of the other.
-        encoding: name of the files' encoding.
+    ``path`` is the file of the tokens; what the options mean stands in
+    ``conf/data/reader/parallel.yaml``.
 
     Raises:
         ValueError: the other file is not there, a line has more tokens than tags or fewer, a

@@ -33,17 +33,7 @@ def read(
     A row of either column is a list, or a string that spells a Python list (as LocalDoc publishes
     its Azerbaijani corpus). Rows that are null, unequal in length or otherwise broken are bad.
 
-    Args:
-        path: the file.
-        token_column: name of the column of the tokens.
-        tag_column: name of the column of the tags.
-        bad_rows: ``error``: a bad row raises; ``skip``: it is left out, and one warning counts
-            all that were.
-        labels: the names of the classes 0, 1, ... where tags are numbers, see
-            :class:`nerlab.data.readers.tagged.ClassNames`; None: those that the ``datasets``
-            library has written into the file, and where it has not, tags are strings.
-        document_column: name of a column whose value changes where another document begins; None:
-            none are marked.
+    What the options mean stands in ``conf/data/reader/parquet.yaml``.
 
     Raises:
         ValueError: pyarrow is not installed, the file is no whole Parquet file or lacks a column,

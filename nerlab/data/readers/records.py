@@ -30,13 +30,8 @@ class Record(NamedTuple):
 
 
 def records(path: str | Path, layout: str, encoding: str) -> Iterator[Record]:
-    """Yield the records of a file.
-
-    Args:
-        path: the file; ``….gz`` is unpacked.
-        layout: ``lines``: an object a line, blank lines passed over; ``array``: the whole file is
-            one JSON array of objects, and its text is held in memory.
-        encoding: name of the file's encoding.
+    """Yield the records of a file: with the layout ``lines`` an object a line, blank ones passed
+    over; with ``array`` the items of one JSON array, whose text is held in memory.
 
     Raises:
         ValueError: a record is no JSON or no object, or a byte does not decode.
@@ -70,10 +65,7 @@ def _items(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
     """The items of an array, decoded one after the other: so their lines are known."""
     with open_text(path, encoding, newline=None) as file:
         text = file.read()
-    position = _skip(text, 0)
-    if not text.startswith("[", position):
-        raise _no_array(text, position, path)
-    position = _skip(text, position + 1)
+    position = _skip(text, _expected("[", text, _skip(text, 0), path))
     line, counted = 1, 0
     more = not text.startswith("]", position)
     while more:
@@ -85,16 +77,15 @@ def _items(path: str | Path, encoding: str) -> Iterator[tuple[int, Any]]:
         more = text.startswith(",", position)
         if more:
             position = _skip(text, position + 1)
-    if not text.startswith("]", position):
-        raise _no_array(text, position, path)
-    position = _skip(text, position + 1)
-    if position < len(text):
-        raise _no_array(text, position, path)
+    _expected("", text, _skip(text, _expected("]", text, position, path)), path)
 
 
-def _no_array(text: str, position: int, path: str | Path) -> ValueError:
+def _expected(mark: str, text: str, position: int, path: str | Path) -> int:
+    """The position behind a mark of an array, which must stand here; an empty one is the end."""
+    if text[position : position + 1] == mark:
+        return position + 1
     line = 1 + text.count("\n", 0, position)
-    return ValueError(
+    raise ValueError(
         f"{path}:{line}: expected one JSON array of objects, found {shown(text[position:])}; fix "
         "the file, or set data.reader.layout=lines if an object stands on each line"
     )
@@ -113,11 +104,9 @@ def _decoded(text: str, start: int, path: str | Path, first_line: int) -> tuple[
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         problem = f"{error.msg} at column {error.colno}, {shown(text[error.pos : error.pos + 30])}"
-    except RecursionError:
+    except (RecursionError, ValueError) as error:  # or a number of thousands of digits
         line = first_line + text.count("\n", 0, start)
-        problem = "nested too deep"
-    except ValueError as error:  # a number of thousands of digits
-        line, problem = first_line + text.count("\n", 0, start), str(error)
+        problem = "nested too deep" if isinstance(error, RecursionError) else str(error)
     raise ValueError(
         f"{path}:{line}: no JSON: {problem}; fix it, or set data.reader.layout to lines (an "
         "object a line) or array (one list of objects)"

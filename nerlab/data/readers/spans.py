@@ -42,30 +42,10 @@ def read(
     other record is cut into tokens and sentences as ``predict.py`` does it. No sentence ends
     inside a span. Records of no token are passed over.
 
-    Paths are dotted: keys of objects, and numbers of items in lists from 0.
-
-    Args:
-        path: the file; ``….gz`` is unpacked.
-        layout: ``lines``: an object a line; ``array``: one JSON array of objects.
-        encoding: name of the file's encoding.
-        text: path of the text in a record; None: tokens are strings, and make up the text.
-        tokens: path of the list of tokens, objects with ``start`` and ``end`` in characters, end
-            exclusive; None, or where a record has none: the text is cut.
-        sentences: path of the list of sentences, objects as tokens are; None: there are none.
-        spans: path of the list of spans.
-        start: path, in a span, of its first position.
-        end: path of its last position, or of the one after it.
-        label: path of its label, a string, or a list of them: a span each.
-        unit: what positions count, ``characters`` (of Unicode) or ``tokens`` of the record.
-        ends: ``exclusive``: ``end`` is the position after the last; ``inclusive``: the last.
-        misaligned: what becomes of spans that are empty, out of the text, off the token borders,
-            or overlapped by another over more tokens. ``error``: they raise; ``skip``: they are
-            left out; ``expand``: those off the borders are widened to every token that they
-            touch, the others left out. One warning counts them.
-        require_spans: a record without the list of spans raises; else it has no entity, but one
-            record of the file must have the list.
-        keep: paths and values; records in which they differ are passed over.
-        keep_spans: the same of the items in ``spans``.
+    What the options mean stands in ``conf/data/reader/spans.yaml``. Of spans that overlap, the one
+    over more tokens is kept. A span that is empty, out of the text, or overlapped is never
+    widened; with ``misaligned`` other than ``error``, one warning counts all that are no spans of
+    tokens. Without ``require_spans``, one record of the file must have the list of spans.
 
     Raises:
         ValueError: a record is no JSON object, or lacks something; a span is misaligned; a byte

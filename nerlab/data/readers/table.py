@@ -31,16 +31,7 @@ def read(
     every row; an empty cell continues the sentence, and a value that comes back after another one
     begins a new sentence. An empty row ends a sentence too, and so does the end of a document.
 
-    Args:
-        path: the file, its first row naming the columns; ``….gz`` is unpacked.
-        token_column: name of the column of the tokens.
-        tag_column: name of the column of the tags.
-        sentence_column: name of the column that tells the sentences apart; None: only empty rows
-            stand between sentences.
-        delimiter: what stands between fields.
-        encoding: name of the file's encoding.
-        document_column: name of a column that tells the documents apart: another one begins where
-            its cell is filled and has another value; None: none are marked.
+    What the options mean stands in ``conf/data/reader/table.yaml``.
 
     Raises:
         ValueError: a column is not there or stands twice, a row is too short, has no token or

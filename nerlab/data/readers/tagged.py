@@ -78,15 +78,10 @@ class ClassNames:
 def tokens_and_tags(
     tokens: Sequence[object], tags: Sequence[object], names: ClassNames | None
 ) -> tuple[list[str], list[str]]:
-    """Check the tokens of a sentence, and write its tags as strings.
-
-    Args:
-        tokens: strings, if all is well.
-        tags: one a token; strings, or class numbers where there are ``names``.
-        names: of the classes; None: tags are strings.
+    """The tokens of a sentence, and its tags as strings; class numbers where there are ``names``.
 
     Raises:
-        RowError: something is not so.
+        RowError: a token or a tag is not what it should be, or there is not one tag a token.
     """
     if len(tokens) != len(tags):
         raise RowError(

@@ -14,7 +14,11 @@ _KEYS = ("_target_", "_partial_")
 
 
 def instantiate(
-    node: DictConfig, admitted: Sequence[str], trusted: Sequence[str], functions: bool = False
+    node: DictConfig,
+    admitted: Sequence[str],
+    trusted: Sequence[str],
+    functions: bool = False,
+    without: str = "",
 ) -> partial[Any]:
     """What a configuration node names with ``_target_``, with the arguments that stand beside it.
 
@@ -27,6 +31,7 @@ def instantiate(
         admitted: the full names of nerlab's parts that belong here.
         trusted: packages whose public classes may be named too, and hold others in any argument.
         functions: whether functions of theirs may be named too.
+        without: a section in it that is made by itself.
 
     Raises:
         ValueError: a ``_target_`` does not exist, is not admitted, or refuses its arguments.
@@ -39,6 +44,7 @@ def instantiate(
     except OmegaConfBaseException as error:
         raise ValueError(" ".join(str(error).split())) from None
     assert isinstance(plain, dict)
+    plain.pop(without, None)
     target, check_nested = str(plain["_target_"]), _refuse
     if target not in admitted:
         from nerlab.trust import check_trusted  # imports what it finds

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 from torch import nn
 
 from nerlab.config import check_numbers
@@ -24,6 +23,8 @@ ENCODERS = (
     "nerlab.modules.identity.Identity",
 )
 DECODERS = ("nerlab.modules.crf.CRF", "nerlab.modules.softmax.Softmax")
+# What a part raises that refuses its arguments.
+_REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, ArithmeticError)
 
 
 def fit_vocabulary(model: DictConfig, train: Corpus, trusted: tuple[str, ...] = ()) -> Vocabulary:
@@ -43,7 +44,7 @@ def build_indexers(model: DictConfig, trusted: tuple[str, ...] = ()) -> dict[str
     indexers = {}
     for name, (key, node) in _parts(model, "embedder").items():
         with _blaming(key):
-            instantiate(_without_indexer(node), EMBEDDERS, trusted)
+            instantiate(node, EMBEDDERS, trusted, without="indexer")
         if "indexer" not in node:
             raise ValueError(f"{key}: expected a section indexer in it, found none")
         with _blaming(f"{key}.indexer"):
@@ -54,11 +55,7 @@ def build_indexers(model: DictConfig, trusted: tuple[str, ...] = ()) -> dict[str
 def build_tagger(
     model: DictConfig, vocabulary: Vocabulary, trusted: tuple[str, ...] = ()
 ) -> Tagger:
-    """Build the parts that the ``model`` section names and put them together.
-
-    Sizes are passed from part to part; none stands in the configuration. The parts are classes of
-    nerlab, or of the packages that are trusted.
-    """
+    """Build the parts that the ``model`` section names; sizes are passed from part to part."""
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
     check_numbers("model", model)
@@ -66,7 +63,7 @@ def build_tagger(
     stages: dict[str, nn.Module] = {}
     for name, (key, node) in _parts(model, "embedder").items():
         with _blaming(key):
-            make = instantiate(_without_indexer(node), EMBEDDERS, trusted)
+            make = instantiate(node, EMBEDDERS, trusted, without="indexer")
             embedders[name] = make(indexer=vocabulary.indexers[name])
     with _blaming("model.embedder"):
         embedder = Embedders(embedders)
@@ -99,29 +96,12 @@ def _parts(model: DictConfig, section: str) -> dict[str, tuple[str, DictConfig]]
     return parts
 
 
-def _without_indexer(node: DictConfig) -> DictConfig:
-    """An embedder's own options; its indexer is made by itself, before it."""
-    if not isinstance(node, DictConfig):
-        return node
-    kept = deepcopy(node)
-    with open_dict(kept):
-        kept.pop("indexer", None)
-    return kept
-
-
 @contextmanager
 def _blaming(section: str) -> Iterator[None]:
     """A part that refuses what its section says is the configuration's fault."""
     try:
         yield
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        AttributeError,
-        LookupError,
-        ArithmeticError,
-    ) as error:
+    except _REFUSALS as error:
         if str(error).startswith(section):
             raise
         raise ValueError(f"{section}: {' '.join(str(error).split())}") from error

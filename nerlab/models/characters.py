@@ -49,13 +49,11 @@ class CharacterIndexer:
         )
         lengths = lexicon.lengths.clip(1, self.max_word_length)
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-        if np.array_equal(offsets, lexicon.offsets):
-            return Indexed({"characters": Ragged(ids[lexicon.characters], offsets)})
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        places = np.repeat(lexicon.offsets[:-1], lengths) + within
-        is_empty = np.repeat(lexicon.lengths == 0, lengths)
-        values = np.full(len(places), UNKNOWN, dtype=np.int32)
-        values[~is_empty] = ids[lexicon.characters[places[~is_empty]]]
+        values = np.full(offsets[-1], UNKNOWN, dtype=np.int32)
+        filled = np.repeat(lexicon.lengths > 0, lengths)
+        # A character lies as far from its word's beginning as among the characters of the lexicon.
+        places = np.arange(offsets[-1]) + np.repeat(lexicon.offsets[:-1] - offsets[:-1], lengths)
+        values[filled] = ids[lexicon.characters[places[filled]]]
         return Indexed({"characters": Ragged(values, offsets)})
 
     def files(self) -> dict[str, bytes]:
@@ -73,14 +71,7 @@ class CharacterIndexer:
 
 
 class Characters(nn.Module):
-    """A character CNN.
-
-    Args:
-        indexer: gives the number of characters.
-        dim: width of the character vectors.
-        filters: filters of each width.
-        widths: filter widths.
-    """
+    """A :class:`CharacterCNN` over the characters of its indexer."""
 
     def __init__(
         self, indexer: CharacterIndexer, dim: int, filters: int, widths: Sequence[int]

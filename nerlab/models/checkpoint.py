@@ -40,11 +40,7 @@ def save_checkpoint(
     config: DictConfig,
     state: State | None = None,
 ) -> None:
-    """Write a checkpoint atomically; whatever happens on the way, the one before stays whole.
-
-    Raises:
-        OSError: it cannot be written; the message names the folder.
-    """
+    """Write a checkpoint atomically; if it cannot be written, the one before stays whole."""
     try:
         with new_folder(directory) as part:
             _save_tensors(weights, part / WEIGHTS)
@@ -89,7 +85,7 @@ def load_weights(tagger: Tagger, directory: Path) -> None:
 
 
 def weights_error(path: Path, reason: str) -> ValueError:
-    """The error of weights that are not those of the model."""
+    """Weights that are not those of the model."""
     return ValueError(f"{path}: weights do not fit {CONFIG} and the vocabulary: {reason}")
 
 
@@ -100,7 +96,5 @@ def check_digest(path: Path, digest: str) -> None:
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; use another checkpoint") from None
     if found != digest:
-        raise ValueError(
-            f"{path}: broken file, its checksum is not the one in {MANIFEST}; use another "
-            "checkpoint"
-        )
+        problem = f"broken file, its checksum is not the one in {MANIFEST}"
+        raise ValueError(f"{path}: {problem}; use another checkpoint")

@@ -13,18 +13,11 @@ from nerlab.modules.lstm import LockedDropout, TokenVectors
 
 
 class ParameterGroup(NamedTuple):
-    """How some parameters are optimised.
-
-    Attributes:
-        parameters: the parameters.
-        sparse: they are tables (``nn.Embedding``) of which a batch uses few rows.
-        weight_decay: whether ``trainer.weight_decay`` holds for them.
-        learning_rate_factor: times the learning rate.
-    """
+    """How some parameters are optimised."""
 
     parameters: Sequence[Tensor]
-    sparse: bool = False
-    weight_decay: bool = True
+    sparse: bool = False  # tables (``nn.Embedding``) of which a batch uses few rows
+    weight_decay: bool = True  # whether ``trainer.weight_decay`` holds for them
     learning_rate_factor: float = 1.0
 
 
@@ -45,21 +38,17 @@ class Decoder(Protocol):
 
     def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
         """``-log p(tags)`` of each sentence ``(B,)``."""
-        ...
 
     def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The best tags ``(B, T)``, 0 beyond a length."""
-        ...
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """``p(y_t = k)``, ``(B, T, K)``, 0 beyond a length."""
-        ...
 
     def path_log_probabilities(
         self, emissions: Tensor, lengths: Tensor, tags: Tensor
     ) -> tuple[Tensor, Tensor]:
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the tags, both ``(B, T)``."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +149,6 @@ class Tagger(nn.Module):
         nll = self.decoder.nll(self.emissions(batch), batch.lengths, batch.tags)
         return nll.sum() / batch.lengths.sum()
 
-    def decode(self, batch: Batch) -> Tensor:
-        """The tags ``(B, T)``, 0 beyond a length."""
-        return self.decoder.decode(self.emissions(batch), batch.lengths)
-
     def decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``.
 
@@ -172,7 +157,3 @@ class Tagger(nn.Module):
         """
         tags = self.decoder.decode(emissions, lengths)
         return tags, *self.decoder.path_log_probabilities(emissions, lengths, tags)
-
-    def marginals(self, batch: Batch) -> Tensor:
-        """The probability of each tag at each token ``(B, T, K)``, 0 beyond a length."""
-        return self.decoder.marginals(self.emissions(batch), batch.lengths)

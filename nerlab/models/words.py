@@ -37,8 +37,7 @@ class WordIndexer:
         vectors: str | None,
     ) -> None:
         self.lowercase, self.fold_digits, self.turkic_i = lowercase, fold_digits, turkic_i
-        self.min_count = min_count
-        self.vectors_file = vectors
+        self.min_count, self.vectors_file = min_count, vectors
         self.words: tuple[str, ...] = ()
         self.singletons = 0  # words at the end of ``words`` that occur once in train
         self.notes: list[str] = []
@@ -89,20 +88,13 @@ class WordIndexer:
         self.words, self.singletons = tuple(words), singletons
 
     def take_vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The ids ``(N,)`` and vectors ``(N, dim)`` that :meth:`fit` read; once, for they are
-        large."""
+        """The ids ``(N,)`` and vectors ``(N, dim)`` that :meth:`fit` read; once: they are large."""
         vectors, self._initial = self._initial, None
         return vectors
 
 
 def normalise(token: str, lowercase: bool, fold_digits: bool, turkic_i: bool) -> str:
-    """The form under which a token is looked up among the words.
-
-    Args:
-        token: as it stands in the text.
-        lowercase: in lower case.
-        fold_digits: with every digit turned into 0.
-        turkic_i: lower case is that of Turkish and Azerbaijani: İ to i, I to ı.
+    """The form under which a token is looked up; for the options see :class:`WordIndexer`.
 
     >>> normalise("IŞIQ-2024", lowercase=True, fold_digits=True, turkic_i=True)
     'ışıq-0000'

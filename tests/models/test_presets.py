@@ -127,7 +127,8 @@ def test_every_embedder_encoder_and_decoder_go_together(
     assert loss.isfinite()
     unused = [name for name, p in tagger.named_parameters() if p.grad is None]
     assert not unused
-    assert tagger.decode(batch).shape == batch.token_index.shape
+    emissions = tagger.emissions(batch)
+    assert tagger.decoder.decode(emissions, batch.lengths).shape == batch.token_index.shape
 
 
 @pytest.mark.parametrize("model", MODELS)

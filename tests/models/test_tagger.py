@@ -54,6 +54,14 @@ TAGGERS = {
 every_tagger = pytest.mark.parametrize("tagger", TAGGERS.values(), ids=TAGGERS.keys())
 
 
+def decoded(tagger: Tagger, batch: Batch) -> Tensor:
+    return tagger.decoder.decode(tagger.emissions(batch), batch.lengths)
+
+
+def marginals(tagger: Tagger, batch: Batch) -> Tensor:
+    return tagger.decoder.marginals(tagger.emissions(batch), batch.lengths)
+
+
 def tags_of(batch: Batch) -> Tensor:
     assert batch.tags is not None
     return batch.tags
@@ -69,16 +77,16 @@ def test_a_sentence_fares_alone_as_it_does_among_others(
     with torch.no_grad():
         together = (
             tagger.emissions(batch),
-            tagger.decode(batch),
-            tagger.marginals(batch),
+            decoded(tagger, batch),
+            marginals(tagger, batch),
             *tagger.decode_scored(tagger.emissions(batch), batch.lengths),
         )
         for b, sentence in enumerate(sentences):
             one = BATCHER.collate(np.array([sentence]))
             alone = (
                 tagger.emissions(one),
-                tagger.decode(one),
-                tagger.marginals(one),
+                decoded(tagger, one),
+                marginals(tagger, one),
                 *tagger.decode_scored(tagger.emissions(one), one.lengths),
             )
             for in_batch, by_itself in zip(together, alone, strict=True):
@@ -115,12 +123,12 @@ def test_scores_are_those_of_the_decoded_tags(tagger: Tagger) -> None:
     batch = BATCHER.collate(EIGHT)
     with torch.no_grad():
         tags, marginal, _ = tagger.decode_scored(tagger.emissions(batch), batch.lengths)
-        assert torch.equal(tags, tagger.decode(batch))
-        expected = tagger.marginals(batch).gather(2, tags[..., None]).squeeze(2)
+        assert torch.equal(tags, decoded(tagger, batch))
+        expected = marginals(tagger, batch).gather(2, tags[..., None]).squeeze(2)
     mask = torch.arange(tags.shape[1]) < batch.lengths[:, None]
     torch.testing.assert_close(marginal.exp()[mask], expected[mask], check_dtype=False)
     assert not tags[~mask].any()
-    assert not tagger.marginals(batch)[~mask].any()
+    assert not marginals(tagger, batch)[~mask].any()
 
 
 def test_a_batch_without_tags_has_no_loss() -> None:
@@ -227,6 +235,6 @@ def test_rare_word_dropout_drops_the_share_asked_for() -> None:
 def test_a_corpus_is_decoded_in_its_own_order(tagger: Tagger, batch_tokens: int) -> None:
     found = CorpusDecoder(tagger, BATCHER, batch_tokens).tags()
     with torch.no_grad():
-        expected = [tagger.decode(BATCHER.collate(np.array([i])))[0].numpy() for i in EIGHT]
+        expected = [decoded(tagger, BATCHER.collate(np.array([i])))[0].numpy() for i in EIGHT]
     assert found.tolist() == np.concatenate(expected).tolist()
     assert len(set(found.tolist())) > 2

@@ -7,7 +7,8 @@ the version and the checksums of the others. :mod:`nerlab.models.loading` reads 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,12 +77,20 @@ def load_weights(tagger: Tagger, directory: Path) -> None:
     """Load the weights of a checkpoint folder into a tagger built like the saved one."""
     path = directory / WEIGHTS
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             tagger.load_state_dict({name: file.get_tensor(name) for name in file.offset_keys()})
-    except SafetensorError as error:
-        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
     except RuntimeError as error:
         raise weights_error(path, " ".join(str(error).split())[:200]) from None
+
+
+@contextmanager
+def open_tensors(path: Path) -> Iterator[Any]:
+    """A file of safetensors, to be read; ``ValueError`` where it is broken."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
 
 
 def weights_error(path: Path, reason: str) -> ValueError:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
-from safetensors import SafetensorError, safe_open
 
 from nerlab.config import BatchBy, Precision
 from nerlab.data.vocabulary import LABELS, Vocabulary, file_prefix, from_json
@@ -28,6 +27,7 @@ from nerlab.models.checkpoint import (
     State,
     check_digest,
     load_weights,
+    open_tensors,
     weights_error,
 )
 from nerlab.models.tagger import Tagger
@@ -196,12 +196,9 @@ def load_state(directory: Path) -> tuple[DictConfig, State]:
             raise ValueError(f"expected an object, found a {type(values).__name__}")
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{directory / VALUES}: broken file ({error})") from None
-    try:
-        with safe_open(directory / TENSORS, framework="pt") as file:
-            # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
-            tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{directory / TENSORS}: broken file ({error})") from None
+    with open_tensors(directory / TENSORS) as file:
+        # Cloned: a tensor of the file may lie askew in memory, and sums then round otherwise.
+        tensors = {name: file.get_tensor(name).clone() for name in file.offset_keys()}
     return read_run_config(directory / CONFIG), State(tensors, values)
 
 
@@ -228,13 +225,10 @@ def check_shapes(
             name: list(weights.shape)
             for name, weights in build_tagger(model, vocabulary).state_dict().items()
         }
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.offset_keys()}
-            found = {name: part.get_shape() for name, part in slices.items()}
-            types = {name: part.get_dtype() for name, part in slices.items()}
-    except SafetensorError as error:
-        raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
+    with open_tensors(path) as file:
+        slices = {name: file.get_slice(name) for name in file.offset_keys()}
+        found = {name: part.get_shape() for name, part in slices.items()}
+        types = {name: part.get_dtype() for name, part in slices.items()}
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             shapes = (str(shapes.get(name, "none")) for shapes in (expected, found))

@@ -98,13 +98,7 @@ def count_confusions(
 
 @dataclass(frozen=True)
 class Report:
-    """One split, scored.
-
-    Attributes:
-        split: its name.
-        tokens, gold, predicted: the sentences; tags in IOBES.
-        known_labels: those that the model can predict.
-    """
+    """A scored split: its sentences, their tags in IOBES, the labels that the model knows."""
 
     split: str
     tokens: Sequence[Sequence[str]]

@@ -1,8 +1,8 @@
 """One run, from its configuration to its results."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing, nullcontext, suppress
 from inspect import signature
 from pathlib import Path
 from subprocess import DEVNULL, SubprocessError, check_output
@@ -19,7 +19,7 @@ from nerlab.data.load import load_split
 from nerlab.data.plausibility import MANY_LABELS, cost_of_labels
 from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
 from nerlab.evaluation.report import examples, table, write_report
-from nerlab.files import file_lock, new_file
+from nerlab.files import new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.memory import is_out_of_memory
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
@@ -32,12 +32,7 @@ from nerlab.training.failures import NotFinite, explain_memory, explain_not_fini
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.recorder import Accumulator, Recorder, Tracker, logging_to
-from nerlab.training.run_directory import (
-    Checkpoints,
-    TrainingState,
-    check_empty,
-    create_run_directory,
-)
+from nerlab.training.run_directory import Checkpoints, TrainingState, new_run_directory
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -109,7 +104,8 @@ def _run(
     lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
     make_tracker = _tracker_of(config, trusted)
 
-    with _run_directory(config, resumption) as run:
+    directory = nullcontext(resumption.run) if resumption else new_run_directory(config.run)
+    with directory as run:
         if resumption is not None:
             resumption.restore(state)
         # The first file of a run: from now on it can be resumed.
@@ -155,18 +151,6 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
     if missing := set(dev.labels) - set(train.labels):
         lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
     return lines
-
-
-@contextmanager
-def _run_directory(config: DictConfig, resumption: "Resumption | None") -> Iterator[Path]:
-    """A new directory, locked within the block; or that of the run that goes on, which is."""
-    if resumption is not None:
-        yield resumption.run
-        return
-    run = create_run_directory(config.run.dir, config.run.root, config.run.name)
-    with file_lock(run):
-        check_empty(run)  # another process may have begun a run in it, and ended
-        yield run
 
 
 def _train(

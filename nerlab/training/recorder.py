@@ -5,8 +5,9 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,38 +140,29 @@ class Recorder:
 @contextmanager
 def logging_to(path: Path, console: Console) -> Iterator[None]:
     """Send what nerlab logs to a file and to the terminal; a file that is full raises."""
-    file = open_to_append(path)
-
-    def write(line: str) -> None:
-        with naming(path):
-            file.write(line + "\n")
-            file.flush()
-
-    def show(line: str) -> None:  # by rich, so that it never lands within a progress bar
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    to_file, to_terminal = _Lines(write), _Lines(show)
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = logger.level
+    handler, level = _Lines(path, console), logger.level
     logger.setLevel(logging.INFO)
-    logger.addHandler(to_file)
-    logger.addHandler(to_terminal)
+    logger.addHandler(handler)
     try:
         yield
     finally:
         logger.setLevel(level)
-        logger.removeHandler(to_file)
-        logger.removeHandler(to_terminal)
+        logger.removeHandler(handler)
         with naming(path):
-            file.close()
+            handler.file.close()
 
 
 class _Lines(logging.Handler):
-    """Hands each message to a function, as one line."""
+    """Writes each message as one line."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, console: Console) -> None:
         super().__init__()
-        self._write = write
+        self.path, self.console, self.file = path, console, open_to_append(path)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write(escape_controls(self.format(record)))
+        message = escape_controls(record.getMessage())
+        with naming(self.path):
+            self.file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.levelname} {message}\n")
+            self.file.flush()
+        # By rich, so that it never lands within a progress bar.
+        self.console.print(message, markup=False, highlight=False, soft_wrap=True)

@@ -49,9 +49,7 @@ class Resumption(NamedTuple):
 
     def use_threads(self, wanted: object) -> Threads:
         """As many as the run was begun with, for the same bits, unless another number is given."""
-        begun = self.config.get("threads", "auto")
-        if begun == "auto":
-            return use_threads(wanted)
+        begun = self.config.threads
         if wanted in ("auto", begun):
             return use_threads(begun)._replace(reason="as the run was begun")
         reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
@@ -62,10 +60,10 @@ class Resumption(NamedTuple):
         assert self.checkpoint is not None
         for name, digest in digests.items():
             if self.state.values.get(name) != digest:
+                split = name.removesuffix("_sha256")
                 raise ValueError(
-                    f"{self.run}: the {name.partition('_')[0]} split is not the one that the run "
-                    "was begun with; put that one back, set data.dir to where it is, or begin a "
-                    "new run"
+                    f"{self.run}: the {split} split is not the one that the run was begun with; "
+                    "put that one back, set data.dir to where it is, or begin a new run"
                 )
         vocabulary = load_vocabulary(self.checkpoint, self.config.model, trusted)
         check_shapes(self.config.model, vocabulary, trusted, self.checkpoint)
@@ -82,9 +80,8 @@ class Resumption(NamedTuple):
             size = number(self.state.values, "metrics_bytes", COUNT)
             restore(training, self.state)
         except ValueError as error:
-            raise ValueError(
-                f"{folder}: no training can go on from it ({error}); begin a new run"
-            ) from error
+            problem = f"no training can go on from it ({error})"
+            raise ValueError(f"{folder}: {problem}; begin a new run") from error
         if (found := metrics.stat().st_size) < size:
             raise ValueError(
                 f"{metrics}: expected at least the {size} bytes that were there when {folder} was "

@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
@@ -13,8 +14,9 @@ import torch
 from omegaconf import DictConfig
 from torch.optim.swa_utils import AveragedModel
 
-from nerlab.config import TrainerConfig
+from nerlab.config import RunDirectory, TrainerConfig
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.files import file_lock
 from nerlab.models.checkpoint import State, save_checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimizer import TaggerOptimizer
@@ -23,8 +25,17 @@ from nerlab.training.recorder import Accumulator, Recorder
 PROGRESS = ("step", "epoch", "batch_index", "best_f1", "best_epoch")
 
 
+@contextmanager
+def new_run_directory(config: RunDirectory) -> Iterator[Path]:
+    """Make the directory of a new run; it is locked within the block."""
+    run = create_run_directory(config.dir, config.root, config.name)
+    with file_lock(run):
+        check_empty(run)  # another process may have begun a run in it, and ended
+        yield run
+
+
 def create_run_directory(directory: str | None, root: str, name: str) -> Path:
-    """Make the directory of a new run and return it.
+    """Make a directory and return it.
 
     Without ``directory`` it is ``<root>/<date-time>-<name>``; runs that start in the same second
     are numbered. Making the directory is what reserves it, so two never share one.

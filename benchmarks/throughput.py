@@ -16,12 +16,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import textbook
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from nerlab.config import register_schemas
@@ -54,7 +55,8 @@ class Training:
     def __init__(
         self, tagger: Tagger, batcher: Batcher, config: DictConfig, device: torch.device
     ) -> None:
-        self.optimizer = TaggerOptimizer(tagger, config.trainer, device)
+        trainer: Any = OmegaConf.to_object(config.trainer)
+        self.optimizer = TaggerOptimizer(tagger, trainer, device)
         tagger.autocast_dtype = self.optimizer.dtype
         self.tagger, self.batcher, self.config, self.device = tagger, batcher, config, device
         self.generator = np.random.default_rng(0)

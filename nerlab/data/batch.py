@@ -14,7 +14,7 @@ from nerlab.data.vocabulary import Indexed, Ragged, Vocabulary
 
 Features = Mapping[str, Mapping[str, Tensor]]
 """The tensors ``(U, ...)`` that each embedder sees of U distinct tokens, by embedder and name."""
-_TOKEN_WIDTH = 16  # of a common token, in characters
+_TOKEN_WIDTH = 5  # of a common token, in characters
 
 
 @dataclass(frozen=True, eq=False)

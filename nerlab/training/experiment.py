@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing, nullcontext, suppress
 from inspect import signature
 from pathlib import Path
 from subprocess import DEVNULL, SubprocessError, check_output
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -97,7 +97,9 @@ def _run(
         from nerlab.training.averaging import average_weights
 
         average = average_weights(tagger, config.trainer.ema)
-    optimizer = TaggerOptimizer(tagger, config.trainer, device)
+    # Every step reads it, and to read an OmegaConf section takes long.
+    trainer_config: Any = OmegaConf.to_object(config.trainer)
+    optimizer = TaggerOptimizer(tagger, trainer_config, device)
     state = TrainingState(tagger, optimizer, Accumulator(device), average)
     lines = describe(splits)
     lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
@@ -162,9 +164,8 @@ def _train(
     config, train, dev = checkpoints.config, batchers["train"], batchers["dev"]
     interruption, failure = Interruption(), None
     with interruption.listening(), progress_bar(console, "training") as show:
-        trainer = Trainer(
-            state, config.trainer, config.seed, train, dev, checkpoints, interruption, show
-        )
+        settings = state.optimizer.config
+        trainer = Trainer(state, settings, config.seed, train, dev, checkpoints, interruption, show)
         try:
             trainer.fit()
         except Interrupted:

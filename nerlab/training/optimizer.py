@@ -46,20 +46,19 @@ class TaggerOptimizer:
 
         Returns the norm before; nan, as all gradients then, if it or ``loss`` is not finite.
         """
-        dense, sparse = [], []
+        gradients = []
         for parameter in self._parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
-                sparse.append(parameter.grad.values())
+                gradients.append(parameter.grad.values())
             elif parameter.grad is not None:
-                dense.append(parameter)
-        gradients = [parameter.grad for parameter in dense if parameter.grad is not None]
-        scaled = nn.utils.get_total_norm([*gradients, *sparse])
+                gradients.append(parameter.grad)
+        scaled = nn.utils.get_total_norm(gradients)
         norm = scaled / self.scaler.scale(torch.ones_like(scaled))
-        norm = torch.where(norm.isfinite() & loss.isfinite(), norm, torch.nan)
-        nn.utils.clip_grads_with_norm_(dense, self.config.clip_norm, norm)
-        for values in sparse:
-            values.mul_((self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        norm = torch.where((norm + loss).isfinite(), norm, torch.nan)
+        factor = (self.config.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient.mul_(factor)
         return norm
 
     def step(self, norm: Tensor, progress: float) -> None:

@@ -239,8 +239,8 @@ def test_a_huge_token_is_embedded_by_itself() -> None:
     assert sorted(i for group in groups for i in group.tolist()) == list(range(301))
     assert [corpus.lexicon[i] for i in groups[-1]] == ["x" * 5000]
     sizes = [batcher.features(group)["characters"]["characters"].numel() for group in groups]
-    assert max(sizes[:-1]) <= 160
-    assert len(groups) < 15
+    assert max(sizes[:-1]) <= 50
+    assert len(groups) < 30
 
 
 def test_a_corpus_without_sentences_gives_no_batches() -> None:

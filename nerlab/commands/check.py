@@ -5,8 +5,7 @@ from omegaconf import DictConfig
 from nerlab.commands.check_report import CorpusCheck, as_json, as_text, facts_of
 from nerlab.commands.comparisons import Duplicates, comparisons
 from nerlab.commands.counts import SplitCounts
-from nerlab.commands.faults import describe, faults, readable_spans
-from nerlab.commands.findings import Cases, Finding, Severity
+from nerlab.commands.findings import Cases, Finding, Severity, describe, faults, readable_spans
 from nerlab.config import DataConfig, check_numbers
 from nerlab.data.build import FEWER_LABELS, too_many_labels
 from nerlab.data.load import Source, split_source, splits_of
@@ -23,9 +22,7 @@ FORMATS = ("text", "json")
 
 def run(config: DictConfig) -> None:
     """Check the data that the configuration describes, and print the report or write it to a file.
-
-    Raises:
-        ValueError: the format or a number is not one that there is, or the report holds errors.
+    ``ValueError``: an option is not one that there is, or the report holds errors.
     """
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
@@ -53,8 +50,8 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
                 source = split_source(data, split, trusted)
                 counts, found = _check_split(data, split, source, duplicates)
             except (ValueError, OSError) as error:
-                is_needed = split != "test" or not isinstance(error, MissingFileError)
-                severity: Severity = "error" if is_needed else "warning"  # training does without it
+                is_missing = isinstance(error, MissingFileError)
+                severity: Severity = "warning" if is_missing and split == "test" else "error"
                 findings += _new(severity, "unreadable", split, [_reason(error)], findings)
                 continue
         splits[split] = counts

@@ -29,19 +29,14 @@ def present_splits(data: DataConfig, trusted: tuple[str, ...]) -> dict[str, Sour
 
 
 def read_annotated(source: Source, data: DataConfig) -> Iterator[Annotated]:
-    """The sentences of a split with their entities, counted on the terminal."""
+    """The :func:`annotated` sentences of a split, counted on the terminal."""
     path = str(source.path)
     return annotated(counted_on_terminal(source.sentences(), path, "sentences"), data, path)
 
 
 def annotated(sentences: Iterable[Sentence], data: DataConfig, source: str) -> Iterator[Annotated]:
     """Sentences with their entities; with ``data.repair`` illegal tag sequences are read by
-    conlleval's rules.
-
-    Raises:
-        ValueError: a tag is unknown or illegal, or there are more or fewer tags than tokens; the
-            message names file and line.
-    """
+    conlleval's rules. ``ValueError`` names file and line of what is wrong with the tags."""
     for sentence in sentences:
         check_tag_count(sentence, source)
         for violation in violations(sentence.tags, data.scheme.value):

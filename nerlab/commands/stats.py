@@ -21,11 +21,7 @@ from nerlab.instantiation import trusted_packages
 
 def run(config: DictConfig) -> None:
     """Write ``index.html`` and ``statistics.json``, which holds every number of the page, to
-    ``config.output``.
-
-    Raises:
-        ValueError: a split cannot be read, or has a tag that is unknown or illegal.
-        OSError: a file cannot be read or written.
+    ``config.output``. ``ValueError``: a split cannot be read, or has an unknown or illegal tag.
     """
     check_numbers("data", config.data)
     with collected_warnings() as warned:

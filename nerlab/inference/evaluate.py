@@ -27,22 +27,19 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
 
     How the data is read is what the checkpoint says, but for what ``config.data`` overrides. Each
     report is written to ``evaluation/<split>/`` in the run directory (or in ``output``) and
-    returned with that folder.
-
-    Raises:
-        ValueError: the split is unknown or its file missing, or the checkpoint cannot be loaded.
+    returned with that folder. ``ValueError``: what is named is unknown, missing or broken.
     """
     if config.split not in (*SPLITS, "all"):
         raise ValueError(f"split={config.split}: expected one of {', '.join(SPLITS)}, all")
     trusted = trusted_packages(config.trust)
     checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device), trusted)
     data = data_config(checkpoint.config.data, config.data)
+    decode_tokens = int(checkpoint.config.trainer.decode_tokens)
     results = []
     for name, corpus in _corpora(data, config.split, config.path, trusted):
         for warning in corpus.warnings:
             logger.warning(escape_controls(warning))
         batcher = Batcher(corpus, checkpoint.vocabulary, False, checkpoint.by_document)
-        decode_tokens = int(checkpoint.config.trainer.decode_tokens)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
         directory = make_folder(Path(config.output or checkpoint.run), "evaluation", name)
         write_report(report, directory)

@@ -5,6 +5,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,24 +31,22 @@ class Lines:
         self._name = name
         self._before_waiting = before_waiting
         self._whole: deque[bytes] = deque()
-        self._begun: list[bytes] = []  # pieces of the line that has no end yet
+        self._begun = bytearray()  # the line that has no end yet
         self._at_end = False
 
     def __iter__(self) -> Iterator[str]:
-        number = 0
+        numbers = count(1)
         while self._whole or not self._at_end:
             if not self.is_ready():
                 self._before_waiting()
                 self._read()
             while self._whole:
-                number += 1
-                yield self._decoded(self._whole.popleft(), number)
+                yield self._decoded(self._whole.popleft(), next(numbers))
 
     def is_ready(self) -> bool:
         """Whether the next line, or the end, is to be had without waiting for the writer."""
         while not self._whole and not self._at_end:
-            readable, _, _ = select.select([self._file], [], [], _PAUSE)
-            if not readable:
+            if not select.select([self._file], [], [], _PAUSE)[0]:
                 return False
             self._read()
         return True
@@ -54,17 +54,14 @@ class Lines:
     def _read(self) -> None:
         select.select([self._file], [], [])  # a descriptor may be set not to block
         chunk = self._file.read(_CHUNK)
-        if not chunk:
-            self._at_end = True
-            if self._begun:
-                self._whole.append(b"".join(self._begun))
-            return
-        *ends, rest = chunk.split(b"\n")
-        for end in ends:
-            self._whole.append(b"".join([*self._begun, end, b"\n"]))
-            self._begun = []
-        if rest:
-            self._begun.append(rest)
+        for piece in BytesIO(chunk):  # cut behind each \n alone
+            self._begun += piece
+            if piece.endswith(b"\n"):
+                self._whole.append(bytes(self._begun))
+                self._begun.clear()
+        self._at_end = not chunk
+        if self._at_end and self._begun:
+            self._whole.append(bytes(self._begun))
 
     def _decoded(self, raw: bytes, number: int) -> str:
         if number == 1 and (found := wide_encoding(raw)):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from nerlab.inference.predictor import Entity, TaggedSentence
 from nerlab.messages import as_column, conll_sentence, escape_controls
@@ -17,9 +17,7 @@ Tagged = tuple[str, list[TaggedSentence]]
 def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
     """A line a text, ``{"text": …, "entities": [{"text", "label", "start", "end", "score"}]}``."""
     for text, tagged in texts:
-        entities = [entity._asdict() for entity in _entities(tagged)]
-        for entity in entities:
-            entity["score"] = round(entity["score"], 6)
+        entities = [e._replace(score=round(e.score, 6))._asdict() for e in _entities(tagged)]
         line = json.dumps({"text": text, "entities": entities}, ensure_ascii=False)
         yield _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n"
 
@@ -47,13 +45,8 @@ def table(texts: Iterable[Tagged]) -> Iterator[str]:
             yield f"  {label:<8} {entity.score:.3f}  {offsets:>9}  {name}\n"
 
 
-FORMATS: dict[str, Callable[[Iterable[Tagged]], Iterator[str]]] = {
-    "jsonl": jsonl,
-    "conll": conll,
-    "table": table,
-}
+FORMATS = {"jsonl": jsonl, "conll": conll, "table": table}
 
 
-def _entities(tagged: list[TaggedSentence]) -> Iterator[Entity]:
-    for sentence in tagged:
-        yield from sentence.entities
+def _entities(tagged: list[TaggedSentence]) -> list[Entity]:
+    return [entity for sentence in tagged for entity in sentence.entities]

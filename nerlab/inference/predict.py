@@ -15,10 +15,7 @@ from nerlab.paths import output_file
 
 def run_prediction(config: DictConfig) -> None:
     """Tag ``text``, or each line of ``input``, and write the result to ``output``.
-
-    Raises:
-        ValueError: the format is unknown, a file is missing, or there is nothing to tag.
-    """
+    ``ValueError``: the format is unknown, a file is missing, or there is nothing to tag."""
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
     if (config.text is None) == (config.input is None):
@@ -30,9 +27,9 @@ def run_prediction(config: DictConfig) -> None:
     with _writer(config.output) as file:
         if config.text is not None:
             file.writelines(output(predictor.stream([config.text], config.document)))
-        else:
-            with opened(config.input, before_waiting=file.flush) as lines:
-                file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))
+            return
+        with opened(config.input, before_waiting=file.flush) as lines:
+            file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))
 
 
 @contextmanager

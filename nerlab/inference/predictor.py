@@ -24,10 +24,8 @@ DOCUMENTS = ("line", "file", "none")
 
 
 class Entity(NamedTuple):
-    """An entity of a text: ``text[start:end]`` in characters of the original string.
-
-    ``score`` is the model's probability of the whole span with this label.
-    """
+    """``text[start:end]`` in characters of the original string, and the model's probability of the
+    whole span with this label."""
 
     text: str
     label: str
@@ -42,6 +40,9 @@ class TaggedSentence(NamedTuple):
     tokens: list[Token]
     tags: list[str]
     entities: list[Entity]
+
+
+_Text = tuple[str, list[list[Token]]]  # a text and its sentences
 
 
 class _Untagged(NamedTuple):
@@ -71,13 +72,9 @@ class Predictor:
     def predict(self, texts: Iterable[str], document: str = "line") -> list[list[Entity]]:
         """The entities of each text, in the order of the text.
 
-        Args:
-            texts: the texts.
-            document: which of them a model that looks at documents sees together: ``line``: the
-                sentences of each text; ``file``: all; ``none``: no two sentences.
-
-        Raises:
-            ValueError: it is no list of texts, or ``document`` is none of these.
+        ``document`` says which of them a model that looks at documents sees together: ``line``: the
+        sentences of each text; ``file``: all; ``none``: no two sentences. ``ValueError``: it is
+        none of these, or ``texts`` is no list of texts.
         """
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             found = (
@@ -103,7 +100,7 @@ class Predictor:
         """
         if document not in DOCUMENTS:
             raise ValueError(f"document={document}: expected one of {', '.join(DOCUMENTS)}")
-        chunk: list[tuple[str, list[list[Token]]]] = []
+        chunk: list[_Text] = []
         tokens = 0
         for text in texts:
             chunk.append((text, list(sentences(text))))
@@ -114,7 +111,7 @@ class Predictor:
         yield from self._tag_chunk(chunk, document)
 
     def _tag_chunk(
-        self, chunk: list[tuple[str, list[list[Token]]]], document: str
+        self, chunk: list[_Text], document: str
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         pieces = _pieces(chunk, document, self._chunk_tokens)
         tagged = (sentence for piece in pieces for sentence in self._tag(piece))
@@ -150,9 +147,7 @@ def _checked(text: object, number: int) -> str:
     )
 
 
-def _pieces(
-    chunk: list[tuple[str, list[list[Token]]]], document: str, most_tokens: int
-) -> Iterator[list[_Untagged]]:
+def _pieces(chunk: list[_Text], document: str, most_tokens: int) -> Iterator[list[_Untagged]]:
     """The sentences that are tagged together: one text may be a whole library.
 
     Where a long text is cut depends on nothing but the text.
@@ -189,13 +184,10 @@ def load(
     """Load a tagger from a run directory or a checkpoint folder.
 
     Args:
-        path: the folder.
+        path: the folder; ``ValueError``: it holds no checkpoint that is whole and trusted.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes a GPU if there is one.
         trust: a package of your own, or several, whose classes the checkpoint may name. Whoever
             wrote the checkpoint chooses which of them are made, and with what arguments.
-
-    Raises:
-        ValueError: there is no checkpoint, it is broken, or names what is not trusted.
 
     >>> tagger = load("runs/latest")                            # doctest: +SKIP
     >>> tagger.predict(["Angela Merkel flew to Paris ."])       # doctest: +SKIP

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from own_package import importable, write_package
 
-from nerlab.commands.convert import retagged, run
+from nerlab.commands.convert import conll, jsonl, retagged, run
 from nerlab.commands.reading import annotated, present_splits, read_annotated
-from nerlab.commands.writers import conll, jsonl
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import load_split, split_source
 from nerlab.data.reader_warnings import collected_warnings

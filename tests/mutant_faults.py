@@ -343,14 +343,16 @@ FAULTS = (
         "sparse gradients do not count in the norm",
         "nerlab/training/optimizer.py",
         "get_total_norm(gradients)",
-        "get_total_norm([p.grad for p in self._parameters if not p.grad.is_sparse])",
+        "get_total_norm([p.grad for p in self._parameters if p.grad is not None"
+        " and not p.grad.is_sparse])",
         ("tests/training/test_optimizer.py",),
     ),
     Fault(
         "sparse gradients are not clipped",
         "nerlab/training/optimizer.py",
         "for gradient in gradients:",
-        "for gradient in (p.grad for p in self._parameters if not p.grad.is_sparse):",
+        "for gradient in (p.grad for p in self._parameters if p.grad is not None"
+        " and not p.grad.is_sparse):",
         ("tests/training/test_optimizer.py",),
     ),
     Fault(

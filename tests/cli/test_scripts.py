@@ -211,7 +211,7 @@ def test_a_file_in_place_of_a_split(copy: Path, corpus: Path, tmp_path: Path) ->
 def test_a_file_of_the_name_of_a_split_does_not_pass_for_it(copy: Path, tmp_path: Path) -> None:
     before = (copy / "evaluation" / "dev" / "metrics.json").read_bytes()
     path = tmp_path / "dev.conll"
-    path.write_text("Nobody B-PER\n")
+    path.write_text("Nobody B-PER\ncame O\n")
     evaluate(copy, f"path={path}")
     assert (copy / "evaluation" / "dev" / "metrics.json").read_bytes() == before
 
@@ -265,9 +265,9 @@ def test_an_unknown_gold_label_is_missed_and_said(copy: Path, tmp_path: Path) ->
     ("content", "override", "remedy"),
     [
         (b"Eve B-PER\nmet I-PER\nTom I-LOC\n", "data.repair=true", "data.repair=true"),
-        (b"Eve U-PER\n", "data.scheme=bilou", "data.scheme"),
-        (b"Ev\xe9 B-PER\n", "data.reader.encoding=cp1252", "data.reader.encoding"),
-        (b"Ev\xe9 B-PER\n", "+data.reader.encoding=cp1252", "data.reader.encoding"),
+        (b"Eve U-PER\nmet O\n", "data.scheme=bilou", "data.scheme"),
+        (b"Ev\xe9 B-PER\nmet O\n", "data.reader.encoding=cp1252", "data.reader.encoding"),
+        (b"Ev\xe9 B-PER\nmet O\n", "+data.reader.encoding=cp1252", "data.reader.encoding"),
     ],
 )
 def test_a_file_is_read_otherwise_as_its_error_advises(
@@ -283,7 +283,7 @@ def test_a_file_is_read_otherwise_as_its_error_advises(
 
 def test_another_reader_than_that_of_the_run_reads_a_file(copy: Path, tmp_path: Path) -> None:
     path = tmp_path / "words.csv"
-    path.write_text("n;Word;type\n1;Eve;B-PER\n;met;O\n2;Oslo;B-LOC\n")
+    path.write_text("n;Word;type\n1;Eve;B-PER\n;met;O\n2;Oslo;B-LOC\n;rained;O\n")
     options = ("data.reader.delimiter=;", "data.reader.sentence_column=n")
     chosen = (f"path={path}", "data/reader=table", "data.reader.tag_column=type", *options)
     assert "words: 2 sentences" in evaluate(copy, *chosen).out

@@ -72,7 +72,9 @@ def test_a_corpus_of_next_to_nothing_is_trained_on(
     assert (result.status, result.err) == (0, "")
     run = tmp_path / "run"
     result = run_script("evaluate", f"checkpoint={run}", "split=all")
-    assert (result.status, result.err) == (0, "")
+    assert result.status == 0
+    # So little looks as if it came from another column.
+    assert all("set the key of data.reader" in line for line in result.err.splitlines())
     result = run_script("predict", f"checkpoint={run}", "text=a", "format=conll")
     assert (result.status, result.err) == (0, "")
     assert result.out.split()[0] == "a"

@@ -6,10 +6,11 @@ wrong type or an unknown key fails when the configuration is composed, before an
 
 import math
 import reprlib
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
@@ -36,54 +37,54 @@ Optimizer = Enum("Optimizer", "adam adamw sgd")
 Schedule = Enum("Schedule", "constant linear cosine")
 
 
-class Range(NamedTuple):
-    """The values that a key may have: of a kind, from ``low`` to ``high``, which is one of them
-    unless it is ``open``; or a ``list`` of 1 to 100 such. A string is none, true is no number."""
+class Values(NamedTuple):
+    """The values that a key may have, in words, and whether one is among them."""
 
-    low: float = 0
-    high: float = math.inf
-    kind: type[int | float] = float
-    open: bool = False
-    list: bool = False
-
-    def __str__(self) -> str:
-        if self.kind is bool:
-            return "true or false"
-        name = f"{'whole ' * (self.kind is int)}number"
-        end = f"{self.low} to {'less than ' * self.open}{self.high}"
-        end = f"at least {self.low}" if self.high == math.inf else end
-        return f"a {f'list of {name}s' if self.list else name}, {end}"
-
-    def holds(self, value: object) -> bool:
-        """Whether a value is one of these."""
-        if self.list:
-            holds = self._replace(list=False).holds
-            return isinstance(value, ListConfig) and 0 < len(value) < 101 and all(map(holds, value))
-        if isinstance(value, bool) or self.kind is bool:
-            return isinstance(value, self.kind) and self.kind is bool
-        is_number = isinstance(value, int | self.kind) and self.low <= value <= self.high
-        return is_number and value < (self.high if self.open else math.inf)  # type: ignore[operator]
+    words: str
+    hold: Callable[[Any], bool]
 
 
-_COUNT = Range(1, 2**31 - 1, kind=int)
-_SHARE = Range(0, 1)
-_WIDTH = Range(1, 10_000, kind=int)
+def _whole(low: int, high: int) -> Values:
+    return Values(
+        f"a whole number, {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+    )
+
+
+def _number(words: str, is_in: Callable[[float], bool]) -> Values:
+    return Values(
+        f"a number, {words}",
+        lambda value: type(value) in (int, float) and is_in(value),
+    )
+
+
+_COUNT, _WIDTH, _FEW, _SEED = (
+    _whole(low, high) for low, high in ((1, 2**31 - 1), (1, 10_000), (1, 100), (0, 2**63 - 1))
+)
+_POSITIVE = _number("at least 0", lambda value: 0 <= value < math.inf)
+_SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
+_SWITCH = Values("true or false", lambda value: type(value) is bool)
 # Of nerlab's own parts, by the name of the argument.
-_PART_RANGES: dict[str, Range] = {
+_PART_VALUES: dict[str, Values] = {
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
-    **dict.fromkeys(("layers", "heads"), Range(1, 100, kind=int)),
+    **dict.fromkeys(("layers", "heads"), _FEW),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     "rare_word_dropout": _SHARE,
-    "widths": Range(1, 100, kind=int, list=True),
-    "dropout": Range(0, 1, open=True),
-    "init_timeout": Range(0, 3600),
-    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
+    "widths": Values(
+        "a list of whole numbers, 1 to 100",
+        lambda value: (
+            isinstance(value, ListConfig) and 0 < len(value) <= 100 and all(map(_FEW.hold, value))
+        ),
+    ),
+    "dropout": _number("0 to less than 1", lambda value: 0 <= value < 1),
+    "init_timeout": _number("0 to 3600", lambda value: 0 <= value <= 3600),
+    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), _SWITCH),
 }
 
 
-def _within(numbers: Range, default: Any = MISSING) -> Any:
-    """A field of a schema that takes these numbers, and None where its type has it."""
-    return field(default=default, metadata={"range": numbers})
+def _within(values: Values, default: Any = MISSING) -> Any:
+    """A field of a schema that takes these values, and None where its type has it."""
+    return field(default=default, metadata={"values": values})
 
 
 # A key with a default here is one that early checkpoints do not know.
@@ -96,7 +97,7 @@ class DataConfig:
     dev: str | None = MISSING
     test: str | None = MISSING
     split: SplitRule | None = None
-    split_seed: int = _within(Range(0, 2**63 - 1, kind=int), 1)
+    split_seed: int = _within(_SEED, 1)
     download: Published | None = None
     language: str | None = None
     reader: dict[str, Any] = MISSING
@@ -114,12 +115,12 @@ class TrainerConfig:
     batch_tokens: int = _within(_COUNT)
     accumulate: int = _within(_COUNT)
     optimizer: Optimizer = MISSING
-    learning_rate: float = _within(Range())
+    learning_rate: float = _within(_POSITIVE)
     momentum: float = _within(_SHARE)
-    weight_decay: float = _within(Range())
+    weight_decay: float = _within(_POSITIVE)
     schedule: Schedule = MISSING
     warmup: float = _within(_SHARE)
-    clip_norm: float = _within(Range())
+    clip_norm: float = _within(_POSITIVE)
     ema: float = _within(_SHARE)
     precision: Precision = MISSING
     patience: int | None = _within(_COUNT)
@@ -150,7 +151,7 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     tracker: Any = MISSING
     device: str = MISSING
-    seed: int = _within(Range(0, 2**63 - 1, kind=int))
+    seed: int = _within(_SEED)
     resume: str | None = None
     test: bool = MISSING
     run: RunDirectory = MISSING
@@ -173,31 +174,28 @@ def check_numbers(section: str, node: object) -> None:
     if not isinstance(node, DictConfig):
         return
     schema = OmegaConf.get_type(node)
-    ranges = _PART_RANGES
+    expected = _PART_VALUES
     if is_dataclass(schema):
-        ranges = {key.name: key.metadata["range"] for key in fields(schema) if key.metadata}
+        expected = {key.name: key.metadata["values"] for key in fields(schema) if key.metadata}
     elif not str(node.get("_target_", "nerlab.")).startswith("nerlab."):
-        ranges = {}
+        expected = {}
     # Numbers first: sections within may refer to them.
-    for key in sorted(map(str, node), key=lambda key: key not in ranges):
+    for key in sorted(map(str, node), key=lambda key: key not in expected):
         value, where = node.get(key), f"{section}.{key}".removeprefix(".")
-        if key not in ranges:
+        if key not in expected:
             check_numbers(where, value)
-        elif not ranges[key].holds(value) and not (is_dataclass(schema) and value is None):
-            plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-            raise ValueError(f"{where}={reprlib.repr(plain)}: expected {ranges[key]}")
+        elif not expected[key].hold(value) and not (is_dataclass(schema) and value is None):
+            raise ValueError(f"{where}={reprlib.repr(value)}: expected {expected[key].words}")
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:
     """The configuration as dictionaries, lists and scalars, every reference resolved."""
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return cast(dict[str, Any], plain)
 
 
 def without_trust(config: DictConfig) -> DictConfig:
-    """A copy to be saved, or as it was read: whom to trust is said anew whenever it is needed, and
-    by nobody but the person who runs."""
+    """A copy to be saved, or as it was read: whom to trust, the person who runs says each time."""
     kept = deepcopy(config)
     with open_dict(kept):
         kept.pop("trust", None)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import instantiate as _hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -40,10 +40,9 @@ def instantiate(
         raise ValueError(f"found {node}, expected a section that names its _target_")
     # What is checked and what is made is the same: references are looked up before, once.
     try:
-        plain = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+        plain = cast(Node, OmegaConf.to_container(node, resolve=True, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise ValueError(" ".join(str(error).split())) from None
-    assert isinstance(plain, dict)
     plain.pop(without, None)
     target, check_nested = str(plain["_target_"]), _refuse
     if target not in admitted:
@@ -53,14 +52,17 @@ def instantiate(
             check_trusted, admitted=admitted, trusted=trusted, functions=functions
         )
         check_nested(plain)
-    if plain.get("_partial_") is not True:
+    if plain.pop("_partial_", None) is not True:
         raise ValueError(
             f"_target_ {target!r}: expected _partial_: true beside it; it is called later, with "
             "more arguments"
         )
-    check_arguments(plain, check_nested)
+    del plain["_target_"]
+    _check_values(plain, check_nested)
     try:
-        made: partial[Any] = _hydra_instantiate(plain, _convert_="all")
+        made: partial[Any] = _hydra_instantiate(
+            {"_target_": target, "_partial_": True, **plain}, _convert_="all"
+        )
         # It is called later, with more arguments; these may be wrong now.
         signature(made.func).bind_partial(*made.args, **made.keywords)
     except Exception as error:
@@ -73,30 +75,25 @@ def _refuse(node: Node) -> None:
     raise ValueError(f"_target_ {str(node['_target_'])!r}: expected a value, not a part")
 
 
-def check_arguments(node: Node, check_nested: Callable[[Node], None]) -> None:
-    """Raise ``ValueError`` unless a node holds plain values, beside nodes that may stand in it.
+def _check_values(value: Any, check_nested: Callable[[Node], None]) -> None:
+    """Raise ``ValueError`` at what is neither a plain value nor a node that may stand there.
 
     Of Hydra's own keys only two are possible, and no reference: it would be looked up while the
     object is made, when nobody looks at it any more.
     """
-    for key, value in node.items():
-        if key in _KEYS:
-            continue
-        if str(key).startswith("_") and str(key).endswith("_"):
-            raise ValueError(
-                f"{key}: expected the names of arguments, and of Hydra's keys {' and '.join(_KEYS)}"
-            )
-        _check_value(value, check_nested)
-
-
-def _check_value(value: Any, check_nested: Callable[[Node], None]) -> None:
     if isinstance(value, dict):
         if "_target_" in value:
             check_nested(value)
-        check_arguments(value, check_nested)
+        for key, item in value.items():
+            if key not in _KEYS and str(key).startswith("_") and str(key).endswith("_"):
+                known = " and ".join(_KEYS)
+                raise ValueError(
+                    f"{key}: expected the names of arguments, and of Hydra's keys {known}"
+                )
+            _check_values(item, check_nested)
     elif isinstance(value, list):
         for item in value:
-            _check_value(item, check_nested)
+            _check_values(item, check_nested)
     elif isinstance(value, str) and "${" in value:
         raise ValueError(f"{value!r}: a reference, or text with ${{ in it, is not possible here")
 

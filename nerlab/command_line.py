@@ -32,7 +32,15 @@ def command(
         script = Path(inspect.getfile(main)).resolve()
         above = (folder for folder in script.parents if not (folder / "__init__.py").is_file())
         conf = str(next(above) / "conf")
-        has_begun = False
+        has_begun = False  # the job; what Hydra stumbles over before was typed
+
+        def fail(error: Exception) -> None:
+            """End with one line if the user can fix the error."""
+            from nerlab.explanation import explain, is_users  # few runs need it
+
+            if is_users(error, has_begun) and "debug=true" not in sys.argv:
+                print(f"error: {explain(error, conf, config_name)}", file=sys.stderr)
+                sys.exit(1)
 
         def job(config: DictConfig) -> object:
             nonlocal has_begun
@@ -43,7 +51,7 @@ def command(
                     return main(config)
                 except Exception as error:
                     if HydraConfig.get().mode is not RunMode.MULTIRUN:
-                        _fail(error, conf, config_name, has_begun)
+                        fail(error)
                     raise  # Hydra goes on with the next job of a sweep, and fails at the end
 
         @quiet_exit()
@@ -63,22 +71,12 @@ def command(
                     if sys.stdout is not None:
                         sys.stdout.flush()  # here a full disk is still an error of ours
             except Exception as error:
-                _fail(error, conf, config_name, has_begun)
+                fail(error)
                 raise
 
         return run
 
     return decorate
-
-
-def _fail(error: Exception, conf: str, config_name: str, has_begun: bool) -> None:
-    """End with one line if the user can fix the error: before the job begins, what Hydra stumbles
-    over was typed."""
-    from nerlab.explanation import explain, is_users  # few runs need it
-
-    if is_users(error, has_begun) and "debug=true" not in sys.argv:
-        print(f"error: {explain(error, conf, config_name)}", file=sys.stderr)
-        sys.exit(1)
 
 
 def prepared(arguments: list[str], open_section: str | None = None) -> list[str]:

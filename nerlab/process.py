@@ -59,8 +59,8 @@ def _handled(
     """
     if threading.current_thread() is not threading.main_thread():
         numbers = ()
-    found = {number: signal.getsignal(number) for number in numbers}
-    before = {number: old for number, old in found.items() if old not in (signal.SIG_IGN, None)}
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, handler)
     try:
@@ -90,18 +90,22 @@ def quiet_exit() -> Iterator[None]:
     except SystemExit as stop:
         status = stop.code
     # Else Python would try again to write what is left, and complain.
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            discard(stream)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        _flush(stream)
     sys.exit(status)
 
 
 def is_closed_pipe(error: BaseException) -> bool:
     """Whether an error says that nobody reads standard output any more."""
     return isinstance(error, BrokenPipeError) and error.filename is None
+
+
+def _flush(stream: TextIO) -> None:
+    """Flush a stream, or drop what it holds."""
+    try:
+        stream.flush()
+    except OSError:
+        discard(stream)
 
 
 def discard(stream: TextIO) -> None:
@@ -130,19 +134,15 @@ class _LastingStream:
 
     def flush(self) -> None:
         """Flush, or drop what is held."""
-        try:
-            self._stream.flush()
-        except OSError:
-            discard(self._stream)
+        _flush(self._stream)
 
 
 @contextmanager
 def lasting_output() -> Iterator[None]:
     """Within the block standard output and standard error may be anything, and nothing fails."""
     with open(os.devnull, "w", encoding="utf-8") as nothing:  # for one that was closed at the start
-        streams = (_LastingStream(stream or nothing) for stream in (sys.stdout, sys.stderr))
-        out, err = (cast(TextIO, stream) for stream in streams)
-        with redirect_stdout(out), redirect_stderr(err):
+        out, err = (_LastingStream(stream or nothing) for stream in (sys.stdout, sys.stderr))
+        with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, err)):
             try:
                 yield
             finally:

@@ -1,7 +1,6 @@
-"""The configuration: schemas of its stable sections, and the numbers that make sense in them.
+"""The configuration: the types of its stable sections, and the numbers that make sense in them.
 
-The YAML files in ``conf/`` hold every default. The dataclasses here hold the types, so that a
-wrong type or an unknown key fails when the configuration is composed, before anything is loaded.
+Every default is in ``conf/``. A wrong type or an unknown key fails before anything is loaded.
 """
 
 import math
@@ -17,10 +16,7 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
 
 
 class Scheme(Enum):
-    """Tag schemes of files, see :mod:`nerlab.tags`; the second names are aliases.
-
-    IOB without a number is that of Ramshaw and Marcus (1995), IOB1.
-    """
+    """Tag schemes of files and their aliases; plain IOB is that of Ramshaw and Marcus (1995)."""
 
     iob1 = iob = "iob1"
     iob2 = bio = "iob2"
@@ -45,17 +41,16 @@ class Values(NamedTuple):
 
 
 def _whole(low: int, high: int) -> Values:
-    return Values(
-        f"a whole number, {low} to {high}",
-        lambda value: type(value) is int and low <= value <= high,
-    )
+    words = f"a whole number, {low} to {high}"
+    return Values(words, lambda value: type(value) is int and low <= value <= high)
 
 
 def _number(words: str, is_in: Callable[[float], bool]) -> Values:
-    return Values(
-        f"a number, {words}",
-        lambda value: type(value) in (int, float) and is_in(value),
-    )
+    return Values(f"a number, {words}", lambda value: type(value) in (int, float) and is_in(value))
+
+
+def _are_widths(value: Any) -> bool:
+    return isinstance(value, ListConfig) and 0 < len(value) <= 100 and all(map(_FEW.hold, value))
 
 
 _COUNT, _WIDTH, _FEW, _SEED = (
@@ -70,12 +65,7 @@ _PART_VALUES: dict[str, Values] = {
     **dict.fromkeys(("layers", "heads"), _FEW),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     "rare_word_dropout": _SHARE,
-    "widths": Values(
-        "a list of whole numbers, 1 to 100",
-        lambda value: (
-            isinstance(value, ListConfig) and 0 < len(value) <= 100 and all(map(_FEW.hold, value))
-        ),
-    ),
+    "widths": Values("a list of whole numbers, 1 to 100", _are_widths),
     "dropout": _number("0 to less than 1", lambda value: 0 <= value < 1),
     "init_timeout": _number("0 to 3600", lambda value: 0 <= value <= 3600),
     **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), _SWITCH),
@@ -161,7 +151,7 @@ class TrainConfig:
 
 
 def register_schemas() -> None:
-    """Make the schemas known to Hydra: ``train_schema``, ``data/schema`` and ``trainer/schema``."""
+    """Make the schemas known to Hydra."""
     store = ConfigStore.instance()
     store.store(name="train_schema", node=TrainConfig)
     store.store(group="data", name="schema", node=DataConfig)

@@ -13,7 +13,6 @@ from typing import BinaryIO, TextIO
 from filelock import lock_descriptor
 
 _BLOCK = 1 << 20
-_SHOWN_CHARACTERS = 40  # of a name in the name of a temporary file
 
 
 def sha256_of(source: Path | BinaryIO) -> str:
@@ -51,8 +50,8 @@ def naming(path: Path) -> Iterator[None]:
 def file_lock(folder: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder until the block is left; ``wait`` until others have released it.
 
-    The folder itself is locked, no file in it: the system releases the lock however a process
-    ends, and nothing is left behind. On a file system without locks nobody is kept out.
+    The folder itself is locked, so the system releases the lock however a process ends, and nothing
+    is left behind. On a file system without locks nobody is kept out.
 
     Raises:
         ValueError: another process holds it, and ``wait`` is false.
@@ -73,15 +72,13 @@ def file_lock(folder: Path, wait: bool = False) -> Iterator[None]:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """An empty file beside ``path`` to write to; at the end it replaces ``path``.
-
-    If the block raises, what was there stays. The name is random: nobody's file is in its way, and
-    of two processes the later one wins. A file that is replaced hands its mode on.
+    """An empty file beside ``path`` to write to; at the end it replaces ``path``, whose mode it
+    takes. If the block raises, what was there stays; of two processes the later one wins.
 
     Raises:
         ValueError: ``path`` is a link, or no regular file.
     """
-    part = path.with_name(f"{path.name[:_SHOWN_CHARACTERS]}.{token_hex(8)}.part")
+    part = path.with_name(f"{path.name[:40]}.{token_hex(8)}.part")  # names are 255 bytes at most
     try:
         with naming(path):
             mode = _mode_of(path)
@@ -100,9 +97,8 @@ def new_file(path: Path) -> Iterator[Path]:
 def _mode_of(path: Path) -> int | None:
     """The permissions of a regular file; None if nothing is there."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise ValueError(
-            f"{path}: expected a regular file or none, found a link, folder or device; remove it"
-        )
+        found = "found a link, folder or device; remove it"
+        raise ValueError(f"{path}: expected a regular file or none, {found}")
     return path.stat().st_mode & 0o777 if path.exists() else None
 
 
@@ -129,8 +125,8 @@ def former(folder: Path) -> Path:
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder ``<path>.part`` for files; at the end it replaces ``path``.
 
-    If the block raises, what was there stays; should the process die between the two renames, it
-    stands in :func:`former`. Only one process at a time may do this for a path.
+    If the block raises, what was there stays; if the process dies between the two renames, in
+    :func:`former`. Only one process at a time may do this for a path.
     """
     part, old = path.with_name(f"{path.name}.part"), former(path)
     shutil.rmtree(part, ignore_errors=True)

@@ -53,12 +53,9 @@ def exit_on_signals() -> Iterator[None]:
 def _handled(
     numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Handle signals within the block; those that are ignored stay so, as ``nohup`` needs it.
-
-    Only the main thread may set handlers; in any other the signals do what they always do.
-    """
+    """Handle signals within the block; those that are ignored stay so, as ``nohup`` needs it."""
     if threading.current_thread() is not threading.main_thread():
-        numbers = ()
+        numbers = ()  # no other thread may set handlers
     before = {number: signal.getsignal(number) for number in numbers}
     before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
     for number in before:

@@ -53,10 +53,11 @@ def _are_widths(value: Any) -> bool:
     return isinstance(value, ListConfig) and 0 < len(value) <= 100 and all(map(_FEW.hold, value))
 
 
-_COUNT, _WIDTH, _FEW, _SEED = (
-    _whole(low, high) for low, high in ((1, 2**31 - 1), (1, 10_000), (1, 100), (0, 2**63 - 1))
-)
-_POSITIVE = _number("at least 0", lambda value: 0 <= value < math.inf)
+_COUNT = _whole(1, 2**31 - 1)
+_WIDTH = _whole(1, 10_000)
+_FEW = _whole(1, 100)
+_SEED = _whole(0, 2**63 - 1)
+_AT_LEAST_0 = _number("at least 0", lambda value: 0 <= value < math.inf)
 _SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
 _SWITCH = Values("true or false", lambda value: type(value) is bool)
 # Of nerlab's own parts, by the name of the argument.
@@ -105,12 +106,12 @@ class TrainerConfig:
     batch_tokens: int = _within(_COUNT)
     accumulate: int = _within(_COUNT)
     optimizer: Optimizer = MISSING
-    learning_rate: float = _within(_POSITIVE)
+    learning_rate: float = _within(_AT_LEAST_0)
     momentum: float = _within(_SHARE)
-    weight_decay: float = _within(_POSITIVE)
+    weight_decay: float = _within(_AT_LEAST_0)
     schedule: Schedule = MISSING
     warmup: float = _within(_SHARE)
-    clip_norm: float = _within(_POSITIVE)
+    clip_norm: float = _within(_AT_LEAST_0)
     ema: float = _within(_SHARE)
     precision: Precision = MISSING
     patience: int | None = _within(_COUNT)

@@ -5,7 +5,6 @@ Every default is in ``conf/``. A wrong type or an unknown key fails before anyth
 
 import math
 import reprlib
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
@@ -33,49 +32,55 @@ Optimizer = Enum("Optimizer", "adam adamw sgd")
 Schedule = Enum("Schedule", "constant linear cosine")
 
 
-class Values(NamedTuple):
-    """The values that a key may have, in words, and whether one is among them."""
+class Range(NamedTuple):
+    """The values that a key may have: of a kind, from ``low`` to ``high``, which is one of them
+    unless it is ``open``; or a ``list`` of 1 to 100 such. A string is none, true is no number."""
 
-    words: str
-    hold: Callable[[Any], bool]
+    low: float = 0
+    high: float = math.inf
+    kind: type[int | float] = float
+    open: bool = False
+    list: bool = False
+
+    def __str__(self) -> str:
+        if self.kind is bool:
+            return "true or false"
+        name = f"{'whole ' * (self.kind is int)}number"
+        end = f"{self.low} to {'less than ' * self.open}{self.high}"
+        end = f"at least {self.low}" if self.high == math.inf else end
+        return f"a {f'list of {name}s' if self.list else name}, {end}"
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is one of these."""
+        if self.list:
+            holds = self._replace(list=False).holds
+            return isinstance(value, ListConfig) and 0 < len(value) < 101 and all(map(holds, value))
+        if isinstance(value, bool) or self.kind is bool:
+            return isinstance(value, self.kind) and self.kind is bool
+        is_number = isinstance(value, int | self.kind) and self.low <= value <= self.high
+        return is_number and value < (self.high if self.open else math.inf)  # type: ignore[operator]
 
 
-def _whole(low: int, high: int) -> Values:
-    words = f"a whole number, {low} to {high}"
-    return Values(words, lambda value: type(value) is int and low <= value <= high)
-
-
-def _number(words: str, is_in: Callable[[float], bool]) -> Values:
-    return Values(f"a number, {words}", lambda value: type(value) in (int, float) and is_in(value))
-
-
-def _are_widths(value: Any) -> bool:
-    return isinstance(value, ListConfig) and 0 < len(value) <= 100 and all(map(_FEW.hold, value))
-
-
-_COUNT = _whole(1, 2**31 - 1)
-_WIDTH = _whole(1, 10_000)
-_FEW = _whole(1, 100)
-_SEED = _whole(0, 2**63 - 1)
-_AT_LEAST_0 = _number("at least 0", lambda value: 0 <= value < math.inf)
-_SHARE = _number("0 to 1", lambda value: 0 <= value <= 1)
-_SWITCH = Values("true or false", lambda value: type(value) is bool)
+_COUNT = Range(1, 2**31 - 1, kind=int)
+_SHARE = Range(0, 1)
+_SEED = Range(0, 2**63 - 1, kind=int)
+_WIDTH = Range(1, 10_000, kind=int)
 # Of nerlab's own parts, by the name of the argument.
-_PART_VALUES: dict[str, Values] = {
+_PART_RANGES: dict[str, Range] = {
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
-    **dict.fromkeys(("layers", "heads"), _FEW),
+    **dict.fromkeys(("layers", "heads"), Range(1, 100, kind=int)),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     "rare_word_dropout": _SHARE,
-    "widths": Values("a list of whole numbers, 1 to 100", _are_widths),
-    "dropout": _number("0 to less than 1", lambda value: 0 <= value < 1),
-    "init_timeout": _number("0 to 3600", lambda value: 0 <= value <= 3600),
-    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), _SWITCH),
+    "widths": Range(1, 100, kind=int, list=True),
+    "dropout": Range(0, 1, open=True),
+    "init_timeout": Range(0, 3600),
+    **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
 }
 
 
-def _within(values: Values, default: Any = MISSING) -> Any:
-    """A field of a schema that takes these values, and None where its type has it."""
-    return field(default=default, metadata={"values": values})
+def _within(numbers: Range, default: Any = MISSING) -> Any:
+    """A field of a schema that takes these numbers, and None where its type has it."""
+    return field(default=default, metadata={"range": numbers})
 
 
 # A key with a default here is one that early checkpoints do not know.
@@ -106,12 +111,12 @@ class TrainerConfig:
     batch_tokens: int = _within(_COUNT)
     accumulate: int = _within(_COUNT)
     optimizer: Optimizer = MISSING
-    learning_rate: float = _within(_AT_LEAST_0)
+    learning_rate: float = _within(Range())
     momentum: float = _within(_SHARE)
-    weight_decay: float = _within(_AT_LEAST_0)
+    weight_decay: float = _within(Range())
     schedule: Schedule = MISSING
     warmup: float = _within(_SHARE)
-    clip_norm: float = _within(_AT_LEAST_0)
+    clip_norm: float = _within(Range())
     ema: float = _within(_SHARE)
     precision: Precision = MISSING
     patience: int | None = _within(_COUNT)
@@ -165,18 +170,18 @@ def check_numbers(section: str, node: object) -> None:
     if not isinstance(node, DictConfig):
         return
     schema = OmegaConf.get_type(node)
-    expected = _PART_VALUES
+    ranges = _PART_RANGES
     if is_dataclass(schema):
-        expected = {key.name: key.metadata["values"] for key in fields(schema) if key.metadata}
+        ranges = {key.name: key.metadata["range"] for key in fields(schema) if key.metadata}
     elif not str(node.get("_target_", "nerlab.")).startswith("nerlab."):
-        expected = {}
+        ranges = {}
     # Numbers first: sections within may refer to them.
-    for key in sorted(map(str, node), key=lambda key: key not in expected):
+    for key in sorted(map(str, node), key=lambda key: key not in ranges):
         value, where = node.get(key), f"{section}.{key}".removeprefix(".")
-        if key not in expected:
+        if key not in ranges:
             check_numbers(where, value)
-        elif not expected[key].hold(value) and not (is_dataclass(schema) and value is None):
-            raise ValueError(f"{where}={reprlib.repr(value)}: expected {expected[key].words}")
+        elif not ranges[key].holds(value) and not (is_dataclass(schema) and value is None):
+            raise ValueError(f"{where}={reprlib.repr(value)}: expected {ranges[key]}")
 
 
 def to_plain(config: DictConfig) -> dict[str, Any]:

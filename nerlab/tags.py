@@ -69,13 +69,9 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
     """The spans of a tag sequence of any scheme, by rules that extend those of conlleval.
 
     They give a meaning to illegal sequences too: an inside or end tag that continues nothing
-    begins an entity, and a change of label ends one. On the legal sequences of each scheme
-    the result is what the scheme says.
-
-    On tags with the prefixes B and I alone these are the spans of the perl script conlleval
-    (2004-01-26). It knows E as well, but goes over ``E-X B-X`` without a border, and so joins
-    neighbours that IOBES keeps apart; here B always begins an entity. It does not know the other
-    prefixes: M counts as I, L as E, and S and U are an entity by themselves.
+    begins an entity, and a change of label ends one. On the prefixes B and I alone these are the
+    spans of the perl script conlleval (2004-01-26). It knows E as well, but joins ``E-X B-X``;
+    here B always begins an entity.
     """
     spans = []
     start, previous = 0, (OUTSIDE, "")

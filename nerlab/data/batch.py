@@ -64,48 +64,45 @@ class Batcher:
         }
         self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
         self._has_documents = bool((corpus.documents >= 0).any())
-        self._documents = _documents_of(corpus) if by_document else []
         # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
         self._sizes = corpus.lengths
         costs = [i.costs for i in self._indexed.values() if i.costs is not None]
         if costs and len(corpus):
             largest = np.maximum.reduce([np.ones_like(costs[0]), *costs])  # (L,)
             self._sizes = np.add.reduceat(largest[corpus.tokens], corpus.offsets[:-1])
+        self._documents = None
+        if by_document:
+            from nerlab.data.documents import Documents  # which needs what stands here
+
+            self._documents = Documents(corpus, self._sizes)
 
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
     ) -> list[np.ndarray]:
         """The sentences of each batch of one epoch: similar sizes together, or whole documents, in
-        random order.
-
-        Args:
-            batch_tokens: positions of a batch, padding counted; a longer sentence is one by itself.
-            generator: draws the order.
+        random order. A batch has ``batch_tokens`` positions at most, padding counted; a longer
+        sentence is one by itself.
         """
         if self._documents:
-            order = generator.permutation(len(self._documents))
-            return _cut_documents([self._documents[i] for i in order], self._sizes, batch_tokens)
+            return self._documents.shuffled_groups(batch_tokens, generator)
         # Sentences of one size are shuffled, and sizes blurred a little: other company in every
         # epoch, next to no padding.
         sizes = self._sizes
         order = np.argsort(sizes + generator.uniform(0.0, 1.5, len(sizes)), kind="stable")
-        groups = _cut(order, sizes, batch_tokens)
+        groups = cut(order, sizes, batch_tokens)
         return [groups[index] for index in generator.permutation(len(groups))]
 
     def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
         """Every sentence once, from the shortest to the longest, or whole documents."""
         if self._documents:
-            return _cut_documents(self._documents, self._sizes, batch_tokens)
-        return _cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
+            return self._documents.sorted_groups(batch_tokens)
+        return cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
 
     def halves(self, sentences: np.ndarray) -> list[np.ndarray]:
         """Two batches in place of one, of whole documents where the batch has several."""
-        middle = len(sentences) // 2
         if self._documents:
-            borders = 1 + np.flatnonzero(np.diff(self.corpus.documents[sentences]))
-            if len(borders):
-                middle = int(borders[np.argmin(np.abs(borders - middle))])
-        return np.split(sentences, [middle])
+            return self._documents.halves(sentences)
+        return np.split(sentences, [len(sentences) // 2])
 
     def collate(self, sentences: np.ndarray, with_features: bool = True) -> Batch:
         """The batch of some sentences ``(B,)``, in their order."""
@@ -138,7 +135,7 @@ class Batcher:
         the memory of ``batch_tokens`` common tokens, however long one of them is."""
         count = len(self.corpus.lexicon)
         widths = np.maximum.reduce([i.widths(count) for i in self._indexed.values()])
-        yield from _cut(np.argsort(widths, kind="stable"), widths, batch_tokens * _TOKEN_WIDTH)
+        yield from cut(np.argsort(widths, kind="stable"), widths, batch_tokens * _TOKEN_WIDTH)
 
 
 def to_device(value: Any, device: torch.device) -> Any:
@@ -184,21 +181,13 @@ def _wide(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else values
 
 
-def _cut(order: np.ndarray, sizes: np.ndarray, most: int) -> list[np.ndarray]:
+def cut(order: np.ndarray, sizes: np.ndarray, most: int) -> list[np.ndarray]:
     """Cut a sequence of items wherever one more would pad its group over ``most`` positions."""
-    ranges = _ranges(sizes[order].tolist(), repeat(1), most)
-    return [order[first:last] for first, last in ranges]
+    found = ranges(sizes[order].tolist(), repeat(1), most)
+    return [order[first:last] for first, last in found]
 
 
-def _cut_documents(documents: list[np.ndarray], sizes: np.ndarray, most: int) -> list[np.ndarray]:
-    """The same of documents, one too large being cut first; no two pieces of it share a group."""
-    pieces = [piece for document in documents for piece in _cut(document, sizes, most)]
-    widths = [int(sizes[piece].max()) for piece in pieces]
-    ranges = _ranges(widths, map(len, pieces), most)
-    return [np.concatenate(pieces[first:last]) for first, last in ranges]
-
-
-def _ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
+def ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tuple[int, int]]:
     """Neighbours that are padded to ``most`` positions together, as half open ranges; one that is
     larger is by itself."""
     start, width, height = 0, 0, 0
@@ -209,18 +198,6 @@ def _ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tu
             start, width, height = index, w, h
     if widths:
         yield start, len(widths)
-
-
-def _documents_of(corpus: Corpus) -> list[np.ndarray]:
-    """The sentences of each document, in the order of the corpus."""
-    if (corpus.documents < 0).any():
-        raise ValueError(
-            "trainer.batch_by=document: the corpus marks no documents; set trainer.batch_by="
-            "sentence, or the key of data.reader that says where a document begins (document, say)"
-        )
-    order = np.argsort(corpus.documents, kind="stable")
-    documents = np.split(order, 1 + np.flatnonzero(np.diff(corpus.documents[order])))
-    return sorted(filter(len, documents), key=lambda sentences: int(sentences[0]))
 
 
 def _tag_ids(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:

@@ -80,9 +80,7 @@ class Lexicon(Sequence[str]):
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """S sentences with N tokens of L distinct forms.
-
-    The arrays may be memory maps of files; all that is done with a corpus is the same for both.
+    """S sentences with N tokens of L distinct forms; its arrays may be memory maps of files.
 
     Attributes:
         lexicon: the distinct tokens ``(L,)``, in order of first occurrence.
@@ -166,15 +164,9 @@ def open_corpus(folder: Path) -> Corpus | None:
 
 def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], warnings: list[str]) -> Corpus:
     """The corpus that consists of ``ARRAYS``."""
-    return Corpus(
-        lexicon=Lexicon(arrays["characters"], arrays["character_offsets"]),
-        labels=labels,
-        tokens=arrays["tokens"],
-        tags=arrays["tags"],
-        offsets=arrays["offsets"],
-        documents=arrays["documents"],
-        warnings=warnings,
-    )
+    own = {name: arrays[name] for name in ("tokens", "tags", "offsets", "documents")}
+    lexicon = Lexicon(arrays["characters"], arrays["character_offsets"])
+    return Corpus(lexicon=lexicon, labels=labels, warnings=warnings, **own)
 
 
 def map_array(path: Path, dtype: str | np.dtype) -> np.ndarray:

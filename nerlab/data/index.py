@@ -20,19 +20,11 @@ if TYPE_CHECKING:
 def index(
     source: "Source", data: DataConfig, states: list[tuple[int, int]], entry: Path | None
 ) -> Corpus:
-    """Read a source into arrays, and keep them.
+    """Read a source into arrays, and keep them in an entry of the cache; None: in memory.
 
     Of several processes that ask for the same entry, one builds and the others wait for it. Where
-    none can be written, the corpus is held in memory and says so among its warnings.
-
-    Args:
-        source: what is read.
-        data: how its tags are read.
-        states: of the files, before their bytes were looked at.
-        entry: a folder of the cache; None: the corpus is held in memory.
-
-    Raises:
-        ValueError: the source cannot be read, or was changed meanwhile.
+    it cannot be written, the corpus is held in memory and says so among its warnings. If the
+    source is no longer in its former ``states``, ``ValueError`` is raised.
     """
     if entry is None:
         return _read(source, data, states, None)

@@ -19,13 +19,8 @@ class MissingFileError(ValueError):
 
 
 def fetch_or_refuse(data: DataConfig, split: str) -> Path:
-    """Fetch the file of a split, if ``data.download`` names a corpus that has such a file.
-
-    Raises:
-        ValueError: the data set names no file.
-        MissingFileError: it may not be fetched.
-        OSError: it could not be fetched.
-    """
+    """Fetch the file of a split, if ``data.download`` names a corpus that has such a file; else a
+    ``ValueError`` says what to set, a :class:`MissingFileError` where to put the file."""
     name = getattr(data, split)
     if name is None:
         raise ValueError(

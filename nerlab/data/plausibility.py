@@ -30,13 +30,8 @@ def warnings_of(
     token_counts: Iterable[tuple[str, int]],
     has_entities: bool,
 ) -> list[DataWarning]:
-    """Whether the sentences of a split, its tokens or its tags come from the wrong column.
-
-    Args:
-        sentence_lengths: pairs of a number of tokens and how many sentences have it.
-        token_counts: pairs of a token and how often it occurs.
-        has_entities: whether any tag is other than O.
-    """
+    """Whether the sentences of a split, its tokens or its tags come from the wrong column: how many
+    sentences have each length, how often each token occurs, and whether any tag is not O."""
     warnings = []
 
     def warn(kind: str, message: str, what: str, option: str, cases: int) -> None:

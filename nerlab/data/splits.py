@@ -13,17 +13,13 @@ _BLAWOK_SENTENCES = 47_959
 
 
 class Selection(NamedTuple):
-    """Which sentences of a file belong to a split.
+    """Which sentences of a file belong to a ``split``.
 
-    Attributes:
-        rule: ``hash`` puts a document, or a sentence where no documents are marked, where the
-            SHA-256 of seed and tokens says, 10 % each into dev and test: equal ones always fall
-            into the same split. ``blawok`` is the split of the Groningen Meaning Bank in the
-            project blawok/named-entity-recognition: a seeded permutation of the sentences in the
-            order of their names as strings, the first tenth being test; the next tenth is our dev.
-        seed: of ``hash``.
-        split: train, dev or test.
-        with_test: ``hash`` makes a test split; else what would be test belongs to train.
+    ``hash`` puts a document, or a sentence where no documents are marked, where the SHA-256 of
+    seed and tokens says, 10 % each into dev and test (train, unless ``with_test``): equal ones
+    always fall into the same split. ``blawok`` is the split of the Groningen Meaning Bank in the
+    project blawok/named-entity-recognition: a seeded permutation of the sentences in the order of
+    their names as strings, the first tenth being test; the next tenth is our dev.
     """
 
     rule: str

@@ -38,16 +38,11 @@ class WordVectors:
 def read_vectors(
     path: str | Path, words: Sequence[str], normalise: Callable[[str], str]
 ) -> WordVectors:
-    """Read the vectors of some words.
+    """Read the vectors of some words; ``ValueError`` says where the file is wrong.
 
     A word of the file that is none of them is taken for the one that ``normalise`` makes of it
     (``The`` serves ``the`` where ``the`` itself is missing). Word and numbers stand apart by a
     space or a tab; a file named ``….gz`` is unpacked.
-
-    Raises:
-        OSError: the file cannot be opened.
-        ValueError: a line has another count of numbers than the first, or one that is not finite,
-            or is not UTF-8, or the file is no whole gzip file.
     """
     wanted = {word: i for i, word in enumerate(words)}
     found: dict[int, np.ndarray] = {}

@@ -58,19 +58,15 @@ class Indexer(Protocol):
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Learn from the distinct tokens of the training split and how often each occurs."""
-        ...
 
     def index(self, lexicon: Lexicon) -> Indexed:
         """The arrays of the distinct tokens of a corpus."""
-        ...
 
     def files(self) -> dict[str, bytes]:
         """What :meth:`load` needs, as files of a checkpoint."""
-        ...
 
     def load(self, files: Mapping[str, bytes]) -> None:
         """Become what was fitted; nothing else is read."""
-        ...
 
 
 @dataclass(frozen=True)

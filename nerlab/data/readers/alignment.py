@@ -37,16 +37,11 @@ def align(
 ) -> tuple[list[Span], list[Misaligned]]:
     """The spans of tokens that some marks are, and the marks that are none, in their order.
 
-    Of marks that overlap, the one over the most tokens is kept; of equals, that which begins
-    first; then the first of the list.
-
-    Args:
-        marks: the annotation, in any order.
-        offsets: start and end of each token, half open, in their order.
-        length: positions of the whole text.
-        widen: a mark off the token borders becomes a span over every token that it touches, if
-            it touches one. A mark that is empty or leaves the text is wrong, not imprecise, and
-            is never widened.
+    ``offsets`` are start and end of each token, half open, in their order, in a text of ``length``
+    positions. Of marks that overlap, the one over the most tokens is kept; of equals, that which
+    begins first; then the first of the list. With ``widen``, a mark off the token borders becomes
+    a span over every token that it touches, if it touches one. A mark that is empty or leaves the
+    text is wrong, not imprecise, and is never widened.
     """
     first = {start: token for token, (start, _) in enumerate(offsets)}
     last = {end: token for token, (_, end) in enumerate(offsets, start=1)}

@@ -16,14 +16,8 @@ def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
 
 
 def check_columns(named: Sequence[str], header: Sequence[str], where: str, options: str) -> None:
-    """Raise ``ValueError`` unless each of the columns ``named`` stands once in the header.
-
-    Args:
-        named: what the options name.
-        header: what the file has.
-        where: its file and line.
-        options: of ``data.reader``, those that name the columns.
-    """
+    """Raise ``ValueError`` unless each of the columns ``named``, by ``data.reader.<options>``,
+    stands once in the header of the file; ``where`` is its file and line."""
     wrong = [
         f"{'no' if name not in header else 'more than one'} column {name!r}"
         for name in dict.fromkeys(named)

@@ -16,16 +16,11 @@ class RowError(ValueError):
 
 
 class ClassNames:
-    """The names of numbered classes.
+    """The names of the classes 0, 1, ...; ``O`` is no entity.
 
     Names with the prefixes of a tag scheme (``B-PER``) are tags as they stand. Where no name has
-    one, a class is an entity type: neighbours of one class are one entity, written as IOB2.
-
-    Args:
-        names: the name of class 0, of class 1, ...; ``O`` is no entity.
-
-    Raises:
-        ValueError: they are no names, or some have a prefix and others none.
+    one, a class is an entity type: neighbours of one class are one entity, written as IOB2. What
+    is no list of names, or has a prefix in some alone, raises ``ValueError``.
     """
 
     def __init__(self, names: object) -> None:
@@ -49,11 +44,8 @@ class ClassNames:
                     ) from None
 
     def tags(self, classes: Sequence[object]) -> list[str]:
-        """The tags of a sentence of these classes, numbers or strings that spell a number.
-
-        Raises:
-            RowError: there is no such class.
-        """
+        """The tags of a sentence of these classes, numbers or strings that spell a number;
+        ``RowError`` if there is no such class."""
         names = [self._name(number) for number in classes]
         if self._are_tags:
             return names

@@ -12,7 +12,7 @@ from formats import write_columns, write_rows
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # A code block, and the file that it is to be written to, if the text before it names one.
-_BLOCK = re.compile(r"(?:`([\w/.]+)`[^`]{0,80}:\n\n)?^```(\w*)\n(.*?)^```", re.M | re.S)
+_BLOCK = re.compile(r"(?:`([\w/]+\.(?:py|yaml))`:\n\n)?^```(\w*)\n(.*?)^```", re.M | re.S)
 # What is not run here, and why.
 NOT_RUN = {
     "make": "CI runs make test, which installs; the other targets take long",
@@ -47,27 +47,30 @@ def quick(words: list[str]) -> list[str]:
 
 
 def write_corpora(folder: Path) -> None:
-    """What the pages call FOLDER, with a file of each format that they read from it."""
+    """What the pages call FOLDER, with a file of each format that they read from it, and EXPORT
+    beside it, with one of an annotation tool."""
+    export = folder.with_name("EXPORT")
     folder.mkdir()
+    export.mkdir()
     for name in ("train.txt", "dev.txt", "valid.txt", "FILE"):
         write_columns(TEXT, folder / name)
+        columns = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(f"-DOCSTART-\tO\n\n{columns}", encoding="utf-8")
     for name in ("train.csv", "dev.csv", "all.csv", "ner_dataset.csv"):
         write_rows(TEXT, folder / name)
         rows = (folder / name).read_text(encoding="utf-8").partition("\n")[2]
         (folder / name).write_text(f"Sentence #,Word,Tag\n{rows}", encoding="utf-8")
-    records = []
+    records, exported = [], []
     for sentence in TEXT:
         tokens, tags = zip(*sentence, strict=True)
         classes = [CLASSES[tag] for tag in tags]
+        records.append({"tokens": tokens, "tags": tags, "ner_tags": classes})
         text = " ".join(tokens)
-        spans = [{"start": text.index("Paris"), "end": text.index("Paris") + 5, "label": "LOC"}]
-        records.append(
-            {"tokens": tokens, "tags": tags, "ner_tags": classes, "text": text, "spans": spans}
-            | {"answer": "accept"}
-        )
-    for split in ("train", "dev"):
-        lines = "".join(json.dumps(record) + "\n" for record in records)
-        (folder / f"{split}.jsonl").write_text(lines)
+        span = {"start": text.index("Paris"), "end": text.index("Paris") + 5, "label": "LOC"}
+        exported.append({"text": text, "spans": [span], "answer": "accept"})
+    for split in ("train.jsonl", "dev.jsonl"):
+        for place, lines in ((folder, records), (export, exported)):
+            (place / split).write_text("".join(json.dumps(line) + "\n" for line in lines))
     for name in ("train", "valid"):
         for kind, column in (("words", 0), ("tags", 1)):
             lines = [" ".join(pair[column] for pair in part) + "\n" for part in TEXT]
@@ -81,16 +84,22 @@ def test_what_a_page_says_to_run_runs(page: Path, tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, tmp_path / name)
     for script in ROOT.glob("*.py"):
         shutil.copy(script, tmp_path)
+    build = tmp_path / "nerlab" / "models" / "build.py"
+    listed = 'ENCODERS = ("nerlab.modules.gru.GRU",'  # as docs/extending.md says
+    build.write_text(build.read_text(encoding="utf-8").replace("ENCODERS = (", listed))
     write_corpora(tmp_path / "FOLDER")
     write_columns(TEXT, tmp_path / "FILE")
     environment = {"PYTHONPATH": str(tmp_path), "WANDB_MODE": "offline"}
     first = ["train.py", "trainer.epochs=1", "tracker=none"]
     assert run_process(first, tmp_path, **environment).status == 0  # runs/latest
-    for name, language, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+    for name, _, block in _BLOCK.findall((ROOT / "docs" / "extending.md").read_text("utf-8")):
         if name:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(block, encoding="utf-8")
-        elif language == "python":
+    for name, language, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if name:
+            continue
+        if language == "python":
             result = run_process(["-c", block], tmp_path, **environment)
             assert result.status == 0, f"{block}\n{result.err}"
         elif not language:

@@ -21,9 +21,13 @@ NOT_RUN = {
     "python benchmarks/": "measures, for minutes",
 }
 TEXT = [
-    [("Anna", "B-PER"), ("Smith", "I-PER"), ("flew", "O"), ("to", "O"), ("Paris", "B-LOC")],
-    [("Paris", "B-LOC"), ("is", "O"), ("large", "O"), (".", "O")],
-] * 30
+    sentence
+    for number in range(60)
+    for sentence in (
+        [("Anna", "B-PER"), ("Smith", "I-PER"), ("flew", "O"), ("to", "O"), ("Paris", "B-LOC")],
+        [("Paris", "B-LOC"), ("has", "O"), (str(number), "O"), ("trains", "O"), (".", "O")],
+    )
+]
 CLASSES = {"O": 0, "B-PER": 1, "I-PER": 1, "B-LOC": 2}
 
 

@@ -93,6 +93,7 @@ def test_what_a_page_says_to_run_runs(page: Path, tmp_path: Path) -> None:
     build.write_text(build.read_text(encoding="utf-8").replace("ENCODERS = (", listed))
     write_corpora(tmp_path / "FOLDER")
     write_columns(TEXT, tmp_path / "FILE")
+    (tmp_path / "VECTORS").write_text("paris" + " 0.1" * 50 + "\n")
     environment = {"PYTHONPATH": str(tmp_path), "WANDB_MODE": "offline"}
     first = ["train.py", "trainer.epochs=1", "tracker=none"]
     assert run_process(first, tmp_path, **environment).status == 0  # runs/latest

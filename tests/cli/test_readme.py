@@ -1,4 +1,4 @@
-"""What README and the --help texts tell a person to type is understood as it is meant."""
+"""What README, docs and the --help texts tell a person to type is understood as it is meant."""
 
 import re
 import shlex
@@ -10,10 +10,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from nerlab.command_line import prepared
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "conf").glob("*.yaml"))]
-_COMMAND = re.compile(
-    r"(?:train|evaluate|predict)\.py|nerlab(?:\.data)?(?= (?:check|stats|convert)|$)"
-)
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*TEXTS, *sorted((ROOT / "conf").glob("*.yaml"))]
+_COMMAND = re.compile(r"(?:train|evaluate|predict)\.py|nerlab(?= (?:check|stats|convert)|$)")
 _OVERRIDE = re.compile(r"[+~]*[a-z][\w./@]*=.*")
 
 
@@ -49,8 +48,8 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
         value_of(argument)
 
 
-def test_every_key_that_readme_sets_in_a_sentence_is_understood() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_key_that_the_pages_set_in_a_sentence_is_understood() -> None:
+    text = "\n".join(page.read_text(encoding="utf-8") for page in TEXTS)
     inline = [code for line in text.splitlines() for code in _inline(line)]
     arguments = [
         words[0] for code in inline if _OVERRIDE.fullmatch(code) and (words := shlex.split(code))

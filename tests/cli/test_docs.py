@@ -77,8 +77,8 @@ def write_corpora(folder: Path) -> None:
             (place / split).write_text("".join(json.dumps(line) + "\n" for line in lines))
     for name in ("train", "valid"):
         for kind, column in (("words", 0), ("tags", 1)):
-            rows = (" ".join(pair[column] for pair in part) + "\n" for part in TEXT)
-            (folder / f"{name}_{kind}").write_text("".join(rows))
+            texts = (" ".join(pair[column] for pair in part) + "\n" for part in TEXT)
+            (folder / f"{name}_{kind}").write_text("".join(texts))
 
 
 @pytest.mark.long

@@ -225,7 +225,7 @@ FAULTS = (
         "nerlab/data/build.py",
         "if len(illegal) and not repair:",
         "if len(illegal) and repair:",
-        ("tests/data/test_build.py",),
+        ("tests/data/test_corpus.py",),
     ),
     Fault(
         "the rest of the last chunk of sentences is lost",

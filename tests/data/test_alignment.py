@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nerlab.data.readers.alignment import Mark, align
@@ -76,6 +76,9 @@ def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Mark]
 
 @settings(max_examples=300)
 @given(annotation=annotations(), widen=st.booleans())
+@example(
+    ([(i, i + 1) for i in range(4)], 4, [Mark(0, 1, "X"), Mark(1, 3, "X"), Mark(3, 4, "X")]), True
+)
 def test_spans_are_aligned_with_tokens_as_character_by_character(
     annotation: tuple[list[tuple[int, int]], int, list[Mark]], widen: bool
 ) -> None:

@@ -232,7 +232,7 @@ FAULTS = (
         "nerlab/data/build.py",
         "    if chunk:\n        yield chunk\n",
         "    if tokens >= _CHUNK_TOKENS:\n        yield chunk\n",
-        ("tests/data/test_build.py",),
+        ("tests/data/test_corpus.py",),
     ),
     Fault(
         "a file that marks no documents is one document",

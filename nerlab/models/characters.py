@@ -1,6 +1,5 @@
 """Words read through their characters."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -43,17 +42,17 @@ class CharacterIndexer:
 
     def index(self, lexicon: Lexicon) -> Indexed:
         """``characters``, the ids of the characters of each token; an empty one has the unknown."""
-        ids = np.full(sys.maxunicode + 1, UNKNOWN, dtype=np.int32)  # by code point
-        ids[[ord(character) for character in self.characters]] = range(
-            FIRST_ID, self.num_characters
-        )
+        known = [ord(character) for character in self.characters]
+        # By code point; the last is that of all larger ones.
+        ids = np.full(max(known, default=0) + 2, UNKNOWN, dtype=np.int32)
+        ids[known] = range(FIRST_ID, self.num_characters)
         lengths = lexicon.lengths.clip(1, self.max_word_length)
         offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
         values = np.full(offsets[-1], UNKNOWN, dtype=np.int32)
         filled = np.repeat(lexicon.lengths > 0, lengths)
         # A character lies as far from its word's beginning as among the characters of the lexicon.
         places = np.arange(offsets[-1]) + np.repeat(lexicon.offsets[:-1] - offsets[:-1], lengths)
-        values[filled] = ids[lexicon.characters[places[filled]]]
+        values[filled] = ids[lexicon.characters[places[filled]].clip(max=len(ids) - 1)]
         return Indexed({"characters": Ragged(values, offsets)})
 
     def files(self) -> dict[str, bytes]:

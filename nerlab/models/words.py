@@ -38,7 +38,7 @@ class WordIndexer:
     ) -> None:
         self.lowercase, self.fold_digits, self.turkic_i = lowercase, fold_digits, turkic_i
         self.min_count, self.vectors_file = min_count, vectors
-        self.words: tuple[str, ...] = ()
+        self.words: dict[str, int] = {}  # the id of each
         self.singletons = 0  # words at the end of ``words`` that occur once in train
         self.notes: list[str] = []
         self._initial: tuple[np.ndarray, np.ndarray] | None = None
@@ -58,19 +58,18 @@ class WordIndexer:
         for token, count in counts:
             found[self.normalise(token)] += count
         known = (word for word in found if found[word] >= self.min_count)
-        self.words = tuple(sorted(known, key=lambda word: (-found[word], word)))
+        self.words = _numbered(sorted(known, key=lambda word: (-found[word], word)))
         self.singletons = sum(found[word] == 1 for word in self.words)
         if self.vectors_file is not None:
             from nerlab.data.vectors import read_vectors  # which few runs need
 
-            vectors = read_vectors(self.vectors_file, self.words, self.normalise)
+            vectors = read_vectors(self.vectors_file, list(self.words), self.normalise)
             self.notes = [vectors.summary(len(self.words), self.vectors_file)]
             self._initial = vectors.places + FIRST_ID, vectors.values
 
     def index(self, lexicon: Lexicon) -> Indexed:
         """``words``, the word id of each token."""
-        ids = {word: i for i, word in enumerate(self.words, start=FIRST_ID)}
-        found = (ids.get(self.normalise(token), UNKNOWN) for token in lexicon)
+        found = (self.words.get(self.normalise(token), UNKNOWN) for token in lexicon)
         return Indexed({"words": np.fromiter(found, dtype=np.int64, count=len(lexicon))})
 
     def files(self) -> dict[str, bytes]:
@@ -83,14 +82,19 @@ class WordIndexer:
         words, singletons = data["words"], data["singletons"]
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("words: expected a list of strings")
-        if type(singletons) is not int or not 0 <= singletons <= len(words):
-            raise ValueError(f"singletons={singletons}: expected 0 to {len(words)}")
-        self.words, self.singletons = tuple(words), singletons
+        self.words = _numbered(words)
+        if type(singletons) is not int or not 0 <= singletons <= len(self.words):
+            raise ValueError(f"singletons={singletons}: expected 0 to {len(self.words)}")
+        self.singletons = singletons
 
     def take_vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The ids ``(N,)`` and vectors ``(N, dim)`` that :meth:`fit` read; once: they are large."""
         vectors, self._initial = self._initial, None
         return vectors
+
+
+def _numbered(words: list[str]) -> dict[str, int]:
+    return {word: i for i, word in enumerate(words, start=FIRST_ID)}
 
 
 def normalise(token: str, lowercase: bool, fold_digits: bool, turkic_i: bool) -> str:

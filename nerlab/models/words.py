@@ -83,6 +83,8 @@ class WordIndexer:
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("words: expected a list of strings")
         self.words = _numbered(words)
+        if len(self.words) < len(words):
+            raise ValueError("words: expected each word once")
         if type(singletons) is not int or not 0 <= singletons <= len(self.words):
             raise ValueError(f"singletons={singletons}: expected 0 to {len(self.words)}")
         self.singletons = singletons

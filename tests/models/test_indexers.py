@@ -169,7 +169,7 @@ def test_what_was_fitted_comes_back_from_its_files(
         *({}, [], None, "words", 3, {"words": None, "singletons": 0}, {"words": ["a"]}),
         *({"words": [1], "singletons": 0}, {"words": ["a"], "singletons": 2}),
         *({"words": ["a"], "singletons": -1}, {"words": ["a"], "singletons": True}),
-        {"words": ["a"], "singletons": 10**30},
+        *({"words": ["a"], "singletons": 10**30}, {"words": ["a", "a"], "singletons": 0}),
     ],
 )
 def test_a_file_of_other_than_words_is_refused(value: object) -> None:

@@ -237,7 +237,10 @@ def test_threads_that_start_at_once_ask_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    limit = (
+        "import resource, sys; sys.dont_write_bytecode = True; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))"
+    )
     with serving(Answer()) as server:
         child = process(server, tmp_path / "file", limit)
         last = child.communicate(timeout=WAIT_S)[1].splitlines()[-1]

@@ -23,6 +23,7 @@ _LIMITED = """
 import resource, runpy, signal, sys
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True  # Python would leave half a file of it for those who come later
 limit = int(sys.argv.pop(1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 sys.argv[0] = "train.py"

@@ -118,8 +118,8 @@ class Words(nn.Module):
     Args:
         indexer: gives the number of words.
         dim: width of the vectors.
-        rare_word_dropout: in training, the chance of a word that occurs once in train to become
-            the unknown word: so the vector of that one is learned.
+        rare_word_dropout: in training, the probability that a word that occurs once in train
+            becomes the unknown word: so the vector of that one is learned.
     """
 
     def __init__(self, indexer: WordIndexer, dim: int, rare_word_dropout: float) -> None:

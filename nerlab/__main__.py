@@ -14,7 +14,7 @@ CONF = Path(__file__).resolve().parents[1] / "conf"
 # Each is a file of nerlab/commands with a function ``run``, and one of conf/ with its keys.
 VERBS = {
     "check": "what is wrong with a corpus, before it is trained on",
-    "stats": "numbers and pictures of a corpus, as one HTML page",
+    "stats": "numbers and bar charts of a corpus, as one HTML page",
     "convert": "write a corpus in another format or tag scheme",
 }
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from nerlab.tags import tags_of
 
 _BYTE_ORDER_MARK = "\ufeff"
 _UNWRITABLE = re.compile(r"[ \t\r\n\ud800-\udfff]")
-_SURROGATE_PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
 
 
 def run(config: DictConfig) -> None:
@@ -88,7 +87,13 @@ def conll(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
     for sentence in sentences:
         if not sentence.tokens:
             continue
-        _check(sentence, source, _column_problem)
+        for position, pair in enumerate(zip(sentence.tokens, sentence.tags, strict=True)):
+            for text in pair:
+                if text in ("", DOCUMENT_MARK) or _UNWRITABLE.search(text):
+                    where = f"{source}:{sentence.line_of(position)}"
+                    raise ValueError(
+                        f"{where}: columns cannot hold {text[:40]!r}; set format=jsonl"
+                    )
         text = conll_sentence(sentence.tokens, sentence.tags, separator="\t")
         if sentence.document != document:
             text = f"{DOCUMENT_MARK}\tO\n\n{text}"
@@ -102,33 +107,15 @@ def jsonl(sentences: Iterable[Sentence], source: str) -> Iterator[str]:
     where the corpus marks none. ``ValueError``: a token or tag holds the two halves of a surrogate
     pair as two characters, which JSON reads as one."""
     for sentence in sentences:
-        _check(sentence, source, _json_problem)
-        record: dict[str, object] = {"tokens": sentence.tokens, "tags": sentence.tags}
+        record: dict[str, object] = {"tokens": list(sentence.tokens), "tags": list(sentence.tags)}
         if sentence.document is not None:
             record["document"] = sentence.document
         # Half a surrogate pair is no UTF-8, but JSON has an escape for it.
-        line = json.dumps(record, ensure_ascii=False)
-        yield line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n"
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+        if json.loads(line) != record:
+            halves = "the two halves of a surrogate pair as two characters"
+            raise ValueError(f"{source}:{sentence.line}: JSON cannot hold {halves}; fix the token")
+        yield line + "\n"
 
 
 WRITERS = {"conll": conll, "jsonl": jsonl}
-
-
-def _check(sentence: Sentence, source: str, problem: Callable[[str], str]) -> None:
-    for position, pair in enumerate(zip(sentence.tokens, sentence.tags, strict=True)):
-        if message := problem(pair[0]) or problem(pair[1]):
-            raise ValueError(f"{source}:{sentence.line_of(position)}: {message}")
-
-
-def _column_problem(text: str) -> str:
-    match = _UNWRITABLE.search(text)
-    if text and text != DOCUMENT_MARK and not match:
-        return ""
-    found = f"{match[0]!r} inside {text[:40]!r}" if match else f"the token {text!r}"
-    return f"columns cannot hold {found}; set format=jsonl"
-
-
-def _json_problem(text: str) -> str:
-    match = _SURROGATE_PAIR.search(text)
-    halves = "two halves of a surrogate pair that are two characters"
-    return f"JSON cannot hold {match[0]!r}, {halves}; fix the token" if match else ""

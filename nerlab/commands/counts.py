@@ -1,7 +1,5 @@
-"""What is counted in one pass over the sentences of a split: check and stats derive from it all
-that they say."""
+"""What is counted in one pass over the sentences of a split; check and stats follow from it."""
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
@@ -19,7 +17,7 @@ class SplitCounts:
     ``entities`` pairs of a form (the tokens joined by spaces) and a label, ``widths`` pairs of a
     label and a number of tokens. ``lengths`` and ``entities_per_sentence`` count sentences, as
     ``pairs`` does by two labels that occur in them, the lesser first, of a label with itself those
-    in which it occurs. ``longest`` is a heap of (tokens, -line).
+    in which it occurs. ``longest`` has (tokens, -line) of the longest sentences.
     """
 
     def __init__(self, file: str) -> None:
@@ -50,8 +48,8 @@ class SplitCounts:
         labels = sorted({span.label for span in spans})
         self.pairs.update(combinations_with_replacement(labels, 2))
         self._documents.add(sentence.document)
-        keep = heapq.heappush if len(self.longest) < LONGEST else heapq.heappushpop
-        keep(self.longest, (len(tokens), -sentence.line))
+        candidates = [*self.longest, (len(tokens), -sentence.line)]
+        self.longest = sorted(candidates, reverse=True)[:LONGEST]
 
     def figures(self) -> dict[str, str | int | None]:
         """The plain figures; ``documents`` is None where the file marks none."""

@@ -1,22 +1,31 @@
-"""``python -m nerlab stats``: numbers and pictures of a corpus."""
+"""``python -m nerlab stats``: the numbers of a corpus, as a page of tables and bars and as JSON."""
 
 import json
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate, islice
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from omegaconf import DictConfig
 
-from nerlab.commands import pictures
 from nerlab.commands.characters import visible
-from nerlab.commands.counts import SplitCounts
+from nerlab.commands.counts import SplitCounts, by_frequency, labels_by_form
 from nerlab.commands.reading import present_splits, read_annotated
-from nerlab.commands.statistics import TOP_LABELS, Numbers, statistics_of
 from nerlab.config import DataConfig, check_numbers
 from nerlab.data.load import Source
 from nerlab.data.reader_warnings import collected_warnings
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
+
+TOP_WORDS = 30
+TOP_ENTITIES = 10
+TOP_AMBIGUOUS = 40
+TOP_LABELS = 30  # rows and columns of the table of types that occur together
+
+Numbers = dict[str, Any]
 
 
 def run(config: DictConfig) -> None:
@@ -47,6 +56,94 @@ def collect(data: DataConfig, sources: Mapping[str, Source]) -> Numbers:
     return statistics_of(counted)
 
 
+def statistics_of(splits: Mapping[str, SplitCounts]) -> Numbers:
+    """The numbers of each split, and of all together: the labels, the most frequent first; the
+    most frequent surface forms with several labels and how often each label, how many there are,
+    and of how many forms."""
+    order = list(by_frequency(sum((counts.labels for counts in splits.values()), Counter[str]())))
+    forms = labels_by_form(splits.values())
+    ambiguous = [
+        {"name": form, "count": found.total(), "labels": dict(found.most_common())}
+        for form, found in forms.items()
+        if len(found) > 1
+    ]
+    return {
+        "labels": order,
+        "splits": {split: _split(counts, order) for split, counts in splits.items()},
+        "ambiguous": ambiguous[:TOP_AMBIGUOUS],
+        "ambiguous_forms": len(ambiguous),
+        "forms": len(forms),
+    }
+
+
+def _split(counts: SplitCounts, order: list[str]) -> Numbers:
+    """Those of a split; what goes by label is in the ``order`` of their frequency in all splits.
+
+    Lengths are in tokens. The share of a frequent entity is that of its label. ``together`` counts
+    the sentences in which two labels occur, of a label with itself those in which it occurs.
+    """
+    labels = counts.labels
+    widths = {label: Counter[int]() for label in order if label in labels}
+    for (label, width), count in counts.widths.items():
+        widths[label][width] = count
+    forms = {label: Counter[str]() for label in widths}
+    for (form, label), count in counts.entities.items():
+        forms[label][form] = count
+    top = order[:TOP_LABELS]
+    return counts.figures() | {
+        "words_seen_once": sum(count == 1 for count in counts.words.values()),
+        "sentence_lengths": _distribution(counts.lengths),
+        "entities_per_sentence": _distribution(counts.entities_per_sentence),
+        "entity_lengths": _distribution(sum(widths.values(), Counter[int]())),
+        "entity_lengths_by_label": {label: _distribution(w) for label, w in widths.items()},
+        "labels": _frequencies({label: labels[label] for label in widths}),
+        "tags": _frequencies(by_frequency(counts.tags)),
+        "frequent_words": _frequencies(by_frequency(counts.words), TOP_WORDS),
+        "frequent_entities": {
+            label: _frequencies(by_frequency(found), TOP_ENTITIES) for label, found in forms.items()
+        },
+        "ranks": _ranks(counts.words),
+        "together": {a: {b: counts.pairs[min(a, b), max(a, b)] for b in top} for a in top},
+    }
+
+
+def _distribution(counts: Counter[int]) -> Numbers | None:
+    """How often each number occurs; the median is the smallest that half of the cases do not
+    exceed, likewise the percentile. None where there is nothing to measure."""
+    if not counts:
+        return None
+    numbers, total = sorted(counts), counts.total()
+    reached = list(accumulate(counts[number] for number in numbers))
+    return {
+        "counts": {number: counts[number] for number in numbers},
+        "mean": sum(number * times for number, times in counts.items()) / total,
+        "median": numbers[bisect_left(reached, 0.5 * total)],
+        "percentile_95": numbers[bisect_left(reached, 0.95 * total)],
+        "maximum": numbers[-1],
+    }
+
+
+def _frequencies(counts: dict[str, int], most: int | None = None) -> dict[str, Numbers]:
+    total = sum(counts.values())
+    return {
+        name: {"count": count, "share": count / total}
+        for name, count in islice(counts.items(), most)
+    }
+
+
+def _ranks(words: Counter[str]) -> dict[int, Numbers]:
+    """How often the words of the ranks 1, 2, 5, 10, 20, 50 ... occur, and which share of the
+    tokens the words up to each make up."""
+    counts = sorted(words.values(), reverse=True)
+    covered = list(accumulate(counts))
+    ranks = (digit * 10**power for power in range(12) for digit in (1, 2, 5))
+    return {
+        rank: {"count": counts[rank - 1], "share": covered[rank - 1] / covered[-1]}
+        for rank in ranks
+        if rank <= len(counts)
+    }
+
+
 def page(statistics: Numbers, title: str) -> str:
     """One HTML page that needs nothing else; every number on it is one of ``statistics``."""
     environment = Environment(
@@ -58,28 +155,6 @@ def page(statistics: Numbers, title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    splits = list(statistics["splits"].values())
     return environment.get_template("page.html").render(
-        title=title,
-        corpus=statistics,
-        splits=statistics["splits"],
-        types=_rows([split["labels"] for split in splits]),
-        tags=_rows([split["tags"] for split in splits]),
-        coverage=_coverage([split["ranks"] for split in splits]),
-        pictures=pictures,
-        top_labels=TOP_LABELS,
+        title=title, corpus=statistics, splits=statistics["splits"], top_labels=TOP_LABELS
     )
-
-
-def _rows(lists: list[list[Numbers]]) -> dict[str, list[Numbers]]:
-    """Every name with its frequency in each of the lists."""
-    by_name = [{frequency["name"]: frequency for frequency in found} for found in lists]
-    nothing = {"count": 0, "share": 0.0}
-    return {name: [f.get(name, nothing) for f in by_name] for found in by_name for name in found}
-
-
-def _coverage(lists: list[list[Numbers]]) -> dict[int, list[float | None]]:
-    """The shares that 1, 2, 5, 10, 20 ... words cover; None where a split has fewer words."""
-    shares = [{rank["rank"]: rank["coverage"] for rank in ranks} for ranks in lists]
-    steps = sorted({n for ranks in shares for n in ranks if str(n).strip("0") in ("1", "2", "5")})
-    return {step: [ranks.get(step) for ranks in shares] for step in steps}

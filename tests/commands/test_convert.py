@@ -93,7 +93,7 @@ def test_any_text_at_all_comes_back_from_json_or_is_refused(
     scratch: Path, sentences: list[Sentence]
 ) -> None:
     if any("\ud83d\ude00" in token for sentence in sentences for token in sentence.tokens):
-        message = r"^source:\d+: JSON cannot hold '\\ud83d\\ude00', .*; fix the token$"
+        message = r"^source:\d+: JSON cannot hold the two halves of .*; fix the token$"
         with pytest.raises(ValueError, match=message):
             through_json(scratch, sentences)
     else:
@@ -131,7 +131,7 @@ def fits_a_column(token: str) -> bool:
 
 
 def test_a_label_with_a_space_is_refused_by_columns() -> None:
-    with pytest.raises(ValueError, match=r"^source:2: columns cannot hold ' ' inside 'B-a b';"):
+    with pytest.raises(ValueError, match=r"^source:2: columns cannot hold 'B-a b';"):
         list(conll([Sentence(["x", "y"], ["O", "B-a b"])], "source"))
 
 

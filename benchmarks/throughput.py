@@ -96,7 +96,7 @@ class Training:
                     embedded = tagger.dropout(tagger.embedder(batch))
                 x = embedded.detach().requires_grad_()
                 with self._stage("encode"):
-                    encoded = tagger.dropout(tagger.encode(x, batch))
+                    encoded = tagger.dropout(tagger.stages["encoder"](x, batch.lengths))
                 hidden = encoded.detach().requires_grad_()
                 assert batch.tags is not None
                 with self._stage("linear layer and CRF"):

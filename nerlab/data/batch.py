@@ -29,6 +29,7 @@ class Batch:
         document_ids: ``(B,)`` documents of the sentences; None where the corpus marks none.
         distinct: ``(U,)`` into the lexicon of the corpus.
         token_index: ``(B, T)`` into ``distinct``, 0 on padding.
+        vectors: ``(B, T, D)``, of a batch that is embedded already; then it has no features.
     """
 
     features: Features
@@ -38,6 +39,7 @@ class Batch:
     document_ids: Tensor | None
     distinct: Tensor
     token_index: Tensor
+    vectors: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``; on a GPU the copies overlap with what the host does next."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
@@ -128,7 +129,7 @@ class Predictor:
         batcher = Batcher(corpus, self._vocabulary, False, by_document)
         decoder = CorpusDecoder(self._tagger, batcher, self._batch_tokens)
         results = dict[int, TaggedSentence]()
-        for indices, values in decoder.run(self._tagger.decode_scored):
+        for indices, values in decoder.run(self._decode_scored):
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
             for row, index in enumerate(indices.tolist()):
                 text, tokens, _ = piece[index]
@@ -136,6 +137,12 @@ class Predictor:
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
         return [results[index] for index in range(len(piece))]
+
+    def _decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``."""
+        decoder = self._tagger.decoder
+        tags = decoder.decode(emissions, lengths)
+        return tags, *decoder.path_log_probabilities(emissions, lengths, tags)
 
 
 def _checked(text: object, number: int) -> str:
@@ -172,6 +179,7 @@ def _entities(
     entities = []
     for span in spans_of(tags):
         start, end = tokens[span.start].start, tokens[span.end - 1].end
+        # log p(y_s) + Σ_{s<t<e} log p(y_t | y_{t-1}): in IOBES the tags say where the span ends.
         log_probability = marginal[span.start] + conditional[span.start + 1 : span.end].sum()
         score = min(1.0, math.exp(log_probability))
         entities.append(Entity(text[start:end], span.label, start, end, score))

@@ -3,20 +3,21 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 
 from nerlab.data.batch import Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
 from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
-from nerlab.models.tagger import EmbeddedBatch, Tagger
-from nerlab.modules.lstm import TokenVectors
+from nerlab.models.tagger import Tagger
 
 Result = TypeVar("Result")
 
@@ -65,14 +66,13 @@ class CorpusDecoder:
         if not groups:
             return
         rows = None if self._tagger.embedder.contextual else self._embed_distinct()
-        tables: dict[nn.Module, Tensor] = {}
 
         @torch.inference_mode()
         def decode(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
             batch = self._batcher.collate(sentences, rows is None).to(self._device)
             if rows is not None:
-                vectors = TokenVectors(rows, batch.distinct[batch.token_index], tables)
-                batch = EmbeddedBatch(**vars(batch), vectors=vectors)
+                vectors = F.embedding(batch.distinct[batch.token_index], rows)
+                batch = replace(batch, vectors=vectors)
             return sentences, decode_batch(self._tagger.emissions(batch), batch.lengths)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
@@ -89,9 +89,7 @@ class CorpusDecoder:
                 raise ValueError(f"{which} does not fit into memory; cut it into shorter ones")
             return [done for half in self._batcher.halves(sentences) for done in work(half)]
 
-        # The first batch computes what all share, with all threads.
-        yield from work(groups[0])
-        yield from chain.from_iterable(_map(work, groups[1:], self._device))
+        yield from chain.from_iterable(_map(work, groups, self._device))
 
     @torch.inference_mode()
     def _embed_distinct(self) -> Tensor:

@@ -1,7 +1,6 @@
 """The tagger, and the contracts of its parts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerlab.data.batch import Batch, Features
-from nerlab.modules.lstm import LockedDropout, TokenVectors
+from nerlab.modules.lstm import LockedDropout
 
 
 class ParameterGroup(NamedTuple):
@@ -51,13 +50,6 @@ class Decoder(Protocol):
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the tags, both ``(B, T)``."""
 
 
-@dataclass(frozen=True, eq=False)
-class EmbeddedBatch(Batch):
-    """A batch of a corpus of which every distinct token is embedded already."""
-
-    vectors: TokenVectors
-
-
 class Embedders(nn.ModuleDict):
     """Embedders by name, whose vectors stand one behind the other."""
 
@@ -70,9 +62,9 @@ class Embedders(nn.ModuleDict):
         """The vectors ``(U, output_dim)`` of distinct tokens, which depend on nothing else."""
         return torch.cat([part(features[name]) for name, part in self.items()], dim=1)
 
-    def forward(self, batch: Batch) -> Tensor | TokenVectors:
+    def forward(self, batch: Batch) -> Tensor:
         """The vectors of the tokens ``(B, T, output_dim)``."""
-        if isinstance(batch, EmbeddedBatch):
+        if batch.vectors is not None:
             return batch.vectors
         index, features = batch.token_index, batch.features
         if not self.contextual:
@@ -124,18 +116,10 @@ class Tagger(nn.Module):
         """The score of each tag at each token ``(B, T, K)``."""
         with self.autocast():
             x = self.dropout(self.embedder(batch))  # (B, T, D)
-            x = self.dropout(self.encode(x, batch))
-            scores: Tensor = self.linear(x)
+            for stage in self.stages.values():
+                x = stage(x, batch if getattr(stage, "takes_batch", False) else batch.lengths)
+            scores: Tensor = self.linear(self.dropout(x))
         return scores
-
-    def encode(self, x: Tensor | TokenVectors, batch: Batch) -> Tensor:
-        """Context and encoders: ``x (B, T, D)`` to ``(B, T, output_dim)``."""
-        for stage in self.stages.values():
-            # Said by the class itself: a subclass may have a forward of its own.
-            if isinstance(x, TokenVectors) and "takes_token_vectors" not in vars(type(stage)):
-                x = x.dense()
-            x = stage(x, batch if getattr(stage, "takes_batch", False) else batch.lengths)
-        return x.dense() if isinstance(x, TokenVectors) else x
 
     def autocast(self) -> torch.autocast:
         """The context in which the emissions are computed."""
@@ -148,12 +132,3 @@ class Tagger(nn.Module):
             raise ValueError("this batch has no tags; make its Batcher with_tags=True")
         nll = self.decoder.nll(self.emissions(batch), batch.lengths, batch.tags)
         return nll.sum() / batch.lengths.sum()
-
-    def decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``.
-
-        The tags from s to e have the log-probability
-        ``log p(y_s) + Σ_{s<t≤e} log p(y_t | y_{t-1})``; an IOBES span has that of its tags.
-        """
-        tags = self.decoder.decode(emissions, lengths)
-        return tags, *self.decoder.path_log_probabilities(emissions, lengths, tags)

@@ -1,10 +1,7 @@
-"""LSTM encoders that never pack a sequence, locked dropout, and vectors shared by batches."""
-
-from dataclasses import dataclass
+"""LSTM encoders that never pack a sequence, and locked dropout."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class LockedDropout(nn.Module):
@@ -26,25 +23,6 @@ class LockedDropout(nn.Module):
         return x * (keep / (1.0 - self.p)).to(x.dtype)
 
 
-@dataclass(frozen=True, eq=False)
-class TokenVectors:
-    """The vectors ``(B, T, D)`` of the tokens of a batch, by distinct token.
-
-    Attributes:
-        rows: ``(U, D)``, the vectors of distinct tokens, shared by many batches.
-        index: ``(B, T)`` into the rows.
-        tables: what modules have made of each row by itself, shared as the rows are.
-    """
-
-    rows: Tensor
-    index: Tensor
-    tables: dict[nn.Module, Tensor]
-
-    def dense(self) -> Tensor:
-        """The vectors themselves ``(B, T, D)``."""
-        return F.embedding(self.index, self.rows)
-
-
 class LSTM(nn.Module):
     """Layers of LSTM in one direction or in two (Hochreiter and Schmidhuber 1997; Graves 2005).
 
@@ -59,8 +37,6 @@ class LSTM(nn.Module):
         bidirectional: whether half of the width reads from the end.
         dropout: locked dropout between layers.
     """
-
-    takes_token_vectors = True
 
     def __init__(
         self, input_dim: int, hidden_dim: int, layers: int, bidirectional: bool, dropout: float
@@ -79,29 +55,14 @@ class LSTM(nn.Module):
         self.dropout = LockedDropout(dropout)
         self.output_dim = hidden_dim
 
-    def forward(self, x: Tensor | TokenVectors, lengths: Tensor) -> Tensor:
-        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing.
-
-        Of :class:`TokenVectors`, which come without gradient or dropout, a CPU computes more than
-        half of the work of the first layer once a distinct token.
-        """
-        first: _Layer = self.layers[0]  # type: ignore[assignment]
-        if isinstance(x, TokenVectors) and _can_tabulate(x.index):
-            reverse = _reversal(lengths, x.index.shape[1])
-            y = first.forward_tabulated(x, reverse)
-        else:
-            x = x.dense() if isinstance(x, TokenVectors) else x
-            reverse = _reversal(lengths, x.shape[1])
-            y = first(x, reverse)
-        for layer in self.layers[1:]:
-            y = layer(self.dropout(y), reverse)
-        return y
-
-
-def _can_tabulate(index: Tensor) -> bool:
-    """Where the plain way is faster or has an arithmetic of its own, it is taken."""
-    plain = torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
-    return index.device.type == "cpu" and not plain
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
+        reverse = _reversal(lengths, x.shape[1])
+        first, *others = self.layers
+        x = first(x, reverse)
+        for layer in others:
+            x = layer(self.dropout(x), reverse)
+        return x
 
 
 class _Layer(nn.Module):
@@ -110,75 +71,12 @@ class _Layer(nn.Module):
         self.forwards = _lstm(input_dim, hidden_dim)
         self.backwards = _lstm(input_dim, hidden_dim) if bidirectional else None
 
-    @property
-    def directions(self) -> list[nn.LSTM]:
-        return [self.forwards] if self.backwards is None else [self.forwards, self.backwards]
-
     def forward(self, x: Tensor, reverse: Tensor) -> Tensor:
         output, _ = self.forwards(x)
         if self.backwards is None:
             return output
         turned, _ = self.backwards(_permute(x, reverse))
         return torch.cat([output, _permute(turned, reverse)], dim=2)
-
-    def tabulate(self, rows: Tensor) -> Tensor:
-        """``W_ih x + b_ih + b_hh`` of each row and direction: ``(U, D)`` to ``(U, G, 4H)``."""
-        weights = [dict(lstm.named_parameters()) for lstm in self.directions]
-        inputs = torch.cat([_by_cell_gate(w["weight_ih_l0"]) for w in weights])
-        biases = torch.cat([_by_cell_gate(w["bias_ih_l0"] + w["bias_hh_l0"]) for w in weights])
-        return torch.addmm(biases, rows, inputs.t()).unflatten(1, (len(weights), -1))
-
-    def forward_tabulated(self, x: TokenVectors, reverse: Tensor) -> Tensor:
-        """``forward(x.dense(), reverse)``, from a table of the distinct rows that is made once."""
-        if self not in x.tables:
-            x.tables[self] = self.tabulate(x.rows)
-        table, index = x.tables[self], x.index
-        B, T = index.shape
-        G = len(self.directions)
-        steps = torch.arange(T, device=index.device).expand(B, T)
-        # At which step each direction reads each token, (B, T, G); it is its own inverse.
-        orders = torch.stack([steps, reverse][:G], dim=2)
-        rows = index[..., None].expand(B, T, G).gather(1, orders) * G + torch.arange(G)
-        recurrent = [dict(lstm.named_parameters())["weight_hh_l0"] for lstm in self.directions]
-        by_direction = torch.stack([_by_cell_gate(weights).t() for weights in recurrent])
-        states = _recur(table.flatten(0, 1), rows.permute(1, 2, 0).contiguous(), by_direction)
-        places = (orders * G + torch.arange(G)) * B + torch.arange(B)[:, None, None]
-        return F.embedding(places, states.flatten(0, 2)).flatten(2)
-
-
-def _by_cell_gate(weights: Tensor) -> Tensor:
-    """Weights with the cell gate's doubled: ``tanh(a) = 2 σ(2a) - 1`` lets one sigmoid do all."""
-    inputs, forgets, cells, outputs = weights.chunk(4)
-    return torch.cat([inputs, forgets, 2 * cells, outputs])
-
-
-def _recur(table: Tensor, rows: Tensor, recurrent: Tensor) -> Tensor:
-    """The hidden states ``(T, G, B, H)`` of G LSTMs side by side.
-
-    Args:
-        table: ``(G L, 4H)``, the gates as far as the input decides them.
-        rows: ``(T, G, B)``, the row of each token.
-        recurrent: ``(G, H, 4H)``, what the hidden state adds to the gates.
-    """
-    T, G, B = rows.shape
-    width = table.shape[1]
-    states = table.new_empty(T, G, B, width // 4)
-    cell = table.new_zeros(G, B, width // 4)
-    gates = table.new_empty(G * B, width)  # one step's stay in the cache
-    step = gates.view(G, B, width)
-    inputs, forgets, candidates, outputs = step.chunk(4, dim=2)
-    previous = None
-    # Views are made once, not once a step: threads that decode side by side share the interpreter.
-    for row, state in zip(rows.view(T, G * B).unbind(), states.unbind(), strict=True):
-        torch.index_select(table, 0, row, out=gates)
-        if previous is not None:
-            step.baddbmm_(previous, recurrent)
-        step.sigmoid_()
-        candidates.sub_(0.5)  # half of their tanh
-        cell.mul_(forgets).addcmul_(inputs, candidates, value=2)
-        torch.tanh(cell, out=state).mul_(outputs)
-        previous = state
-    return states
 
 
 def _reversal(lengths: Tensor, T: int) -> Tensor:

@@ -62,6 +62,12 @@ def marginals(tagger: Tagger, batch: Batch) -> Tensor:
     return tagger.decoder.marginals(tagger.emissions(batch), batch.lengths)
 
 
+def path_log_probabilities(tagger: Tagger, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Of the decoded tags."""
+    tags = decoded(tagger, batch)
+    return tagger.decoder.path_log_probabilities(tagger.emissions(batch), batch.lengths, tags)
+
+
 def tags_of(batch: Batch) -> Tensor:
     assert batch.tags is not None
     return batch.tags
@@ -79,7 +85,7 @@ def test_a_sentence_fares_alone_as_it_does_among_others(
             tagger.emissions(batch),
             decoded(tagger, batch),
             marginals(tagger, batch),
-            *tagger.decode_scored(tagger.emissions(batch), batch.lengths),
+            *path_log_probabilities(tagger, batch),
         )
         for b, sentence in enumerate(sentences):
             one = BATCHER.collate(np.array([sentence]))
@@ -87,7 +93,7 @@ def test_a_sentence_fares_alone_as_it_does_among_others(
                 tagger.emissions(one),
                 decoded(tagger, one),
                 marginals(tagger, one),
-                *tagger.decode_scored(tagger.emissions(one), one.lengths),
+                *path_log_probabilities(tagger, one),
             )
             for in_batch, by_itself in zip(together, alone, strict=True):
                 n = LENGTHS[sentence]
@@ -122,8 +128,8 @@ def test_what_stands_in_the_padding_changes_neither_loss_nor_gradient(tagger: Ta
 def test_scores_are_those_of_the_decoded_tags(tagger: Tagger) -> None:
     batch = BATCHER.collate(EIGHT)
     with torch.no_grad():
-        tags, marginal, _ = tagger.decode_scored(tagger.emissions(batch), batch.lengths)
-        assert torch.equal(tags, decoded(tagger, batch))
+        tags = decoded(tagger, batch)
+        marginal, _ = path_log_probabilities(tagger, batch)
         expected = marginals(tagger, batch).gather(2, tags[..., None]).squeeze(2)
     mask = torch.arange(tags.shape[1]) < batch.lengths[:, None]
     torch.testing.assert_close(marginal.exp()[mask], expected[mask], check_dtype=False)

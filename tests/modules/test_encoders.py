@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nerlab.modules.identity import Identity
-from nerlab.modules.lstm import LSTM, TokenVectors
+from nerlab.modules.lstm import LSTM
 from nerlab.modules.transformer import Transformer, _Layer, _rotate, _rotation
 
 INPUT_DIM = 6
@@ -232,25 +232,3 @@ def test_no_encoder_leaves_the_embeddings_as_they_are() -> None:
     encoder = Identity(INPUT_DIM)
     assert encoder(x, torch.tensor([3, 2])) is x
     assert encoder.output_dim == INPUT_DIM
-
-
-@settings(max_examples=15, deadline=None)
-@given(
-    st.integers(1, 3),
-    st.booleans(),
-    st.lists(st.integers(1, 8), min_size=1, max_size=4),
-    st.integers(0, 2**31),
-)
-def test_lstm_from_a_table_of_distinct_inputs_is_the_lstm(
-    layers: int, bidirectional: bool, lengths: list[int], seed: int
-) -> None:
-    encoder = make_lstm(layers, bidirectional).eval()
-    generator = torch.Generator().manual_seed(seed)
-    rows = torch.randn(6, INPUT_DIM, generator=generator, dtype=torch.float64)
-    index = torch.randint(0, 6, (len(lengths), max(lengths)), generator=generator)
-    sizes = torch.tensor(lengths)
-    mask = (torch.arange(max(lengths)) < sizes[:, None])[..., None]
-    with torch.no_grad():
-        found = encoder(TokenVectors(rows, index, {}), sizes)
-        expected = encoder(rows[index], sizes)
-    torch.testing.assert_close(found * mask, expected * mask)

@@ -3,11 +3,9 @@
 import select
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from itertools import count
-from pathlib import Path
 from typing import BinaryIO
 
 from nerlab.text import wide_encoding
@@ -18,18 +16,14 @@ _PAUSE = 0.01
 
 
 class Lines:
-    """The lines of a file in UTF-8, or of a pipe; only ``\\n`` and ``\\r\\n`` end a line.
+    """The lines of a file in UTF-8, or of a pipe; ``\\n`` or ``\\r\\n`` ends a line, nothing else.
 
-    Args:
-        file: without a buffer of its own.
-        name: of the file, for messages.
-        before_waiting: called whenever no line is there and the writer has to be waited for.
+    ``file`` has no buffer of its own; ``name`` is that of the file, for messages.
     """
 
-    def __init__(self, file: BinaryIO, name: str, before_waiting: Callable[[], object]) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self._file = file
         self._name = name
-        self._before_waiting = before_waiting
         self._whole: deque[bytes] = deque()
         self._begun = bytearray()  # the line that has no end yet
         self._at_end = False
@@ -37,8 +31,7 @@ class Lines:
     def __iter__(self) -> Iterator[str]:
         numbers = count(1)
         while self._whole or not self._at_end:
-            if not self.is_ready():
-                self._before_waiting()
+            if not self._whole:
                 self._read()
             while self._whole:
                 yield self._decoded(self._whole.popleft(), next(numbers))
@@ -54,11 +47,10 @@ class Lines:
     def _read(self) -> None:
         select.select([self._file], [], [])  # a descriptor may be set not to block
         chunk = self._file.read(_CHUNK)
-        for piece in BytesIO(chunk):  # cut behind each \n alone
-            self._begun += piece
-            if piece.endswith(b"\n"):
-                self._whole.append(bytes(self._begun))
-                self._begun.clear()
+        self._begun += chunk
+        if b"\n" in chunk:
+            *whole, self._begun = self._begun.split(b"\n")
+            self._whole.extend(bytes(line).removesuffix(b"\r") for line in whole)
         self._at_end = not chunk
         if self._at_end and self._begun:
             self._whole.append(bytes(self._begun))
@@ -70,26 +62,19 @@ class Lines:
                 f"the file to UTF-8 (iconv -f {found} -t utf-8)"
             )
         try:
-            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            return raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
             raise ValueError(
                 f"{self._name}:{number}: byte 0x{raw[error.start]:02x} is not UTF-8; convert the "
                 "file to UTF-8 (iconv -f cp1252 -t utf-8, say)"
             ) from None
-        return line[:-2] if line.endswith("\r\n") else line.removesuffix("\n")
 
 
 @contextmanager
-def opened(source: str, before_waiting: Callable[[], object]) -> Iterator[Lines]:
+def opened(source: str) -> Iterator[Lines]:
     """The lines of a file, a named pipe or, for ``-``, of standard input."""
     if source == "-" and sys.stdin is None:
         raise ValueError("input=-: standard input is closed")
     file_or_path = sys.stdin.fileno() if source == "-" else source
     with open(file_or_path, "rb", buffering=0, closefd=source != "-") as file:
-        yield Lines(file, source, before_waiting)
-
-
-def check_source(source: str) -> None:
-    """Raise ``ValueError`` unless something to read stands under the name."""
-    if source != "-" and (not Path(source).exists() or Path(source).is_dir()):
-        raise ValueError(f"input={source}: no such file")
+        yield Lines(file, source)

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
 from typing import TextIO
 
 from omegaconf import DictConfig
 
-from nerlab.inference.lines import check_source, opened
+from nerlab.inference.lines import opened
 from nerlab.inference.output import FORMATS
 from nerlab.inference.predictor import load
 from nerlab.paths import output_file
@@ -16,19 +18,22 @@ from nerlab.paths import output_file
 def run_prediction(config: DictConfig) -> None:
     """Tag ``text``, or each line of ``input``, and write the result to ``output``.
     ``ValueError``: the format is unknown, a file is missing, or there is nothing to tag."""
+    source = config.input
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
-    if (config.text is None) == (config.input is None):
+    if (config.text is None) == (source is None):
         raise ValueError("expected text=... or input=FILE (input=- reads standard input)")
-    if config.input is not None:
-        check_source(config.input)
+    if source not in (None, "-") and (not Path(source).exists() or Path(source).is_dir()):
+        raise ValueError(f"input={source}: no such file")
     predictor = load(config.checkpoint, config.device, config.trust)
     output = FORMATS[config.format]
     with _writer(config.output) as file:
-        if config.text is not None:
+        if isinstance(file, TextIOWrapper):
+            file.reconfigure(line_buffering=True)  # whoever waits for an answer has it at once
+        if source is None:
             file.writelines(output(predictor.stream([config.text], config.document)))
             return
-        with opened(config.input, before_waiting=file.flush) as lines:
+        with opened(source) as lines:
             file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))
 
 
@@ -39,7 +44,7 @@ def _writer(path: str | None) -> Iterator[TextIO]:
         with output_file(path) as file:
             yield file
         return
-    if isinstance(sys.stdout, TextIO) or hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     yield sys.stdout
     sys.stdout.flush()

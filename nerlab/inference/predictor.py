@@ -64,9 +64,7 @@ class Predictor:
     def __init__(
         self, checkpoint: Checkpoint, chunk_tokens: int = 32_000, batch_tokens: int | None = None
     ) -> None:
-        self._tagger = checkpoint.tagger
-        self._vocabulary = checkpoint.vocabulary
-        self._by_document = checkpoint.by_document
+        self._checkpoint = checkpoint
         self._chunk_tokens = chunk_tokens
         self._batch_tokens = batch_tokens or int(checkpoint.config.trainer.decode_tokens)
 
@@ -75,13 +73,12 @@ class Predictor:
 
         ``document`` says which of them a model that looks at documents sees together: ``line``: the
         sentences of each text; ``file``: all; ``none``: no two sentences. ``ValueError``: it is
-        none of these, or ``texts`` is no list of texts.
+        none of these, or something in ``texts`` is no text.
         """
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            found = (
-                "one string; put it in a list" if isinstance(texts, str) else type(texts).__name__
+        if isinstance(texts, str):
+            raise ValueError(
+                "predict: expected a list of texts, found one string; put it in a list"
             )
-            raise ValueError(f"predict: expected a list of texts, found {found}")
         return [
             [entity for sentence in tagged for entity in sentence.entities]
             for _, tagged in self.stream(map(_checked, texts, count()), document)
@@ -120,38 +117,37 @@ class Predictor:
             yield text, [next(tagged) for _ in split]
 
     def _tag(self, piece: list[_Untagged]) -> list[TaggedSentence]:
+        vocabulary = self._checkpoint.vocabulary
         untagged = (
             Sentence([token.text for token in tokens], [OUTSIDE] * len(tokens), number)
             for _, tokens, number in piece
         )
         corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
-        by_document = self._by_document and piece[0].document is not None
-        batcher = Batcher(corpus, self._vocabulary, False, by_document)
-        decoder = CorpusDecoder(self._tagger, batcher, self._batch_tokens)
+        by_document = self._checkpoint.by_document and piece[0].document is not None
+        batcher = Batcher(corpus, vocabulary, False, by_document)
+        decoder = CorpusDecoder(self._checkpoint.tagger, batcher, self._batch_tokens)
         results = dict[int, TaggedSentence]()
         for indices, values in decoder.run(self._decode_scored):
             tags, marginals, conditionals = (value.cpu().numpy() for value in values)
             for row, index in enumerate(indices.tolist()):
                 text, tokens, _ = piece[index]
-                names = [self._vocabulary.tags[tag] for tag in tags[row, : len(tokens)]]
+                names = [vocabulary.tags[tag] for tag in tags[row, : len(tokens)]]
                 entities = _entities(text, tokens, names, marginals[row], conditionals[row])
                 results[index] = TaggedSentence(tokens, names, entities)
         return [results[index] for index in range(len(piece))]
 
     def _decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``."""
-        decoder = self._tagger.decoder
+        decoder = self._checkpoint.tagger.decoder
         tags = decoder.decode(emissions, lengths)
         return tags, *decoder.path_log_probabilities(emissions, lengths, tags)
 
 
-def _checked(text: object, number: int) -> str:
-    if isinstance(text, str):
-        return text
-    raise ValueError(
-        f"predict: expected texts, found {reprlib.repr(text)} at index {number}, counted from 0; "
-        "leave it out, or put '' there"
-    )
+def _checked(text: object, index: int) -> str:
+    if not isinstance(text, str):
+        found = f"{reprlib.repr(text)} at index {index}, counted from 0"
+        raise ValueError(f"predict: expected texts, found {found}; leave it out, or put '' there")
+    return text
 
 
 def _pieces(chunk: list[_Text], document: str, most_tokens: int) -> Iterator[list[_Untagged]]:

@@ -24,7 +24,7 @@ def pipe() -> Iterator[tuple[Lines, int]]:
     """The lines of a pipe, and the descriptor to write to it."""
     source, target = os.pipe()
     with open(source, "rb", buffering=0) as file:
-        yield Lines(file, "pipe", lambda: None), target
+        yield Lines(file, "pipe"), target
 
 
 @given(st.lists(st.sampled_from(["Eve", "é", "\r", "\n", "\r\n", "\ufeff"]), max_size=8), st.data())
@@ -43,7 +43,7 @@ def test_lines_are_the_same_in_whatever_pieces_they_come(
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
     with open(source, "rb", buffering=0) as file:
-        found = list(Lines(file, "pipe", lambda: None))
+        found = list(Lines(file, "pipe"))
     writer.join(timeout=10)
     expected = [line.decode() for line in BytesIO(content)]
     if expected:
@@ -67,23 +67,6 @@ def test_a_line_is_ready_when_it_is_whole(pipe: tuple[Lines, int]) -> None:
     assert list(iterator) == []
 
 
-def test_the_output_is_flushed_before_the_writer_is_waited_for() -> None:
-    source, target = os.pipe()
-    waits: list[str] = []
-
-    def answer() -> None:
-        """The writer sends its next line only when it has the answer to the one before."""
-        waits.append("wait")
-        if len(waits) == 3:
-            os.close(target)
-        else:
-            os.write(target, b"more\n")
-
-    with open(source, "rb", buffering=0) as file:
-        assert list(Lines(file, "pipe", answer)) == ["more", "more"]
-    assert len(waits) == 3
-
-
 def test_a_pipe_that_is_set_not_to_block_is_waited_for() -> None:
     source, target = os.pipe()
     os.set_blocking(source, False)
@@ -95,7 +78,7 @@ def test_a_pipe_that_is_set_not_to_block_is_waited_for() -> None:
     writer = threading.Timer(0.1, write)
     writer.start()
     with open(source, "rb", buffering=0) as file:
-        assert list(Lines(file, "pipe", lambda: None)) == ["late"]
+        assert list(Lines(file, "pipe")) == ["late"]
     writer.join(timeout=10)
 
 
@@ -193,4 +176,4 @@ def test_text_in_utf_16_is_refused_with_its_name(encoding: str) -> None:
         rf"^pipe: expected UTF-8, found what is {encoding} .*\(iconv -f {encoding} -t utf-8\)$"
     )
     with open(source, "rb", buffering=0) as file, pytest.raises(ValueError, match=message):
-        list(Lines(file, "pipe", lambda: None))
+        list(Lines(file, "pipe"))

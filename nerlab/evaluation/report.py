@@ -4,11 +4,12 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
@@ -21,7 +22,7 @@ _LONGEST_NAME = 24  # of a label there
 
 
 class Score(NamedTuple):
-    """Precision, recall and F1 as fractions, and the number of gold spans."""
+    """Precision, recall and F1 as fractions, 0 where nothing was counted; the gold spans."""
 
     precision: float
     recall: float
@@ -29,71 +30,46 @@ class Score(NamedTuple):
     support: int
 
 
-@dataclass
-class SpanCounts:
-    """Gold, predicted and agreeing spans of each label.
+class Scores(NamedTuple):
+    """The score of all spans together (micro average), and that of each type."""
 
-    A predicted span is right if its borders and its label are, as in CoNLL-2003. Counts add up
-    over sentences and batches in any order. Where nothing was counted the scores are 0.
-    """
-
-    gold: Counter[str] = field(default_factory=Counter)
-    predicted: Counter[str] = field(default_factory=Counter)
-    correct: Counter[str] = field(default_factory=Counter)
-
-    def add(self, gold: Iterable[Span], predicted: Iterable[Span]) -> None:
-        """Count the spans of one sentence."""
-        gold, predicted = set(gold), set(predicted)
-        self.gold.update(span.label for span in gold)
-        self.predicted.update(span.label for span in predicted)
-        self.correct.update(span.label for span in gold & predicted)
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels counted so far."""
-        return sorted(self.gold.keys() | self.predicted.keys())
-
-    def score(self, label: str | None = None) -> Score:
-        """The score of one label, or of all together (micro average)."""
-        labels = self.labels if label is None else [label]
-        gold, predicted, correct = (
-            sum(counts[name] for name in labels)
-            for counts in (self.gold, self.predicted, self.correct)
-        )
-        precision = correct / predicted if predicted else 0.0
-        recall = correct / gold if gold else 0.0
-        f1 = 2 * correct / (gold + predicted) if gold + predicted else 0.0
-        return Score(precision, recall, f1, gold)
+    total: Score
+    per_type: dict[str, Score]
 
 
-def count_spans(
+def score_spans(
     gold: Iterable[Sequence[str]],
     predicted: Iterable[Sequence[str]],
     read: Callable[[Sequence[str]], list[Span]] = spans_of,
-) -> SpanCounts:
-    """Count spans as ``read`` finds them in tags: :func:`spans_of` as conlleval does for IOB1 and
-    IOB2, legal or not, :func:`strict_spans_of` as seqeval's strict mode does for IOBES."""
-    counts = SpanCounts()
+) -> Scores:
+    """Compare the spans that ``read`` finds in gold and predicted tags.
+
+    A predicted span is right if its borders and its label are, as in CoNLL-2003. :func:`spans_of`
+    reads tags as conlleval does for IOB1 and IOB2, legal or not, :func:`strict_spans_of` as
+    seqeval's strict mode does for IOBES.
+    """
+    counts = Counter[str](), Counter[str](), Counter[str]()  # gold, predicted and correct spans
     for gold_tags, predicted_tags in zip(gold, predicted, strict=True):
-        counts.add(read(gold_tags), read(predicted_tags))
-    return counts
+        gold_spans, predicted_spans = set(read(gold_tags)), set(read(predicted_tags))
+        spans = (gold_spans, predicted_spans, gold_spans & predicted_spans)
+        for counter, counted_spans in zip(counts, spans, strict=True):
+            counter.update(span.label for span in counted_spans)
+    labels = sorted(counts[0].keys() | counts[1].keys())
+    per_type = {label: _score(*(counter[label] for counter in counts)) for label in labels}
+    return Scores(_score(*(counter.total() for counter in counts)), per_type)
+
+
+def _score(gold: int, predicted: int, correct: int) -> Score:
+    precision = correct / predicted if predicted else 0.0
+    recall = correct / gold if gold else 0.0
+    f1 = 2 * correct / (gold + predicted) if gold + predicted else 0.0
+    return Score(precision, recall, f1, gold)
 
 
 def strict_spans_of(tags: Sequence[str]) -> list[Span]:
     """The spans whose tags are exactly those that IOBES prescribes."""
     prescribed = tags_of(spans := spans_of(tags), len(tags))
     return [s for s in spans if list(tags[s.start : s.end]) == prescribed[s.start : s.end]]
-
-
-def count_confusions(
-    gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]
-) -> Counter[tuple[str, str]]:
-    """How often a token of one label (``O`` outside) was given another: ``(gold, predicted)``."""
-    return Counter(
-        (g.partition("-")[2] or g, p.partition("-")[2] or p)
-        for gold_tags, predicted_tags in zip(gold, predicted, strict=True)
-        for g, p in zip(gold_tags, predicted_tags, strict=True)
-    )
 
 
 @dataclass(frozen=True)
@@ -107,32 +83,37 @@ class Report:
     known_labels: Sequence[str]
 
     @cached_property
-    def counts(self) -> SpanCounts:
-        """Spans by conlleval's rules."""
-        return count_spans(self.gold, self.predicted)
+    def scores(self) -> Scores:
+        """Those by conlleval's rules."""
+        return score_spans(self.gold, self.predicted)
 
     @property
     def strict(self) -> Score:
         """The score by seqeval's strict mode, scheme IOBES."""
-        return count_spans(self.gold, self.predicted, strict_spans_of).score()
+        return score_spans(self.gold, self.predicted, strict_spans_of).total
 
     @property
     def confusions(self) -> Counter[tuple[str, str]]:
-        """Tokens by (gold label, predicted label)."""
-        return count_confusions(self.gold, self.predicted)
+        """How many tokens of a label (``O`` outside) were given a label: ``(gold, predicted)``."""
+        return Counter(
+            (g.partition("-")[2] or g, p.partition("-")[2] or p)
+            for gold_tags, predicted_tags in zip(self.gold, self.predicted, strict=True)
+            for g, p in zip(gold_tags, predicted_tags, strict=True)
+        )
 
     @property
     def unknown_labels(self) -> list[str]:
         """Gold labels that the model cannot predict; each such span is a miss."""
-        return sorted(set(self.counts.gold) - set(self.known_labels))
+        scores = self.scores.per_type.items()
+        return [name for name, score in scores if score.support and name not in self.known_labels]
 
 
 def metrics(report: Report) -> dict[str, Any]:
     """The scores as fractions: what ``metrics.json`` holds."""
     return {
-        **report.counts.score()._asdict(),
+        **report.scores.total._asdict(),
         "strict": report.strict._asdict(),
-        "per_type": {label: report.counts.score(label)._asdict() for label in report.counts.labels},
+        "per_type": {name: score._asdict() for name, score in report.scores.per_type.items()},
         "unknown_labels": report.unknown_labels,
         "sentences": len(report.tokens),
         "tokens": sum(map(len, report.tokens)),
@@ -141,9 +122,8 @@ def metrics(report: Report) -> dict[str, Any]:
 
 def flat_metrics(report: Report) -> dict[str, float]:
     """The same in all and a type, by the names they are logged with: ``dev/PER/recall``."""
-    scores = {report.split: report.counts.score()}
-    for label in report.counts.labels:
-        scores[f"{report.split}/{label}"] = report.counts.score(label)
+    scores = {report.split: report.scores.total}
+    scores |= {f"{report.split}/{name}": score for name, score in report.scores.per_type.items()}
     return {
         f"{prefix}/{name}": getattr(score, name)
         for prefix, score in scores.items()
@@ -158,11 +138,10 @@ def table(report: Report) -> Table:
     result.add_column("type")
     for name in ("precision", "recall", "F1", "entities"):
         result.add_column(name, justify="right")
-    rows = [(label, report.counts.score(label)) for label in report.counts.labels]
-    rows += [("all", report.counts.score()), ("all, strict", report.strict)]
-    for name, score in rows:
+    total, per_type = report.scores
+    for name, score in [*per_type.items(), ("all", total), ("all, strict", report.strict)]:
         numbers = [f"{100 * value:.2f}" for value in score[:3]]
-        style = "bold" if name == "all" else None
+        style = "bold" if score is total else None
         result.add_row(escape(escape_controls(name)), *numbers, str(score.support), style=style)
     return result
 
@@ -194,50 +173,28 @@ def write_report(report: Report, directory: Path) -> None:
         columns = (tokens, *(tags_of(spans_of(tags), len(tags), "iob2") for tags in both))
         sentences.append(conll_sentence(*(map(as_column, column) for column in columns)))
     write_file(directory / "predictions.conll", "".join(sentences))
-    draw_confusions(report.confusions, report.split, directory / "confusion.png")
+    draw_confusions(report, directory / "confusion.png")
 
 
-def draw_confusions(confusions: Counter[tuple[str, str]], split: str, path: Path) -> None:
+def draw_confusions(report: Report, path: Path) -> None:
     """Draw how many tokens of each gold label (rows) were given each label (columns)."""
-    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    labels = _drawn_labels(confusions)
-    counts = [[confusions[gold, predicted] for predicted in labels] for gold in labels]
-    shares = [[count / max(sum(row), 1) for count in row] for row in counts]
+    types, confusions = report.scores.per_type, report.confusions
+    commonest = sorted(types, key=lambda label: -types[label].support)[:_MOST_LABELS]
+    labels = [*sorted(commonest), "O"]
+    counts = np.array([[confusions[gold, predicted] for predicted in labels] for gold in labels])
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
     size = 2.5 + 0.6 * len(labels)
-    names = [_drawable(label) for label in labels]
-    title = f"{_drawable(split)}: tokens"
-    # A label may hold anything: $ begins no formula, and a script that the font lacks is boxes.
-    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        figure = Figure(figsize=(size, size), layout="constrained")
-        axes = figure.add_subplot(xlabel="predicted", ylabel="gold", title=title)
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set_xticks(range(len(labels)), names, rotation=90)
-        axes.set_yticks(range(len(labels)), names)
-        for row, values in enumerate(counts):
-            for column, count in enumerate(values):
-                shade = "white" if shares[row][column] > 0.5 else "black"
-                text = axes.text(
-                    column, row, str(count), ha="center", va="center", color=shade, fontsize=8
-                )
-                text.set_in_layout(False)  # the axes hold it anyway, and thousands take seconds
-        with new_file(path) as part:
-            figure.savefig(part, dpi=120, format="png")
-
-
-def _drawn_labels(confusions: Counter[tuple[str, str]]) -> list[str]:
-    """The commonest labels in their order, and O; a picture of hundreds shows nothing."""
-    sizes: Counter[str] = Counter()
-    for pair, count in confusions.items():
-        for label in pair:
-            sizes[label] += count
-    del sizes["O"]
-    return [*sorted(label for label, _ in sizes.most_common(_MOST_LABELS)), "O"]
-
-
-def _drawable(name: str) -> str:
-    """A name that fits into a picture, in characters that can be drawn."""
-    shortened = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-    return "".join(character if character.isprintable() else "�" for character in shortened)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.add_subplot(xlabel="predicted", ylabel="gold")
+    axes.set_title(f"{escape_controls(report.split)}: tokens", parse_math=False)
+    names = [escape_controls(label)[:_LONGEST_NAME] for label in labels]
+    axes.set_xticks(range(len(labels)), names, rotation=90, parse_math=False)
+    axes.set_yticks(range(len(labels)), names, parse_math=False)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=2)  # light enough for black numbers
+    for row, column in np.argwhere(counts):
+        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8)
+    with new_file(path) as part, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # they become boxes
+        figure.savefig(part, dpi=120, format="png")

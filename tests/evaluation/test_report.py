@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.report import Report, count_spans, marked, metrics, table, write_report
+from nerlab.evaluation.report import Report, marked, metrics, score_spans, table, write_report
 
 TOKENS = [["Anna", "Smith", "saw", "Rome"], ["Oslo", "\xa0x"], ["«", "\u200bé"]]
 GOLD = [["B-PER", "E-PER", "O", "S-LOC"], ["S-LOC", "O"], ["S-NEW", "O"]]
@@ -39,7 +39,7 @@ def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
 
 def test_an_unknown_gold_label_is_a_miss_and_is_reported() -> None:
     assert report().unknown_labels == ["NEW"]
-    assert report().counts.score("NEW") == (0, 0, 0, 1)
+    assert report().scores.per_type["NEW"] == (0, 0, 0, 1)
     assert Report("dev", TOKENS, GOLD, PREDICTED, [*KNOWN, "NEW"]).unknown_labels == []
 
 
@@ -52,8 +52,8 @@ def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> Non
     path = folder / "predictions.conll"
     gold, predicted = (list(read(path, 0, column, "utf-8")) for column in (1, 2))
     assert [sentence.tokens for sentence in gold] == TOKENS
-    counts = count_spans([s.tags for s in gold], [s.tags for s in predicted])
-    assert counts == report().counts
+    scores = score_spans([s.tags for s in gold], [s.tags for s in predicted])
+    assert scores == report().scores
     assert path.read_text(encoding="utf-8").splitlines()[:5] == [
         "Anna B-PER B-PER",
         "Smith I-PER I-PER",
@@ -141,5 +141,5 @@ def test_of_hundreds_of_types_the_commonest_are_drawn(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(["O", "B-A", "I-A", "E-A", "S-A", "I-D"]), max_size=9))
 def test_marks_stand_once_around_each_span(tags: list[str]) -> None:
     text = marked(["w"] * len(tags), tags)
-    assert text.count("[") == text.count("]") == count_spans([tags], [tags]).gold.total()
+    assert text.count("[") == text.count("]") == score_spans([tags], [tags]).total.support
     assert text.count("w") == len(tags)

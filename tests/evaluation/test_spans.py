@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score, precision_score, recall_score
 from seqeval.scheme import IOBES
 
-from nerlab.evaluation.report import (
-    Score,
-    SpanCounts,
-    count_confusions,
-    count_spans,
-    strict_spans_of,
-)
-from nerlab.tags import Span, spans_of, tags_of
+from nerlab.evaluation.report import Report, Score, score_spans, strict_spans_of
+from nerlab.tags import spans_of, tags_of
 
 LABELS = ("A", "B-C", "D")
 Pair = tuple[list[str], list[str]]
@@ -75,10 +69,6 @@ def conlleval(pairs: list[Pair]) -> tuple[int, int, int]:
     return gold, predicted, correct
 
 
-def totals(counts: SpanCounts) -> tuple[int, int, int]:
-    return counts.gold.total(), counts.predicted.total(), counts.correct.total()
-
-
 @pytest.mark.parametrize("strategy", [pairs_of("BI"), legal_pairs("iob2"), legal_pairs("iob1")])
 def test_spans_are_counted_as_seqeval_does_by_default(
     strategy: st.SearchStrategy[list[Pair]],
@@ -86,7 +76,7 @@ def test_spans_are_counted_as_seqeval_does_by_default(
     @given(strategy)
     def check(pairs: list[Pair]) -> None:
         gold, predicted = unzip(pairs)
-        ours = count_spans(gold, predicted).score()
+        ours = score_spans(gold, predicted).total
         if pairs:
             theirs = [
                 score(gold, predicted, zero_division=0)
@@ -105,14 +95,18 @@ def test_spans_are_counted_by_the_rules_of_conlleval_where_each_begin_is_a_borde
 ) -> None:
     @given(strategy)
     def check(pairs: list[Pair]) -> None:
-        assert totals(count_spans(*unzip(pairs))) == conlleval(pairs)
+        gold, predicted, correct = conlleval(pairs)
+        found = score_spans(*unzip(pairs)).total
+        assert found.support == gold
+        assert found.precision == (correct / predicted if predicted else 0)
+        assert found.recall == (correct / gold if gold else 0)
 
     check()
 
 
 def test_an_orphan_inside_tag_begins_an_entity() -> None:
-    counts = count_spans([["O", "B-A", "I-A"]], [["O", "I-A", "I-A"]])
-    assert counts.score() == (1, 1, 1, 1)
+    scores = score_spans([["O", "B-A", "I-A"]], [["O", "I-A", "I-A"]])
+    assert scores == ((1, 1, 1, 1), {"A": (1, 1, 1, 1)})
 
 
 @pytest.mark.parametrize("strategy", [pairs_of("BIES"), legal_pairs("iobes")])
@@ -122,7 +116,7 @@ def test_strict_spans_are_counted_as_seqeval_does_with_its_scheme(
     @given(strategy)
     def check(pairs: list[Pair]) -> None:
         gold, predicted = unzip(pairs)
-        ours = count_spans(gold, predicted, strict_spans_of).score()
+        ours = score_spans(gold, predicted, strict_spans_of).total
         if pairs:
             theirs = [
                 score(gold, predicted, mode="strict", scheme=IOBES, zero_division=0)
@@ -135,60 +129,55 @@ def test_strict_spans_are_counted_as_seqeval_does_with_its_scheme(
 
 def test_strict_counting_takes_no_span_with_wrong_tags() -> None:
     gold, predicted = [["B-A", "E-A"]], [["B-A", "I-A"]]
-    assert count_spans(gold, predicted).score().f1 == 1
-    assert count_spans(gold, predicted, strict_spans_of).score().f1 == 0
+    assert score_spans(gold, predicted).total.f1 == 1
+    assert score_spans(gold, predicted, strict_spans_of).total.f1 == 0
 
 
 @given(pairs_of("BIES"), st.randoms(use_true_random=False))
-def test_counts_add_up_over_sentences_in_any_order(pairs: list[Pair], rng: random.Random) -> None:
-    whole = count_spans(*unzip(pairs))
+def test_the_order_of_the_sentences_changes_nothing(pairs: list[Pair], rng: random.Random) -> None:
+    scores = score_spans(*unzip(pairs))
     rng.shuffle(pairs)
-    added = SpanCounts()
-    for gold, predicted in pairs:
-        added.add(iter(spans_of(gold)), spans_of(predicted))
-    assert added == whole
-    assert added.score() == whole.score()
+    assert score_spans(*unzip(pairs)) == scores
 
 
 @pytest.mark.parametrize("tags", [[], [[]], [["O", "O"], ["O"]]])
 def test_nothing_to_count_gives_zeros(tags: list[list[str]]) -> None:
-    for counts in (count_spans(tags, tags), count_spans(tags, tags, strict_spans_of)):
-        assert counts.labels == []
-        assert counts.score() == Score(0.0, 0.0, 0.0, 0)
-        assert counts.score("PER") == Score(0.0, 0.0, 0.0, 0)
+    for scores in (score_spans(tags, tags), score_spans(tags, tags, strict_spans_of)):
+        assert scores == (Score(0.0, 0.0, 0.0, 0), {})
 
 
 @given(pairs_of("BIES"))
 @example([(["S-A"], ["O"])])
 @example([(["O"], ["S-A"])])
-def test_scores_are_fractions_of_the_counts(pairs: list[Pair]) -> None:
-    counts = count_spans(*unzip(pairs))
-    for label in counts.labels:
-        score = counts.score(label)
-        agreeing = counts.correct[label]
-        assert score.support == counts.gold[label]
-        assert score.precision * counts.predicted[label] == pytest.approx(agreeing)
-        assert score.recall * counts.gold[label] == pytest.approx(agreeing)
-        if agreeing:
-            harmonic = 2 / (1 / score.precision + 1 / score.recall)
-            assert score.f1 == pytest.approx(harmonic)
+def test_the_score_of_a_type_is_that_of_its_spans_alone(pairs: list[Pair]) -> None:
+    scores = score_spans(*unzip(pairs))
+    assert scores.total.support == sum(score.support for score in scores.per_type.values())
+    for label, score in scores.per_type.items():
+        alone = [
+            [
+                tags_of([s for s in spans_of(tags) if s.label == label], len(tags), "iobes")
+                for tags in both
+            ]
+            for both in pairs
+        ]
+        assert score_spans(*unzip([(gold, predicted) for gold, predicted in alone])).total == score
+        if score.precision and score.recall:
+            assert score.f1 == pytest.approx(2 / (1 / score.precision + 1 / score.recall))
         else:
             assert score.f1 == 0
 
 
 def test_a_span_is_right_only_with_its_borders_and_its_label() -> None:
-    counts = SpanCounts()
-    counts.add(
-        [Span(0, 2, "A"), Span(3, 4, "A"), Span(5, 6, "A")],
-        [Span(0, 2, "A"), Span(3, 5, "A"), Span(5, 6, "D")],
-    )
-    assert totals(counts) == (3, 3, 1)
-    assert counts.labels == ["A", "D"]
+    gold = [["B-A", "E-A", "O", "S-A", "O", "S-A"]]
+    predicted = [["B-A", "E-A", "O", "B-A", "E-A", "S-D"]]
+    assert score_spans(gold, predicted).total == pytest.approx((1 / 3, 1 / 3, 1 / 3, 3))
+    assert list(score_spans(gold, predicted).per_type) == ["A", "D"]
 
 
 @given(pairs_of("BIES"))
 def test_confusions_count_every_token_once(pairs: list[Pair]) -> None:
-    confusions = count_confusions(*unzip(pairs))
+    gold_tags, predicted_tags = unzip(pairs)
+    confusions = Report("dev", [], gold_tags, predicted_tags, []).confusions
     assert confusions.total() == sum(len(gold) for gold, _ in pairs)
     labels = [tag[2:] or "O" for gold, _ in pairs for tag in gold]
     for label in {*labels}:
@@ -200,6 +189,6 @@ def test_confusions_count_every_token_once(pairs: list[Pair]) -> None:
 
 def test_sequences_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
-        count_spans([["O"]], [["O"], ["O"]])
+        score_spans([["O"]], [["O"], ["O"]])
     with pytest.raises(ValueError, match="zip"):
-        count_confusions([["O", "O"]], [["O"]])
+        Report("dev", [["x", "y"]], [["O", "O"]], [["O"]], []).confusions  # noqa: B018

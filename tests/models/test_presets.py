@@ -154,4 +154,4 @@ def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
             break
         optimizer.backward(loss)
         optimizer.step(optimizer.clip(loss.detach()), 0.0)
-    assert score(tagger.eval(), VOCABULARY, BATCHER, "train", 1000).counts.score().f1 == 1.0
+    assert score(tagger.eval(), VOCABULARY, BATCHER, "train", 1000).scores.total.f1 == 1.0

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.report import count_spans
+from nerlab.evaluation.report import score_spans
 from nerlab.training.determinism import deterministic_algorithms
 from nerlab.training.experiment import run_experiment
 from nerlab.training.recorder import Recorder
@@ -89,8 +89,8 @@ def test_the_best_checkpoint_is_the_one_that_is_scored_at_the_end(run: Path) -> 
     assert found["f1"] == best
     path = run / "evaluation" / "dev" / "predictions.conll"
     gold, predicted = (list(read(path, 0, column, "utf-8")) for column in (1, 2))
-    counts = count_spans([s.tags for s in gold], [s.tags for s in predicted])
-    assert counts.score().f1 == best
+    scores = score_spans([s.tags for s in gold], [s.tags for s in predicted])
+    assert scores.total.f1 == best
     corpus = OmegaConf.load(run / "config.yaml").data.dir
     dev = list(read(Path(corpus) / "dev.conll", 0, 1, "utf-8"))
     assert [(s.tokens, s.tags) for s in gold] == [(s.tokens, s.tags) for s in dev]

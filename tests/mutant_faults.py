@@ -124,8 +124,8 @@ FAULTS = (
     Fault(
         "labels are ignored when spans are compared",
         "nerlab/evaluation/report.py",
-        "span.label for span in gold & predicted)",
-        "p.label for p in predicted if any(p[:2] == g[:2] for g in gold))",
+        "gold_spans & predicted_spans)\n",
+        "{p for p in predicted_spans if any(p[:2] == g[:2] for g in gold_spans)})\n",
         ("tests/evaluation/test_spans.py",),
     ),
     Fault(
@@ -372,8 +372,8 @@ FAULTS = (
     Fault(
         "Adam on rows forgets that its moments begin at zero",
         "nerlab/training/optimizer.py",
-        'square_share = 1 - second ** state["step"].item()',
-        "square_share = 1.0",
+        "(square / (1 - 0.999**steps))",
+        "square.clone()",
         ("tests/training/test_optimizer.py",),
     ),
     Fault(
@@ -603,8 +603,8 @@ FAULTS = (
     Fault(
         "gold and predicted tags are swapped",
         "nerlab/evaluation/report.py",
-        "return count_spans(self.gold, self.predicted)\n",
-        "return count_spans(self.predicted, self.gold)\n",
+        "return score_spans(self.gold, self.predicted)\n",
+        "return score_spans(self.predicted, self.gold)\n",
         ("tests/evaluation/test_report.py",),
     ),
 )

@@ -104,19 +104,12 @@ def schedule(progress: float, kind: Schedule, warmup: float) -> float:
     return 1.0
 
 
-def parameter_groups(tagger: nn.Module) -> list[ParameterGroup]:
-    """The groups that modules of the tagger name, and one of all other parameters."""
-    named: list[ParameterGroup] = []
-    for module in tagger.modules():
-        named += getattr(module, "parameter_groups", list)()
-    taken = {id(p) for group in named for p in group.parameters}
-    return [*named, ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])]
-
-
 def build_optimizers(
     tagger: nn.Module, config: TrainerConfig, device: torch.device
 ) -> list[torch.optim.Optimizer]:
     """One optimiser, and on the CPU with Adam a second one for sparse parameters.
+
+    It has the groups that modules of the tagger name, and one of all other parameters.
 
     A batch uses some hundred rows of a table of many thousand. On the CPU, passing over the whole
     table would cost a third of the step, so its gradient is sparse there; a GPU would have to wait
@@ -124,8 +117,11 @@ def build_optimizers(
     """
     lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd
     tables = {id(m.weight): m for m in tagger.modules() if isinstance(m, nn.Embedding)}
+    named = [g for m in tagger.modules() for g in getattr(m, "parameter_groups", list)()]
+    taken = {id(parameter) for group in named for parameter in group.parameters}
+    others = ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])
     groups: dict[tuple[bool, float, float], dict[str, Any]] = {}
-    for group in parameter_groups(tagger):
+    for group in [*named, others]:
         for parameter in filter(lambda p: p.requires_grad, group.parameters):
             decay = config.weight_decay * (group.weight_decay and parameter.dim() > 1)
             table = tables.get(id(parameter))
@@ -136,48 +132,49 @@ def build_optimizers(
             new = {"params": [], "weight_decay": decay, "learning_rate_factor": factor}
             groups.setdefault((sparse, decay, factor), new)["params"].append(parameter)
     dense, rows = ([g for key, g in groups.items() if key[0] == sparse] for sparse in (False, True))
+    lr = config.learning_rate
+    optimizers: list[torch.optim.Optimizer]
     if config.optimizer is Optimizer.sgd:
-        sgd = torch.optim.SGD(dense, config.learning_rate, config.momentum, fused=True)
-        if config.momentum:
-            # torch would begin with uninitialised memory, should the GPU skip the first step.
-            for weight in (weight for group in dense for weight in group["params"]):
-                sgd.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-        return [sgd]
-    method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW
-    optimizers: list[torch.optim.Optimizer] = [method(dense, config.learning_rate, fused=True)]
-    return [*optimizers, RowAdam(rows, config.learning_rate)] if rows else optimizers
+        optimizers = [torch.optim.SGD(dense, lr, config.momentum, fused=True)]
+        names = ["momentum_buffer"] if config.momentum else []
+    else:
+        method = torch.optim.Adam if config.optimizer is Optimizer.adam else torch.optim.AdamW
+        optimizers = [method(dense, lr, fused=True), *([RowAdam(rows, lr)] if rows else [])]
+        names = ["exp_avg", "exp_avg_sq"]
+    # There from the start, so a checkpoint has the same names at any step; and SGD would begin with
+    # uninitialised memory, should the GPU skip the first step.
+    for optimizer in optimizers:
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            state = optimizer.state[parameter]
+            state.update({name: torch.zeros_like(parameter) for name in names})
+            if "exp_avg" in state:
+                state["step"] = torch.zeros((), device=parameter.device)
+    return optimizers
 
 
 class RowAdam(torch.optim.Optimizer):
     """Adam (Kingma and Ba 2015) on the rows that have a gradient, for tables with sparse ones.
 
     The moments of a row decay only in the steps that use it; otherwise each row moves as in Adam.
-    ``torch.optim.SparseAdam`` does the same in four times the time.
     """
 
     def __init__(self, tables: list[dict[str, Any]], lr: float) -> None:
-        super().__init__(tables, {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8})
+        super().__init__(tables, {"lr": lr})
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         """Move the rows that have a gradient."""
         for group in self.param_groups:
             for table in (table for table in group["params"] if table.grad is not None):
-                state = self.state[table]
-                if not state:
-                    state["step"] = torch.zeros(())
-                    state["exp_avg"] = torch.zeros_like(table)
-                    state["exp_avg_sq"] = torch.zeros_like(table)
-                state["step"] += 1
-                gradient = table.grad.coalesce()
+                state, gradient = self.state[table], table.grad.coalesce()
                 rows, values = gradient.indices()[0], gradient.values()
-                first, second = group["betas"]
-                mean = _decay(state["exp_avg"], rows, values, first)
-                square = _decay(state["exp_avg_sq"], rows, values * values, second)
-                mean_share = 1 - first ** state["step"].item()  # what decay from zero has reached
-                square_share = 1 - second ** state["step"].item()
-                root = (square / square_share).sqrt_().add_(group["eps"])
-                table.index_add_(0, rows, mean / root, alpha=-group["lr"] / mean_share)
+                state["step"] += 1
+                steps = state["step"].item()
+                mean = _decay(state["exp_avg"], rows, values, 0.9)
+                square = _decay(state["exp_avg_sq"], rows, values * values, 0.999)
+                # Divided by what the decay from zero has reached.
+                root = (square / (1 - 0.999**steps)).sqrt_().add_(1e-8)
+                table.index_add_(0, rows, mean / root, alpha=-group["lr"] / (1 - 0.9**steps))
 
 
 def _decay(moment: Tensor, rows: Tensor, values: Tensor, rate: float) -> Tensor:

@@ -23,7 +23,7 @@ from throughput import Training, compose_config
 
 from nerlab.data.batch import Batcher
 from nerlab.data.load import load_split
-from nerlab.device import measure_cores, use_threads
+from nerlab.device import use_threads
 from nerlab.models.build import build_tagger, fit_vocabulary
 
 _WANTED = 0.8
@@ -110,9 +110,9 @@ def main() -> None:
     if arguments.train_when_told:
         train_when_told(arguments.directory)
         return
-    cores = measure_cores()
-    fixed = [str(2**n) for n in range(cores.physical.bit_length())]
-    print(f"{cores} now, torch {torch.__version__}; {arguments.rounds} rounds", flush=True)
+    cores = torch.get_num_threads()
+    fixed = [str(2**n) for n in range(cores.bit_length())]
+    print(f"{cores} cores, torch {torch.__version__}; {arguments.rounds} rounds", flush=True)
     speeds: dict[tuple[str, str], list[float]] = defaultdict(list)
     chosen: dict[str, list[int]] = defaultdict(list)
     trainees = [Trainee(arguments.directory) for _ in range(2)]

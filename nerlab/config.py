@@ -8,7 +8,7 @@ import reprlib
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
@@ -33,32 +33,28 @@ Schedule = Enum("Schedule", "constant linear cosine")
 
 
 class Range(NamedTuple):
-    """The values that a key may have: of a kind, from ``low`` to ``high``, which is one of them
-    unless it is ``open``; or a ``list`` of 1 to 100 such. A string is none, true is no number."""
+    """The values that a key may have: numbers of a kind from ``low`` to ``high``, or a ``list`` of
+    1 to 100 such. Infinity is none, and to Python alone true is a number."""
 
     low: float = 0
     high: float = math.inf
     kind: type[int | float] = float
-    open: bool = False
     list: bool = False
 
     def __str__(self) -> str:
         if self.kind is bool:
             return "true or false"
-        name = f"{'whole ' * (self.kind is int)}number"
-        end = f"{self.low} to {'less than ' * self.open}{self.high}"
-        end = f"at least {self.low}" if self.high == math.inf else end
-        return f"a {f'list of {name}s' if self.list else name}, {end}"
+        name = f"{'list of ' * self.list}{'whole ' * (self.kind is int)}number{'s' * self.list}"
+        up_to = f"{self.low} to {self.high}" if self.high < math.inf else f"at least {self.low}"
+        return f"a {name}, {up_to}"
 
-    def holds(self, value: object) -> bool:
+    def holds(self, value: Any) -> bool:
         """Whether a value is one of these."""
         if self.list:
             holds = self._replace(list=False).holds
             return isinstance(value, ListConfig) and 0 < len(value) < 101 and all(map(holds, value))
-        if isinstance(value, bool) or self.kind is bool:
-            return isinstance(value, self.kind) and self.kind is bool
-        is_number = isinstance(value, int | self.kind) and self.low <= value <= self.high
-        return is_number and value < (self.high if self.open else math.inf)  # type: ignore[operator]
+        kinds = (int, float) if self.kind is float else (self.kind,)
+        return type(value) in kinds and self.low <= value <= self.high and value != math.inf
 
 
 _COUNT = Range(1, 2**31 - 1, kind=int)
@@ -66,13 +62,13 @@ _SHARE = Range(0, 1)
 _SEED = Range(0, 2**63 - 1, kind=int)
 _WIDTH = Range(1, 10_000, kind=int)
 # Of nerlab's own parts, by the name of the argument.
-_PART_RANGES: dict[str, Range] = {
+_PART_RANGES = {
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
     **dict.fromkeys(("layers", "heads"), Range(1, 100, kind=int)),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     "rare_word_dropout": _SHARE,
     "widths": Range(1, 100, kind=int, list=True),
-    "dropout": Range(0, 1, open=True),
+    "dropout": Range(0, 0.99),
     "init_timeout": Range(0, 3600),
     **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
 }
@@ -182,12 +178,6 @@ def check_numbers(section: str, node: object) -> None:
             check_numbers(where, value)
         elif not ranges[key].holds(value) and not (is_dataclass(schema) and value is None):
             raise ValueError(f"{where}={reprlib.repr(value)}: expected {ranges[key]}")
-
-
-def to_plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as dictionaries, lists and scalars, every reference resolved."""
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
-    return cast(dict[str, Any], plain)
 
 
 def without_trust(config: DictConfig) -> DictConfig:

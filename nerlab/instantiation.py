@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import signature
+from pkgutil import resolve_name
 from typing import Any, cast
 
-from hydra.utils import instantiate as _hydra_instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 Node = dict[Any, Any]
-_KEYS = ("_target_", "_partial_")
 
 
 def instantiate(
@@ -53,49 +52,33 @@ def instantiate(
         )
         check_nested(plain)
     if plain.pop("_partial_", None) is not True:
-        raise ValueError(
-            f"_target_ {target!r}: expected _partial_: true beside it; it is called later, with "
-            "more arguments"
-        )
+        needed = "expected _partial_: true beside it; it is called later, with more arguments"
+        raise ValueError(f"_target_ {target!r}: {needed}")
     del plain["_target_"]
-    _check_values(plain, check_nested)
     try:
-        made: partial[Any] = _hydra_instantiate(
-            {"_target_": target, "_partial_": True, **plain}, _convert_="all"
-        )
-        # It is called later, with more arguments; these may be wrong now.
-        signature(made.func).bind_partial(*made.args, **made.keywords)
-    except Exception as error:
-        cause = error.__cause__ or error
-        raise ValueError(f"{target}: {' '.join(str(cause).split())}") from error
-    return made
+        make, arguments = resolve_name(target), _make(plain, check_nested)
+        signature(make).bind_partial(**arguments)
+    except Exception as error:  # the constructors of a trusted package may raise anything
+        raise ValueError(f"{target}: {' '.join(str(error).split())}") from error
+    return partial(make, **arguments)
+
+
+def _make(value: Any, check: Callable[[Node], None]) -> Any:
+    """A plain value, in which each section that names a ``_target_`` is checked, then made."""
+    if isinstance(value, list):
+        return [_make(item, check) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "_target_" not in value:
+        return {key: _make(item, check) for key, item in value.items()}
+    check(value)
+    make, is_partial = resolve_name(value.pop("_target_")), value.pop("_partial_", None) is True
+    arguments = _make(value, check)
+    return partial(make, **arguments) if is_partial else make(**arguments)
 
 
 def _refuse(node: Node) -> None:
     raise ValueError(f"_target_ {str(node['_target_'])!r}: expected a value, not a part")
-
-
-def _check_values(value: Any, check_nested: Callable[[Node], None]) -> None:
-    """Raise ``ValueError`` at what is neither a plain value nor a node that may stand there.
-
-    Of Hydra's own keys only two are possible, and no reference: it would be looked up while the
-    object is made, when nobody looks at it any more.
-    """
-    if isinstance(value, dict):
-        if "_target_" in value:
-            check_nested(value)
-        for key, item in value.items():
-            if key not in _KEYS and str(key).startswith("_") and str(key).endswith("_"):
-                known = " and ".join(_KEYS)
-                raise ValueError(
-                    f"{key}: expected the names of arguments, and of Hydra's keys {known}"
-                )
-            _check_values(item, check_nested)
-    elif isinstance(value, list):
-        for item in value:
-            _check_values(item, check_nested)
-    elif isinstance(value, str) and "${" in value:
-        raise ValueError(f"{value!r}: a reference, or text with ${{ in it, is not possible here")
 
 
 def trusted_packages(trust: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def test_every_number_has_a_range(overrides: list[str]) -> None:
     ("key", "value", "expected"),
     [
         ("seed", 2**63, "seed=9223372036854775808: expected a whole number, 0 to"),
-        ("model.dropout", 1.0, "model.dropout=1.0: expected a number, 0 to less than 1"),
+        ("model.dropout", 1.0, "model.dropout=1.0: expected a number, 0 to 0.99"),
         ("model.encoder.layers", 4294967297, "=4294967297: expected a whole number, 1 to 100"),
         (
             "model.encoder.layers",

@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import BatchBy, check_numbers, to_plain, without_trust
+from nerlab.config import BatchBy, check_numbers, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
@@ -116,7 +116,8 @@ def _run(
         with logging_to(run / "train.log", console):
             for line in (f"run {run} on {device}", threads, *lines):
                 logger.info(line)
-            facts = {**to_plain(config), "git_commit": _git_commit(), **digests}
+            plain: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+            facts = {**plain, "git_commit": _git_commit(), **digests}
             tracker = make_tracker(run, run.name, facts)
             with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
                 if resumption is not None:

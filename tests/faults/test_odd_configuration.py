@@ -149,7 +149,7 @@ def test_any_override_composes_or_is_refused_in_one_line(arguments: list[str]) -
                 "hydra.verbose=-0.0: expected a configuration, found AssertionError",
             ),
             ("trainer.ema=1" + "0" * 400, "trainer.ema=10+: .*too large"),
-            ("model.dropout=nan", "model.dropout=nan: expected a number, 0 to less than 1"),
+            ("model.dropout=nan", "model.dropout=nan: expected a number, 0 to 0.99"),
             (
                 "model.encoder.layers=4294967297",
                 "layers=4294967297: expected a whole number, 1 to 100",

@@ -137,12 +137,9 @@ HYDRAS = {"_args_": ["x"], "_recursive_": False, "_convert_": "object", "_mode_"
 
 
 @pytest.mark.parametrize("key", HYDRAS)
-def test_of_hydras_keys_two_are_admitted(key: str) -> None:
+def test_of_hydras_keys_two_have_a_meaning(key: str) -> None:
     node: dict[str, Any] = {"_target_": ENCODERS[0], "_partial_": True, key: HYDRAS[key]}
-    with pytest.raises(ValueError, match=f"^{key}: expected the names of arguments"):
-        instantiate(OmegaConf.create(node), ENCODERS, ())
-    node = {"_target_": ENCODERS[0], "_partial_": True, "x": {key: HYDRAS[key]}}
-    with pytest.raises(ValueError, match=f"^{key}: expected the names of arguments"):
+    with pytest.raises(ValueError, match=f"unexpected keyword argument '{key}'"):
         instantiate(OmegaConf.create(node), ENCODERS, ())
 
 

@@ -21,10 +21,8 @@ def main(config: DictConfig) -> None:
         console.print(table(report))
         if report.unknown_labels:
             missed = escape_controls(" ".join(report.unknown_labels))
-            line = f"labels that the model does not know, all missed: {missed}"
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-        place = escape_controls(str(directory))
-        console.print(f"written: {place}", soft_wrap=True, markup=False)
+            console.print(f"labels that the model does not know, all missed: {missed}")
+        console.print(f"written: {escape_controls(str(directory))}")
 
 
 if __name__ == "__main__":

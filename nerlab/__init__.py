@@ -7,11 +7,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nerlab.version import __version__
-
 if TYPE_CHECKING:
     from nerlab.inference.predictor import Entity, load
 
+__version__ = "0.1.0"
 __all__ = ["Entity", "__version__", "load"]
 
 

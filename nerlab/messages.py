@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 
@@ -64,10 +64,11 @@ class _Console(Console):
 
 
 def make_console(stderr: bool = False) -> Console:
-    """Standard output or standard error; without a terminal, lines are as long as they need."""
+    """Standard output or standard error; a text is printed as it is, and no line is broken."""
     file = sys.stderr if stderr else sys.stdout  # None: the process was started without it
-    is_terminal = file is not None and file.isatty()
-    return _Console(file=file, stderr=stderr, width=None if is_terminal else 120)
+    width = None if file is not None and file.isatty() else 120
+    as_it_is: Any = {"markup": False, "emoji": False, "highlight": False, "soft_wrap": True}
+    return _Console(file=file, stderr=stderr, width=width, **as_it_is)
 
 
 @contextmanager

@@ -88,7 +88,8 @@ def quiet_exit() -> Iterator[None]:
         status = stop.code
     # Else Python would try again to write what is left, and complain.
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        _flush(stream)
+        with discarding_errors(stream):
+            stream.flush()
     sys.exit(status)
 
 
@@ -97,19 +98,16 @@ def is_closed_pipe(error: BaseException) -> bool:
     return isinstance(error, BrokenPipeError) and error.filename is None
 
 
-def _flush(stream: TextIO) -> None:
-    """Flush a stream, or drop what it holds."""
+@contextmanager
+def discarding_errors(stream: TextIO) -> Iterator[None]:
+    """When a stream cannot be written to within the block, it goes nowhere from then on: what it
+    still holds and what comes later."""
     try:
-        stream.flush()
+        yield
     except OSError:
-        discard(stream)
-
-
-def discard(stream: TextIO) -> None:
-    """Let what a stream still holds, and what is written to it from now on, go nowhere."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
 
 
 class _LastingStream:
@@ -122,16 +120,13 @@ class _LastingStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or drop the text."""
-        try:
+        with discarding_errors(self._stream):
             self._stream.write(text)
-        except OSError:
-            discard(self._stream)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what is held."""
-        _flush(self._stream)
+        with discarding_errors(self._stream):
+            self._stream.flush()
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from conftest import ROOT, run_cold
 
 LAYERS = (
     (
-        *("version", "tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *("device", "explanation", "files", "free_text", "memory", "messages", "paths", "process"),
+        *("tags", "text", "config", "instantiation", "saved_config", "trust"),
+        *("device", "explanation", "files", "memory", "messages", "paths", "process"),
         "schemes",
     ),
     ("data", "modules", "evaluation"),

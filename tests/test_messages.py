@@ -17,7 +17,7 @@ from nerlab.messages import (
     make_console,
     progress_bar,
 )
-from nerlab.process import discard
+from nerlab.process import discarding_errors
 
 
 def test_a_number_and_its_noun_agree() -> None:
@@ -93,4 +93,5 @@ def test_a_closed_pipe_is_an_error_and_no_exit(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(BrokenPipeError):
             make_console().print("word\n" * 10)
         monkeypatch.undo()
-        discard(pipe)
+        with discarding_errors(pipe):
+            pipe.flush()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from nerlab.files import new_file, write_file
@@ -133,7 +132,7 @@ def flat_metrics(report: Report) -> dict[str, float]:
 
 def table(report: Report) -> Table:
     """Precision, recall and F1 in percent, a row a type."""
-    title = f"{escape(escape_controls(report.split))}: {counted(len(report.tokens), 'sentence')}"
+    title = f"{escape_controls(report.split)}: {counted(len(report.tokens), 'sentence')}"
     result = Table(title=title, title_justify="left", box=None, pad_edge=False)
     result.add_column("type")
     for name in ("precision", "recall", "F1", "entities"):
@@ -142,7 +141,7 @@ def table(report: Report) -> Table:
     for name, score in [*per_type.items(), ("all", total), ("all, strict", report.strict)]:
         numbers = [f"{100 * value:.2f}" for value in score[:3]]
         style = "bold" if score is total else None
-        result.add_row(escape(escape_controls(name)), *numbers, str(score.support), style=style)
+        result.add_row(escape_controls(name), *numbers, str(score.support), style=style)
     return result
 
 

@@ -202,8 +202,7 @@ def _score_best(
         console.print(table(report))
         console.print(f"some sentences of {name}, as tagged:")
         for sentence in examples(report, _EXAMPLES):
-            line = "  " + escape_controls(sentence)
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print("  " + escape_controls(sentence))
 
 
 def _git_commit() -> str | None:

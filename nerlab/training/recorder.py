@@ -165,4 +165,4 @@ class _Lines(logging.Handler):
             self.file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.levelname} {message}\n")
             self.file.flush()
         # By rich, so that it never lands within a progress bar.
-        self.console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(message)

@@ -87,7 +87,7 @@ def test_a_report_of_nothing_is_zeros(tokens: list[list[str]], tmp_path: Path) -
 
 
 def shown(of: Report) -> str:
-    console = Console(width=100, color_system=None)
+    console = Console(width=100, color_system=None, markup=False)
     with console.capture() as capture:
         console.print(table(of))
     return capture.get()

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from nerlab.config import escape_references, register_schemas
-from nerlab.process import exit_on_signals, quiet_exit
+from nerlab.process import exit_on_signal, on_signals, quiet_exit
 
 # In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
@@ -80,7 +80,7 @@ def command(
                     stream.reconfigure(errors="backslashreplace")
             try:
                 sys.argv[1:] = prepared(sys.argv[1:], open_section)
-                with exit_on_signals():
+                with on_signals(exit_on_signal):
                     hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
                     if sys.stdout is not None:
                         sys.stdout.flush()  # here a full disk is still an error of ours

@@ -2,9 +2,9 @@
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, product
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -15,12 +15,6 @@ from omegaconf.errors import OmegaConfBaseException
 from nerlab.memory import is_out_of_memory
 from nerlab.messages import escape_controls
 from nerlab.process import is_closed_pipe
-
-# Names that other toolkits have for a key, where neither letters nor words tell.
-_SYNONYMS = {
-    **{"bs": "batch_tokens", "gpu": "device", "cuda": "device", "amp": "precision"},
-    **{"fp16": "precision", "early_stopping": "patience", "embeddings": "vectors"},
-}
 
 
 def is_users(error: Exception, has_begun: bool = True) -> bool:
@@ -71,32 +65,23 @@ def _explain(error: Exception, conf: str, config_name: str) -> str:
 
 
 def nearest(key: str, known: Sequence[str]) -> str:
-    """Advice that names the known key that somebody who typed ``key`` most likely means."""
+    """Advice that names the known key that somebody who typed ``key`` most likely means: that of
+    this name, or with such initials, letters or words."""
     section, _, name = key.rpartition(".")
     # Of keys with one name, those of the section that was typed, then those that are least deep.
     order = sorted(known, key=lambda k: (k.rpartition(".")[0] != section, k.count("."), k))
     by_name: dict[str, str] = {}
     for candidate in order:
         by_name.setdefault(candidate.rpartition(".")[2], candidate)
-    meant = name if name in by_name else _meant(name, by_name)
-    return f"; the nearest is {by_name[meant]}" if meant in by_name else "; --help lists them"
-
-
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    """The known name that another stands for: by use, by its initials, by its letters or words."""
-    if name in _SYNONYMS:
-        return _SYNONYMS[name]
-    words = name.split("_")
-    initials = (other for other in known if "_" in other and name == _initials(other))
-    letters = get_close_matches(name, known, n=1, cutoff=0.6)
-    share = (
-        other for other in known if any(_related(w, o) for w in words for o in other.split("_"))
+    words = {other: other.split("_") for other in by_name}
+    meant = chain(
+        (other for other in by_name if name == other),
+        (o for o in by_name if "_" in o and name == "".join(word[:1] for word in words[o])),
+        get_close_matches(name, by_name, n=1, cutoff=0.6),
+        (o for o in by_name if any(_related(*pair) for pair in product(name.split("_"), words[o]))),
     )
-    return next(chain(initials, letters, share), None)
-
-
-def _initials(name: str) -> str:
-    return "".join(word[:1] for word in name.split("_"))
+    found = next(meant, None)
+    return f"; the nearest is {by_name[found]}" if found else "; --help lists them"
 
 
 def _related(word: str, other: str) -> bool:

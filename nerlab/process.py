@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from types import FrameType
 from typing import TextIO, cast
@@ -24,40 +24,31 @@ class Interrupted(Exception):  # noqa: N818 - it is asked for, no error
 
 
 class Interruption:
-    """Whether a signal asked the run to stop, and which."""
+    """Whether a signal asked the run to stop, and which; a second one ends the process."""
 
-    def __init__(self) -> None:
-        self.requested: int | None = None
+    requested: int | None = None
 
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within the block the first of ``SIGNALS`` is noted; a second one ends the process."""
-        with _handled(SIGNALS, self._note):
-            yield
-
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def note(self, number: int, _: FrameType | None) -> None:
+        """Handle a signal."""
         if self.requested is not None:
             os._exit(128 + number)
         self.requested = number
 
 
-@contextmanager
-def exit_on_signals() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise ``SystemExit``, as SIGINT raises
-    ``KeyboardInterrupt``: ``finally`` blocks are run, and temporary files removed."""
-    with _handled((signal.SIGTERM, signal.SIGHUP), lambda number, _: sys.exit(128 + number)):
-        yield
+def exit_on_signal(number: int, _: FrameType | None) -> None:
+    """Raise, so that ``finally`` blocks are run and temporary files removed."""
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + number)
 
 
 @contextmanager
-def _handled(
-    numbers: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], None]
-) -> Iterator[None]:
-    """Handle signals within the block; those that are ignored stay so, as ``nohup`` needs it."""
-    if threading.current_thread() is not threading.main_thread():
-        numbers = ()  # no other thread may set handlers
-    before = {number: signal.getsignal(number) for number in numbers}
-    before = {number: old for number, old in before.items() if old not in (signal.SIG_IGN, None)}
+def on_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle ``SIGNALS`` within the block, in the main thread, which alone may do so; those that
+    are ignored stay so, as ``nohup`` needs it."""
+    is_main = threading.current_thread() is threading.main_thread()
+    found = {number: signal.getsignal(number) for number in SIGNALS if is_main}
+    before = {number: old for number, old in found.items() if old not in (signal.SIG_IGN, None)}
     for number in before:
         signal.signal(number, handler)
     try:

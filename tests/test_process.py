@@ -13,8 +13,9 @@ from nerlab.process import (
     SIGNALS,
     Interrupted,
     Interruption,
-    exit_on_signals,
+    exit_on_signal,
     lasting_output,
+    on_signals,
     quiet_exit,
 )
 
@@ -97,7 +98,7 @@ def _unexpected(*_: object) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_noted(number: signal.Signals) -> None:
     interruption = Interruption()
-    with interruption.listening():
+    with on_signals(interruption.note):
         assert interruption.requested is None
         os.kill(os.getpid(), number)
         assert interruption.requested == number
@@ -109,15 +110,28 @@ def test_a_signal_that_is_ignored_stays_so(number: signal.Signals) -> None:
     """As nohup ignores SIGHUP, and a shell SIGINT for what runs in its background."""
     signal.signal(number, signal.SIG_IGN)
     interruption = Interruption()
-    with exit_on_signals(), interruption.listening():
+    with on_signals(exit_on_signal), on_signals(interruption.note):
         os.kill(os.getpid(), number)
     assert interruption.requested is None
     assert signal.getsignal(number) is signal.SIG_IGN
 
 
 @pytest.mark.usefixtures("_handlers")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_command_ends_with_an_exception(number: signal.Signals) -> None:
-    with pytest.raises(SystemExit) as stop, exit_on_signals():
+    with pytest.raises((SystemExit, KeyboardInterrupt)) as stop, on_signals(exit_on_signal):
         os.kill(os.getpid(), number)
-    assert stop.value.code == 128 + number
+    if number == signal.SIGINT:
+        assert stop.type is KeyboardInterrupt
+    else:
+        assert stop.value.args == (128 + number,)
+
+
+def test_the_second_signal_ends_the_process() -> None:
+    child = os.fork()
+    if child == 0:
+        with on_signals(Interruption().note):
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGHUP)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + signal.SIGHUP

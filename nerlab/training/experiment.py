@@ -27,7 +27,7 @@ from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
-from nerlab.process import Interrupted, Interruption
+from nerlab.process import Interrupted, Interruption, on_signals
 from nerlab.training.failures import NotFinite, explain_memory, explain_not_finite
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
@@ -164,7 +164,7 @@ def _train(
 ) -> None:
     config, train, dev = checkpoints.config, batchers["train"], batchers["dev"]
     interruption, failure = Interruption(), None
-    with interruption.listening(), progress_bar(console, "training") as show:
+    with on_signals(interruption.note), progress_bar(console, "training") as show:
         settings = state.optimizer.config
         trainer = Trainer(state, settings, config.seed, train, dev, checkpoints, interruption, show)
         try:

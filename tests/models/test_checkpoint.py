@@ -271,7 +271,7 @@ FOREIGN = [
     "nerlab.models.checkpoint.os.system",
     "nerlab.training.experiment.subprocess.run",
     "nerlab.models.checkpoint.shutil.os.system",
-    "nerlab.instantiation._hydra_instantiate",
+    "nerlab.instantiation.resolve_name",
     "nerlab.models.checkpoint.Path",
     "nerlab.data.vocabulary.Vocabulary.__init__.__globals__.get",
     "nerlab.tags.__builtins__.get",

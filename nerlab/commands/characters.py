@@ -74,12 +74,9 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     spelt = []
-    before = " "
-    for character in text:
+    for before, character in zip(f" {text}", text, strict=False):
         stands_alone = before == " " and unicodedata.category(character) in ("Mn", "Me")
-        if character.isprintable() and not stands_alone:
-            spelt.append(character)
-        else:
-            spelt.append(character.encode("unicode_escape").decode("ascii"))
-        before = character
+        if stands_alone or not character.isprintable():
+            character = character.encode("unicode_escape").decode()
+        spelt.append(character)
     return "".join(spelt)

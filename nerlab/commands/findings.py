@@ -118,9 +118,8 @@ def faults(
 
 def describe(kind: str, scheme: str, repair: bool) -> tuple[str, str, str]:
     """What is said of a kind of faults: how severe it is, the message, and what to do."""
-    oddity, _, suffix = kind.rpartition("-")
-    if suffix == "characters":
-        return "warning", f"tokens with odd characters, {oddity}", ""
+    if kind.endswith("-characters"):
+        return "warning", f"tokens with odd characters, {kind.removesuffix('-characters')}", ""
     message, remedy = _KINDS[kind]
     message = message.format(scheme=scheme)
     if kind == "illegal-tag" and repair:

@@ -1,14 +1,11 @@
 """The work of evaluate.py: a checkpoint scored on files."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nerlab.config import DataConfig
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
@@ -35,8 +32,14 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
     checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device), trusted)
     data = data_config(checkpoint.config.data, config.data)
     decode_tokens = int(checkpoint.config.trainer.decode_tokens)
+    path = None if config.path is None else Path(config.path)
+    if path is not None:
+        names = [f"file-{path.stem}" if path.stem in SPLITS else path.stem]
+    else:
+        names = splits_of(data) if config.split == "all" else [config.split]
     results = []
-    for name, corpus in _corpora(data, config.split, config.path, trusted):
+    for name in names:
+        corpus = load_split(data, name, trusted) if path is None else load_file(data, path, trusted)
         for warning in corpus.warnings:
             logger.warning(escape_controls(warning))
         batcher = Batcher(corpus, checkpoint.vocabulary, False, checkpoint.by_document)
@@ -45,14 +48,3 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
         write_report(report, directory)
         results.append((report, directory))
     return results
-
-
-def _corpora(
-    data: DataConfig, split: str, path: str | None, trusted: tuple[str, ...]
-) -> Iterator[tuple[str, Corpus]]:
-    if path is not None:
-        stem = Path(path).stem
-        yield f"file-{stem}" if stem in SPLITS else stem, load_file(data, Path(path), trusted)
-        return
-    for name in splits_of(data) if split == "all" else [split]:
-        yield name, load_split(data, name, trusted)

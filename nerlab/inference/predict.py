@@ -1,11 +1,9 @@
 """The work of predict.py: texts in, tagged texts out."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
 
 from omegaconf import DictConfig
 
@@ -17,6 +15,8 @@ from nerlab.paths import output_file
 
 def run_prediction(config: DictConfig) -> None:
     """Tag ``text``, or each line of ``input``, and write the result to ``output``.
+
+    A file appears under its name only when it is whole.
     ``ValueError``: the format is unknown, a file is missing, or there is nothing to tag."""
     source = config.input
     if config.format not in FORMATS:
@@ -27,24 +27,13 @@ def run_prediction(config: DictConfig) -> None:
         raise ValueError(f"input={source}: no such file")
     predictor = load(config.checkpoint, config.device, config.trust)
     output = FORMATS[config.format]
-    with _writer(config.output) as file:
+    to_stdout = config.output in (None, "-", "/dev/stdout")
+    with nullcontext(sys.stdout) if to_stdout else output_file(config.output) as file:
         if isinstance(file, TextIOWrapper):
-            file.reconfigure(line_buffering=True)  # whoever waits for an answer has it at once
+            # Whoever waits for the answer to a line has it at once.
+            file.reconfigure(encoding="utf-8", line_buffering=True)
         if source is None:
             file.writelines(output(predictor.stream([config.text], config.document)))
-            return
-        with opened(source) as lines:
-            file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))
-
-
-@contextmanager
-def _writer(path: str | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name only when it is whole."""
-    if path not in (None, "-", "/dev/stdout"):
-        with output_file(path) as file:
-            yield file
-        return
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    yield sys.stdout
-    sys.stdout.flush()
+        else:
+            with opened(source) as lines:
+                file.writelines(output(predictor.stream(lines, config.document, lines.is_ready)))

@@ -10,8 +10,9 @@ from nerlab.explanation import explain
 
 # Beyond what the libraries take, the process may have so many MiB.
 _LIMITED = """
-import re, resource, runpy, sys
+import ctypes, re, resource, runpy, sys
 from pathlib import Path
+ctypes.CDLL(None).mallopt(-8, 1)  # one arena for all threads: each takes 64 MiB
 import matplotlib.figure, matplotlib.backends.backend_agg, torch._dynamo, nerlab.training.experiment
 taken = re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())
 limit = int(taken[1]) * 1024 + int(sys.argv.pop(1)) * 2**20
@@ -24,7 +25,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def limited(size: int, script: str, *arguments: str) -> Result:
     """Run a script with so many MiB for its data."""
     command = ["-c", _LIMITED, str(size), f"{script}.py", *arguments]
-    return run_process(command, ROOT, MALLOC_ARENA_MAX="1", PYTHONPATH=str(ROOT))
+    return run_process(command, ROOT, PYTHONPATH=str(ROOT))
 
 
 def corpus_with(folder: Path, lengths: list[int]) -> Path:

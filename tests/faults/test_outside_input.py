@@ -85,5 +85,5 @@ def test_a_text_of_one_sign_over_and_over_is_cut_in_no_time(unit: str) -> None:
     assert found == "".join(text.split())
 
 
-def test_a_line_of_a_million_tokens_loses_none() -> None:
-    assert sum(map(len, sentences("Eve " * 1_000_000))) == 1_000_000
+def test_a_line_of_many_tokens_loses_none() -> None:
+    assert sum(map(len, sentences("Eve " * 200_000))) == 200_000

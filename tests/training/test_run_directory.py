@@ -7,7 +7,7 @@ from datetime import datetime as real_datetime
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run_cold
+from conftest import ROOT, run_process
 
 from nerlab.training import run_directory
 from nerlab.training.kept_steps import keep_step
@@ -64,7 +64,7 @@ for _ in range(10):
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
 """
-    result = run_cold(["-c", code], tmp_path)
+    result = run_process(["-c", code], tmp_path)
     assert result == (0, "", "")
     assert len(list(tmp_path.iterdir())) == 80
 

@@ -16,11 +16,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import composed
+import hydra
 import pytest
 import torch
 from fork_server import Process, start_cold, start_python
 from hypothesis import settings
 from omegaconf import OmegaConf
+
+from nerlab.evaluation import report as reports
+from nerlab.evaluation.report import Report
+from nerlab.files import new_file
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_MODEL = (
@@ -102,6 +108,34 @@ def _files_parsed_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _composed_once() -> Iterator[None]:
+    """Scripts that are called in this process have copies of a configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hydra, "main", composed.main)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_drawn_once() -> Iterator[None]:
+    """A picture takes a tenth of a second: one of the same numbers is a copy of the first."""
+    draw = reports.draw_confusions
+    drawn: dict[Any, bytes] = {}
+
+    def draw_once(report: Report, path: Path) -> None:
+        key = (report.split, str(report.scores), *sorted(report.confusions.items()))
+        if key in drawn:
+            with new_file(path) as part:
+                part.write_bytes(drawn[key])
+        else:
+            draw(report, path)
+            drawn[key] = path.read_bytes()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reports, "draw_confusions", draw_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_waiting_for_the_disk() -> Iterator[None]:
     """Nothing here loses its power; test_files.py sees that the calls are made."""
     with pytest.MonkeyPatch.context() as patch:
@@ -158,9 +192,9 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def run_script(name: str, *arguments: str, stdin: bytes = b"") -> Result:
+def run_script(name: str, *arguments: str, stdin: bytes = b"", encoding: str = "utf-8") -> Result:
     """Call a script of the repository in this process; what it raises comes through."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2))
     with (
         pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryFile() as file,

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
+from composed import compose
 
-from nerlab.config import DataConfig, register_schemas
+from nerlab.config import DataConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("NERLAB_DATA") or ROOT.parent / "shared" / "data")
@@ -25,7 +25,5 @@ def real(name: str) -> Path:
 
 def compose_data(*overrides: str) -> DataConfig:
     """What ``python train.py`` would take for its data."""
-    register_schemas()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        data: DataConfig = compose("train", overrides=list(overrides)).data
+    data: DataConfig = compose("train", overrides).data
     return data

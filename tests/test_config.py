@@ -4,13 +4,11 @@ import math
 from typing import Any
 
 import pytest
-from conftest import ROOT
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from composed import compose
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import check_numbers, register_schemas
+from nerlab.config import check_numbers
 from nerlab.device import choose_device
 
 CHOICES = (
@@ -26,10 +24,7 @@ MIN_COUNT = "model.embedder.words.indexer.min_count"
 
 
 def composed(*overrides: str) -> DictConfig:
-    register_schemas()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("train", overrides=[*overrides, "run.name=name"])
+    return compose("train", [*overrides, "run.name=name"])
 
 
 def numbers(config: DictConfig) -> list[str]:

@@ -11,11 +11,11 @@ from conftest import ROOT, Result, run_process, run_script
 from nerlab.__main__ import CONF, VERBS, main
 
 
-def run(folder: Path, *arguments: str) -> Result:
-    """Run a verb in a folder, in this process."""
+def run(folder: Path, *arguments: str, encoding: str = "utf-8") -> Result:
+    """Run a verb in a folder, in this process, where the standard streams have this encoding."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        return run_script("nerlab/__main__", *arguments)
+        return run_script("nerlab/__main__", *arguments, encoding=encoding)
 
 
 def run_alone(folder: Path, *arguments: str, **env: str) -> Result:
@@ -92,7 +92,7 @@ def test_check_prints_one_document_and_nothing_else_as_json(corpus: Path, tmp_pa
 def test_check_exits_with_status_one_if_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "train.conll").write_text("a O\nb\u200bc I-X\n", encoding="utf-8")
     arguments = ("check", "data=conll", "data.dev=null")
-    result = run_alone(tmp_path, *arguments, LC_ALL="C", PYTHONIOENCODING="latin-1")
+    result = run(tmp_path, *arguments, encoding="latin-1")
     assert (result.status, result.err) == (1, "error: 1 error found in the data, see above\n")
     assert "train.conll:2: tag 'I-X' follows 'O', which iob2 forbids" in result.out
     assert r"b\u200bc" in result.out

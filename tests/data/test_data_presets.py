@@ -7,19 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import ROOT
-from hydra import compose, initialize_config_dir
+from corpora import compose_data
 
-from nerlab.config import DataConfig, register_schemas
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split, splits_of
 
 
 def load(*overrides: str) -> dict[str, Corpus]:
     """Every split that ``python train.py`` would see."""
-    register_schemas()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        data: DataConfig = compose("train", overrides=list(overrides)).data
+    data = compose_data(*overrides)
     return {split: load_split(data, split) for split in splits_of(data)}
 
 

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import pytest
+from composed import compose
 from conftest import SMALL_MODEL
-from corpora import DATA, ROOT, compose_data, real
-from hydra import compose, initialize_config_dir
+from corpora import DATA, compose_data, real
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nerlab.commands.check import check
 from nerlab.commands.reading import present_splits
-from nerlab.config import register_schemas
 from nerlab.data.build import build_corpus
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import warnings_of_corpus
@@ -52,9 +51,7 @@ def test_check_and_training_warn_of_the_same(tmp_path: Path) -> None:
     columns = {"token_column": "word", "tag_column": "tag", "sentence_column": "id"}
     keys = [f"data.reader.{key}={name}" for key, name in columns.items()]
     overrides = ["data=csv", f"data.dir={tmp_path}", *keys]
-    register_schemas()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("train", overrides=[*SMALL_MODEL[3:], *overrides])
+    config = compose("train", [*SMALL_MODEL[3:], *overrides])
     expected = [
         "10 of 10 sentences have one token; set the key of data.reader that says where a sentence "
         "ends (sentence_column, say)",
@@ -95,10 +92,7 @@ def test_more_types_than_a_model_takes_are_an_error_of_check_and_of_training(
 @pytest.mark.parametrize("number", [100, 101])
 def test_what_many_types_cost_is_said_at_the_start(tmp_path: Path, number: int) -> None:
     corpus_of_types(tmp_path, number)
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose(
-            "train", overrides=[*SMALL_MODEL, f"data.dir={tmp_path}", "data.test=null"]
-        )
+    config = compose("train", [*SMALL_MODEL, f"data.dir={tmp_path}", "data.test=null"])
     splits = {name: load_split(config.data, name) for name in ("train", "dev")}
     said = [line for line in describe(splits) if "warning" in line]
     found = [

@@ -24,7 +24,7 @@ a span together, to add up the entropy.
 and a multiplication a step, without masks. The gradient is put together from α and β; no graph
 over the steps is kept, memory is O(B T K), and T may be thousands. In float64, rescaled every 16
 steps (Rabiner 1989), this is exact unless something underflows. That is seen afterwards, and such
-sentences (none, as a rule) are done again in log space, with the same numbers.
+a batch (none, as a rule) is done again in log space, with the same numbers.
 
 **Maxima.** The best path takes max in place of Σ (Viterbi 1967), until both directions meet in the
 middle, after half the steps. Only scores are kept; where the best one came from is found again

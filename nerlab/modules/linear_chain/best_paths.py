@@ -24,8 +24,9 @@ def best_paths(
     transitions = transitions - peak_of(transitions.flatten())
     order = both_ways(lengths, T, T).flatten()
     tokens = emissions.flatten(0, 1).index_select(0, order).view(T, 2, B, K)
-    following = maximise(tokens[:, 1:].clone(), end[None], transitions.t()[None])
-    following = following[:, 0].gather(0, from_the_end(lengths, T)[..., None].expand(T, B, K))
+    backward = tokens[:, 1:].clone()
+    maximise(backward, end[None], transitions.t()[None])
+    following = backward[:, 0].gather(0, from_the_end(lengths, T)[..., None].expand(T, B, K))
     after = following - tokens[:, 0]  # without the token itself
 
     beginnings = following.new_full((B, k), -torch.inf)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from . import recursions
-from .log_space import LogSpace, Mixed, without_derivatives
+from .log_space import LogSpace, without_derivatives
 from .recursions import FORBIDDEN, IMPOSSIBLE, Scaled, best_path, is_plain
 
 
@@ -70,12 +70,12 @@ class Chain:
 
     @cached_property
     @torch.no_grad()
-    def messages(self) -> Scaled | LogSpace | Mixed:
-        """The recursions, done once: scaled where they are stable, else in log space."""
-        if self.emissions.device.type != "cpu":
-            return LogSpace.of(*self.scores, self.lengths)
-        scaled, stable = recursions.scaled_messages(*self.scores, self.lengths)
-        return scaled if stable.all() else Mixed(scaled, stable, *self.scores)
+    def messages(self) -> Scaled | LogSpace:
+        """The recursions, done once: scaled on a CPU and where that is exact, else in log space."""
+        arguments = *self.scores, self.lengths
+        on_cpu = self.emissions.device.type == "cpu"
+        scaled = recursions.scaled_messages(*arguments) if on_cpu else None
+        return LogSpace.of(*arguments) if scaled is None else scaled
 
     def searched(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The scores and lengths in which a search for best paths looks."""

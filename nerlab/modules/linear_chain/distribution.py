@@ -8,8 +8,8 @@ from torch import Tensor
 
 from .best_paths import best_paths
 from .chain import Chain
-from .log_space import LogSpace, log_messages, steps_of
-from .recursions import FORBIDDEN, IMPOSSIBLE, check_possible
+from .log_space import LogSpace, steps_of
+from .recursions import FORBIDDEN, IMPOSSIBLE
 
 
 class Spans(NamedTuple):
@@ -184,13 +184,18 @@ class LinearChain(Chain):
         return torch.where(self.mask, paths, 0)
 
     def _log_messages(self) -> tuple[Tensor, Tensor]:
-        """See ``log_messages``; in log space where a derivative is wanted."""
+        """``log (α_{t-1} A)`` (start at first) and ``log β_t``, ``(B, T, K)`` in float64.
+
+        Each row is known up to a constant; rows beyond a length mean nothing.
+        """
         wanted = torch.is_grad_enabled() and any(scores.requires_grad for scores in self.scores)
-        if not (wanted or self.is_transformed):
-            return log_messages(self.messages)
-        messages = LogSpace.of(*self.scores, self.lengths)
-        check_possible(messages.log_partition)
-        return messages.before, messages.beta
+        in_log_space = wanted or self.is_transformed
+        messages = LogSpace.of(*self.scores, self.lengths) if in_log_space else self.messages
+        if isinstance(messages, LogSpace):
+            return messages.before, messages.beta
+        linear = messages.before(), messages.beta
+        before, beta = (x.transpose(0, 1).log().clamp_(min=FORBIDDEN) for x in linear)
+        return before, beta
 
     def _steps(self) -> Iterator[tuple[Tensor, Tensor]]:
         return steps_of(*self._log_messages(), self.transitions.double(), self.mask)

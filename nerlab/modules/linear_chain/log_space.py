@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .recursions import FORBIDDEN, Scaled, both_ways, check_possible, from_the_end, peak_of
+from .recursions import both_ways, check_possible, from_the_end, peak_of
 
 _CHUNK = 2**22  # numbers of a (B, t, K, K) tensor that is computed at a time
 
@@ -47,68 +47,19 @@ class LogSpace(NamedTuple):
         offset = torch.where(mask, peak.squeeze(2), 0.0).sum(1) + transition_peak * (lengths - 1)
         last = alpha[torch.arange(B, device=lengths.device), lengths - 1]
         log_partition = torch.logsumexp(last + end, dim=1) + offset
+        check_possible(log_partition)
         beta = backward.gather(1, from_the_end(lengths, T).t()[..., None].expand(B, T, K))
         forward = torch.stack([b[0] for b in before], dim=1)
         return cls(forward, beta, transitions, mask, log_partition)
 
     def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """As those of the scaled recursions."""
+        """See :meth:`Scaled.expected_counts`."""
         inside = torch.where(self.mask, weights[:, None], 0.0)[..., None]  # (B, T, 1)
         unary = torch.softmax(self.before + self.beta, dim=2) * inside
         pairs = torch.zeros_like(self.transitions)
         for from_, log_p in steps_of(self.before, self.beta, self.transitions, self.mask):
             pairs = pairs + torch.einsum("b,bti,btij->ij", weights, from_, log_p.exp())
         return unary.to(dtype), pairs
-
-
-class Mixed:
-    """A batch whose stable sentences are in the linear domain, the others in log space."""
-
-    def __init__(
-        self,
-        scaled: Scaled,
-        stable: Tensor,
-        emissions: Tensor,
-        transitions: Tensor,
-        start: Tensor,
-        end: Tensor,
-    ) -> None:
-        good, bad = stable.nonzero()[:, 0], (~stable).nonzero()[:, 0]
-        others = LogSpace.of(emissions[bad], transitions, start, end, scaled.lengths[bad])
-        self.log_partition = scaled.log_partition.clone()
-        self.log_partition[bad] = others.log_partition
-        check_possible(self.log_partition)
-        self.order = torch.cat([good, bad]).argsort()
-        self.good, self.bad, self.others = good, bad, others
-        self.scaled = scaled._replace(
-            alpha=scaled.alpha[:, good],
-            beta=scaled.beta[:, good],
-            scratch=scaled.scratch[:, good],
-            lengths=scaled.lengths[good],
-        )
-
-    def expected_counts(self, weights: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """As those of the scaled recursions."""
-        unary, pairs = self.scaled.expected_counts(weights[self.good], dtype)
-        other_unary, other_pairs = self.others.expected_counts(weights[self.bad], dtype)
-        return torch.cat([unary, other_unary])[self.order], pairs + other_pairs
-
-
-def log_messages(messages: Scaled | LogSpace | Mixed) -> tuple[Tensor, Tensor]:
-    """``log (α_{t-1} A)`` (start at first) and ``log β_t``, ``(B, T, K)`` in float64.
-
-    Each row is known up to a constant; rows beyond a length mean nothing.
-    """
-    if isinstance(messages, LogSpace):
-        return messages.before, messages.beta
-    if isinstance(messages, Mixed):
-        parts = zip(log_messages(messages.scaled), log_messages(messages.others), strict=True)
-        before, beta = (torch.cat(part)[messages.order] for part in parts)
-        return before, beta
-    linear = messages.before(), messages.beta
-    copies = (x.transpose(0, 1).clone(memory_format=torch.contiguous_format) for x in linear)
-    before, beta = (x.log_().clamp_(min=FORBIDDEN) for x in copies)
-    return before, beta
 
 
 def steps_of(

@@ -1,6 +1,6 @@
 """The recursions of a linear chain over a batch of sentences: sums over paths, and maxima."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ FORBIDDEN = -1e30
 
 IMPOSSIBLE = FORBIDDEN / 2  # a score below it has met something forbidden
 _BLOCK = 16  # steps between two rescalings
-_SMALLEST = -250.0  # log of an entry: products of two, and their inverses, stay normal float64
-_MOST_SHRINKING = 450.0  # log of the least factor of a step: its product with such an entry too
+_SMALLEST = 1e-108  # of the positive messages: products of two, and inverses, are normal float64
+_MOST_SHRINKING = 450.0  # -log of the least factor of a step: its product with such a message too
 
 
 class Scaled(NamedTuple):
@@ -48,8 +48,12 @@ class Scaled(NamedTuple):
 
 def scaled_messages(
     emissions: Tensor, transitions: Tensor, start: Tensor, end: Tensor, lengths: Tensor
-) -> tuple[Scaled, Tensor]:
-    """The sums in the linear domain, on a CPU, and ``(B,)`` where they are stable."""
+) -> Scaled | None:
+    """The sums in the linear domain, on a CPU; None if something underflowed, or may have.
+
+    Nothing did where every positive message is so large that its product with any positive factor
+    of a step is a normal number: then 0 means forbidden.
+    """
     B, T, K = emissions.shape
     transitions, ends = transitions.double(), torch.stack([start.double(), end.double()])
     # New memory costs more than what is computed in it, so there is one piece of it.
@@ -84,34 +88,17 @@ def scaled_messages(
     inside = torch.arange(T) < lengths[:, None]
     offset = torch.where(inside, peak, 0.0).double().sum(1) + transition_peak * last
     log_partition = total.log() + log_scales + offset + end_peaks.sum()
-    least = emissions.amin(2)
-    if (least <= IMPOSSIBLE).any():
-        least = torch.where(emissions > IMPOSSIBLE, emissions, peak[..., None]).amin(2)
-    shrinking = torch.where(inside, peak - least, 0.0).amax(1)
+    least = torch.where(emissions > IMPOSSIBLE, emissions, peak[..., None]).amin(2)
+    shrinking = torch.where(inside, peak - least, 0.0)
     shrinking = shrinking - torch.where(relative > IMPOSSIBLE, relative, 0.0).amin()
-    stable = _nothing_underflowed(messages, shrinking, lengths) & (log_partition > IMPOSSIBLE)
+    smallest = torch.where(messages > 0.0, messages, 1.0).amin(3)  # (2, T, B)
+    stable = (smallest >= _SMALLEST).logical_or_(~inside.t()).all()
+    if not (stable & (shrinking <= _MOST_SHRINKING).all() & (log_partition > IMPOSSIBLE).all()):
+        return None
     order = (from_the_end(lengths, T) * B + sentences).flatten()
     beta = torch.index_select(backward.view(-1, K), 0, order, out=scratch.view(-1, K))
     beta = beta.view(T, B, K)
-    scaled = Scaled(alpha, beta, backward, ends[0], transitions, lengths, log_partition)
-    return scaled, stable
-
-
-def _nothing_underflowed(messages: Tensor, shrinking: Tensor, lengths: Tensor) -> Tensor:
-    """``(B,)``: whether every positive entry of the messages ``(2, T, B, K)`` is so large that its
-    product with any positive factor is a normal number: then none was lost, and 0 is forbidden.
-
-    In one step entries shrink by a factor of exp(shrinking) ``(B,)`` at most, so that it is enough
-    to look at every 16th step, or at more where this factor is large.
-    """
-    distance, most = _BLOCK, max(shrinking.tolist(), default=0.0)
-    while distance > 1 and distance * most > -0.6 * _SMALLEST:
-        distance //= 2
-    seen = messages[:, ::distance]
-    smallest = torch.where(seen > 0.0, seen, 1.0).amin(3)  # (2, looks, B)
-    inside = torch.arange(0, messages.shape[1], distance)[:, None] < lengths
-    smallest = torch.where(inside, smallest, 1.0).amin((0, 1)).log()
-    return (smallest - (distance - 1) * shrinking >= _SMALLEST) & (shrinking <= _MOST_SHRINKING)
+    return Scaled(alpha, beta, backward, ends[0], transitions, lengths, log_partition)
 
 
 @torch.no_grad()
@@ -131,7 +118,7 @@ def best_path(
     order = both_ways(lengths, T, steps)
     scores = emissions.flatten(0, 1).index_select(0, order.flatten()).view(steps, 2, B, K)
     matrices = torch.stack([transitions, transitions.t()])
-    scores = maximise(scores, torch.stack([start, end]), matrices)
+    maximise(scores, torch.stack([start, end]), matrices)
 
     sentences, middle = torch.arange(B, device=lengths.device), (lengths - 1) // 2
     places = (middle, 0, sentences), (lengths - 1 - middle, 1, sentences)
@@ -146,7 +133,12 @@ def best_path(
     sources = torch.cat([transitions.t(), transitions])
     offsets = torch.tensor([0, K], device=lengths.device).repeat_interleave(B)
     tags = torch.empty(steps, 2 * B, dtype=torch.int64, device=lengths.device)
-    _trace(*_quickest(tags, scores.view(steps, 2 * B, K), sources, offsets))
+    sums, index = scores.new_empty(2 * B, K), torch.empty_like(offsets)
+    *before, (best, last) = zip(tags, scores.view(steps, 2 * B, K), strict=True)
+    torch.argmax(last, 1, out=best)
+    for tag, step in reversed(before):
+        torch.index_select(sources, 0, torch.add(best, offsets, out=index), out=sums)
+        best = torch.argmax(sums.add_(step), 1, out=tag)
     both = tags.view(steps, 2, B)
     t = torch.arange(T, device=lengths.device)[:, None]
     forward = both[:, 0].gather(0, t.clamp(max=steps - 1).expand(T, B))
@@ -155,50 +147,25 @@ def best_path(
     return torch.where(t < lengths, path, 0).t()
 
 
-def maximise(scores: Tensor, firsts: Tensor, transitions: Tensor) -> Tensor:
+def maximise(scores: Tensor, firsts: Tensor, transitions: Tensor) -> None:
     """The best score to each tag, up to a constant of the sentence, in place of ``scores
     (T, G, B, K)``: in G directions, from ``firsts (G, K)`` by ``transitions (G, K, K)`` [from, to].
 
     The highest score of every token is subtracted: common offsets cost no digits. Each direction
-    has its own part of the buffer, so that on two cores it has its own core and cache. The longer
-    of B and K is innermost in memory.
+    has its own part of the buffer, so that on two cores it has its own core and cache.
     """
     T, G, B, K = scores.shape
-    if B > K:
-        rows = scores.transpose(2, 3).contiguous().transpose(2, 3)
-        sums = scores.new_empty(G, K, K, B).transpose(2, 3)
-    else:
-        rows, sums = scores, scores.new_empty(G, K, B, K)  # [direction, from, B, to]
-    rows -= peak_of(rows)
-    rows[0] += (firsts - peak_of(firsts))[:, None]
-    best = torch.empty_like(rows[:1]).squeeze(0)
-    transitions = transitions[:, :, None]
-    origins = rows.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
-    steps = rows.unbind()
+    scores -= peak_of(scores)
+    scores[0] += (firsts - peak_of(firsts))[:, None]
+    sums, best = scores.new_empty(G, K, B, K), scores.new_empty(G, B, K)
+    transitions = transitions[:, :, None]  # (G, from, 1, to)
+    origins = scores.transpose(2, 3)[..., None].unbind()  # (G, from, B, 1)
+    steps = scores.unbind()
     for t in range(1, T):
         torch.add(origins[t - 1], transitions, out=sums)
         steps[t].add_(torch.amax(sums, 1, out=best))
         if t % _BLOCK == 0:
             steps[t].sub_(peak_of(steps[t]))
-    return scores.copy_(rows) if B > K else scores
-
-
-def _trace(tags: Any, scores: Any, sources: Any, offsets: Any) -> None:
-    """Fill ``tags (T, N)`` from the last row to the first: the tag at t is the best one of
-    ``scores[t] (N, K)`` and of ``sources``, whose row is that of the tag at t + 1."""
-    tags[-1] = scores[-1].argmax(1)
-    for t in range(len(tags) - 2, -1, -1):
-        sums = sources[tags[t + 1] + offsets]
-        sums += scores[t]
-        tags[t] = sums.argmax(1)
-
-
-def _quickest(*tensors: Tensor) -> tuple[Any, ...]:
-    """As arrays of numpy, whose tiny operations take half the time of torch's, where it can be."""
-    try:
-        return tuple(tensor.numpy() for tensor in tensors)
-    except (RuntimeError, TypeError):
-        return tensors
 
 
 def both_ways(lengths: Tensor, T: int, steps: int) -> Tensor:

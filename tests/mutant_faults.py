@@ -53,10 +53,10 @@ FAULTS = (
     ),
     Fault(
         "the character CNN takes the maximum over padding too",
-        "nerlab/modules/character_cnn.py",
+        "nerlab/models/characters.py",
         "[left, 0] = -torch.inf",
         "[left, 0] = 0.0",
-        ("tests/modules/test_character_cnn.py",),
+        ("tests/models/test_characters.py",),
     ),
     Fault(
         "the backward LSTM reads from the end of the batch, not of the sentence",

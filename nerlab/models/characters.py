@@ -1,15 +1,17 @@
 """Words read through their characters."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nerlab.data.corpus import Lexicon
-from nerlab.data.vocabulary import FIRST_ID, UNKNOWN, Indexed, Ragged, from_json, to_json
+from nerlab.data.vocabulary import FIRST_ID, PADDING, UNKNOWN, Indexed, Ragged, from_json, to_json
 from nerlab.models.tagger import ParameterGroup
-from nerlab.modules.character_cnn import CharacterCNN
 
 _FILE = "characters.json"
 
@@ -70,20 +72,74 @@ class CharacterIndexer:
 
 
 class Characters(nn.Module):
-    """A :class:`CharacterCNN` over the characters of its indexer."""
+    """Convolve the characters of a word and keep the largest value of each filter.
+
+    For a filter of width w, with character vectors e (0 outside the word) and
+    ``p = 0 … n - 1`` over the n characters of the word (Santos and Zadrozny 2014):
+
+        h = max_p ( b + Σ_{k<w} W_k e_{p + k - ⌊w/2⌋} )
+
+    There are a hundred distinct characters and thousands in a batch, so ``W_k e`` is computed
+    once a distinct character, and the convolution becomes a sum of w looked-up rows.
+
+    Args:
+        indexer: gives the number of characters.
+        dim: width of the character vectors.
+        filters: how many filters of each width.
+        widths: the filter widths.
+    """
 
     def __init__(
         self, indexer: CharacterIndexer, dim: int, filters: int, widths: Sequence[int]
     ) -> None:
         super().__init__()
-        self.cnn = CharacterCNN(indexer.num_characters, dim, filters, widths)
-        self.output_dim = self.cnn.output_dim
+        bound = math.sqrt(3.0 / dim)
+        vectors = torch.empty(indexer.num_characters, dim).uniform_(-bound, bound)
+        self.embedding = nn.Parameter(vectors)
+        self.weights = nn.ParameterList(
+            nn.init.xavier_uniform_(torch.empty(width * dim, filters)).view(width, dim, filters)
+            for width in widths
+        )
+        self.bias = nn.Parameter(torch.zeros(len(widths) * filters))
+        self.output_dim = len(widths) * filters
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Decay would wear down the vectors of rare characters."""
-        return [ParameterGroup([self.cnn.embedding], weight_decay=False)]
+        return [ParameterGroup([self.embedding], weight_decay=False)]
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """``characters (U, C)``, 0 padded, to ``(U, output_dim)``."""
-        vectors: Tensor = self.cnn(features["characters"])
-        return vectors
+        characters = features["characters"]
+        inside = torch.arange(len(self.embedding), device=characters.device) > PADDING
+        vectors = self.embedding * inside[:, None]  # padding is zero
+        pooled = [convolve_and_pool(characters, vectors @ weight) for weight in self.weights]
+        return torch.cat(pooled, dim=1) + self.bias
+
+
+def convolve_and_pool(characters: Tensor, tables: Tensor) -> Tensor:
+    """The largest ``Σ_k tables[k, characters[p + k - ⌊w/2⌋]]`` over the positions p of each word.
+
+    Args:
+        characters: ``(U, C)``, 0 padded.
+        tables: ``(w, num_characters, F)``.
+
+    Returns:
+        ``(U, F)``. Where gradients are wanted, the place of each maximum is found first, without
+        a graph; the rows that meet there are then looked up once more, with one. So the backward
+        pass has U F sums to follow in place of U C F.
+    """
+    C = characters.shape[1]
+    width = len(tables)
+    left = width // 2
+    padded = F.pad(characters, (left, width - 1 - left))
+    with torch.no_grad():
+        masked = tables.clone()
+        masked[left, 0] = -torch.inf  # no maximum lies on padding
+        scores = F.embedding(padded[:, :C], masked[0])  # (U, C, F)
+        for k in range(1, width):
+            scores += F.embedding(padded[:, k : k + C], masked[k])
+    if not torch.is_grad_enabled():
+        return scores.amax(1)
+    place = scores.max(1).indices  # (U, F); arg max alone is four times slower
+    rows = torch.stack([padded.gather(1, place + k) for k in range(width)])
+    return tables.gather(1, rows).sum(0)

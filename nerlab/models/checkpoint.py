@@ -21,8 +21,8 @@ from nerlab.data.vocabulary import Vocabulary
 from nerlab.files import new_folder, sha256_of
 from nerlab.models.tagger import Tagger
 
-FORMAT = 3
-"""The version: 1 had no manifest, 2 words and characters in ``vocab.json``."""
+FORMAT = 4
+"""The version: 1 had no manifest, 2 a ``vocab.json``, 3 other names of the character CNN."""
 WEIGHTS, CONFIG, MANIFEST = "model.safetensors", "config.yaml", "manifest.json"
 TENSORS, VALUES = "training.safetensors", "training.json"
 

@@ -1,8 +1,7 @@
 """Run a tagger over a corpus without gradients, as fast as the machine allows."""
 
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
@@ -89,7 +88,12 @@ class CorpusDecoder:
                 raise ValueError(f"{which} does not fit into memory; cut it into shorter ones")
             return [done for half in self._batcher.halves(sentences) for done in work(half)]
 
-        yield from chain.from_iterable(_map(work, groups, self._device))
+        threads = torch.get_num_threads() if self._device.type == "cpu" else 1
+        if min(threads, len(groups)) == 1:
+            yield from chain.from_iterable(map(work, groups))
+            return
+        with ThreadPoolExecutor(threads, initializer=use_one_thread_here) as pool:
+            yield from chain.from_iterable(pool.map(work, groups))
 
     @torch.inference_mode()
     def _embed_distinct(self) -> Tensor:
@@ -121,22 +125,3 @@ def score(
         [flat[start:end] for start, end in zip(borders, borders[1:], strict=False)],
         vocabulary.labels,
     )
-
-
-def _map(
-    work: Callable[[np.ndarray], Result], groups: list[np.ndarray], device: torch.device
-) -> Iterator[Result]:
-    """``map``, on a CPU with as many threads as torch would use inside one operation."""
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1:
-        yield from map(work, groups)
-        return
-    with ThreadPoolExecutor(threads, initializer=use_one_thread_here) as pool:
-        # So many ahead that no thread waits, and so few that memory stays bounded.
-        ahead: deque[Future[Result]] = deque()
-        for group in groups:
-            ahead.append(pool.submit(work, group))
-            if len(ahead) > 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()

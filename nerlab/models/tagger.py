@@ -66,13 +66,10 @@ class Embedders(nn.ModuleDict):
         """The vectors of the tokens ``(B, T, output_dim)``."""
         if batch.vectors is not None:
             return batch.vectors
-        index, features = batch.token_index, batch.features
-        if not self.contextual:
-            return F.embedding(index, self.distinct(features))
         vectors = [
-            part(features[name], batch)
+            part(batch.features[name], batch)
             if getattr(part, "contextual", False)
-            else F.embedding(index, part(features[name]))
+            else F.embedding(batch.token_index, part(batch.features[name]))
             for name, part in self.items()
         ]
         return torch.cat(vectors, dim=2)

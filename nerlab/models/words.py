@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,21 +37,19 @@ class WordIndexer:
         min_count: int,
         vectors: str | None,
     ) -> None:
-        self.lowercase, self.fold_digits, self.turkic_i = lowercase, fold_digits, turkic_i
+        self.normalise = partial(
+            normalise, lowercase=lowercase, fold_digits=fold_digits, turkic_i=turkic_i
+        )
         self.min_count, self.vectors_file = min_count, vectors
         self.words: dict[str, int] = {}  # the id of each
         self.singletons = 0  # words at the end of ``words`` that occur once in train
         self.notes: list[str] = []
-        self._initial: tuple[np.ndarray, np.ndarray] | None = None
+        self.vectors: tuple[np.ndarray, np.ndarray] | None = None  # (N,) ids and (N, dim)
 
     @property
     def num_words(self) -> int:
         """How many word ids there are."""
         return FIRST_ID + len(self.words)
-
-    def normalise(self, token: str) -> str:
-        """The form under which a token is looked up."""
-        return normalise(token, self.lowercase, self.fold_digits, self.turkic_i)
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Count the words of train, and read the vectors of those that are known."""
@@ -65,7 +64,7 @@ class WordIndexer:
 
             vectors = read_vectors(self.vectors_file, list(self.words), self.normalise)
             self.notes = [vectors.summary(len(self.words), self.vectors_file)]
-            self._initial = vectors.places + FIRST_ID, vectors.values
+            self.vectors = vectors.places + FIRST_ID, vectors.values
 
     def index(self, lexicon: Lexicon) -> Indexed:
         """``words``, the word id of each token."""
@@ -88,11 +87,6 @@ class WordIndexer:
         if type(singletons) is not int or not 0 <= singletons <= len(self.words):
             raise ValueError(f"singletons={singletons}: expected 0 to {len(self.words)}")
         self.singletons = singletons
-
-    def take_vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The ids ``(N,)`` and vectors ``(N, dim)`` that :meth:`fit` read; once: they are large."""
-        vectors, self._initial = self._initial, None
-        return vectors
 
 
 def _numbered(words: list[str]) -> dict[str, int]:
@@ -127,8 +121,9 @@ class Words(nn.Module):
         bound = math.sqrt(3.0 / dim)
         weight = torch.empty(indexer.num_words, dim).uniform_(-bound, bound)
         weight[PADDING] = 0.0
-        if (vectors := indexer.take_vectors()) is not None:
-            ids, values = vectors
+        if indexer.vectors is not None:
+            ids, values = indexer.vectors
+            indexer.vectors = None  # they are large
             if len(values) and values.shape[1] != dim:
                 raise ValueError(
                     f"dim={dim}: the vectors in {indexer.vectors_file} have {values.shape[1]} "

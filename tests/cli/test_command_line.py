@@ -240,7 +240,7 @@ def other_version(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("breaking", "expected"),
     [
-        (other_version, "manifest.json: checkpoint format 99, expected 3"),
+        (other_version, "manifest.json: checkpoint format 99, expected 4"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"short"), "model.safetensors"),
         (lambda folder: (folder / "config.yaml").write_text("a: ["), "config.yaml"),
         (lambda folder: (folder / "labels.json").write_text("{"), "labels.json"),

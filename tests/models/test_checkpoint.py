@@ -156,13 +156,13 @@ def test_other_than_labels_is_refused(folder: Path, value: object) -> None:
 def test_a_checkpoint_of_another_version_is_refused(folder: Path, version: object) -> None:
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": version}))
-    assert f"checkpoint format {version}, expected 3; it was" in fails(folder, "manifest.json")
+    assert f"checkpoint format {version}, expected 4; it was" in fails(folder, "manifest.json")
 
 
 def test_a_checkpoint_of_before_the_manifest_is_refused(folder: Path) -> None:
     (folder / "manifest.json").unlink()
     (folder / "labels.json").rename(folder / "vocab.json")
-    assert f"{folder}: checkpoint format 1, expected 3" in fails(folder, "")
+    assert f"{folder}: checkpoint format 1, expected 4" in fails(folder, "")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"format": 2}', '{"sha256": {}}'])

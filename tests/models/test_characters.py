@@ -7,25 +7,29 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerlab.modules.character_cnn import CharacterCNN
+from nerlab.models.characters import CharacterIndexer, Characters
 
 words = st.lists(st.integers(1, 5), min_size=1, max_size=8)  # few characters: n-grams recur
 
 
-def make_cnn(widths: list[int], filters: int = 3) -> CharacterCNN:
+def make_cnn(widths: list[int], filters: int = 3) -> Characters:
     torch.manual_seed(0)
-    cnn = CharacterCNN(6, 4, filters, widths).double()
+    indexer = CharacterIndexer(max_word_length=64)
+    indexer.fit((character, 1) for character in "abcdabcd")
+    cnn = Characters(indexer, 4, filters, widths).double()
     torch.nn.init.normal_(cnn.bias)
     return cnn
 
 
-def padded(characters: list[list[int]], columns: int = 0) -> Tensor:
+def padded(characters: list[list[int]], columns: int = 0) -> dict[str, Tensor]:
     longest = max(map(len, characters)) + columns
-    return torch.tensor([word + [0] * (longest - len(word)) for word in characters])
+    rows = [word + [0] * (longest - len(word)) for word in characters]
+    return {"characters": torch.tensor(rows)}
 
 
-def convolved(cnn: CharacterCNN, characters: Tensor) -> Tensor:
+def convolved(cnn: Characters, features: dict[str, Tensor]) -> Tensor:
     """The same by ``nn.functional.conv1d`` over padded character vectors."""
+    characters = features["characters"]
     inside = characters > 0
     vectors = (cnn.embedding[characters] * inside[..., None]).transpose(1, 2)  # (U, D, C)
     pooled = []
@@ -76,7 +80,7 @@ def test_gradients_agree_with_finite_differences(width: int) -> None:
 def test_a_word_of_one_character_meets_the_middle_of_each_filter(width: int) -> None:
     cnn = make_cnn([width])
     expected = cnn.embedding[3] @ cnn.weights[0][width // 2] + cnn.bias
-    torch.testing.assert_close(cnn(torch.tensor([[3]]))[0], expected)
+    torch.testing.assert_close(cnn(padded([[3]]))[0], expected)
 
 
 def test_the_maximum_is_over_the_characters_of_the_word_alone() -> None:

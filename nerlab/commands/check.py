@@ -125,7 +125,7 @@ def _reason(error: ValueError | OSError) -> str:
 def _implausible(split: str, counts: SplitCounts) -> list[Finding]:
     """What was read without an error, but hardly as it was meant."""
     number = len(counts.labels)
-    warnings = warnings_of(counts.lengths.items(), counts.words.items(), bool(counts.entities))
+    warnings = warnings_of(counts.lengths.items(), counts.words.items(), bool(counts.forms))
     if split == "train":
         warnings += cost_of_labels(number)
     findings = [
@@ -148,7 +148,12 @@ def _facts(counts: SplitCounts, train: SplitCounts | None, turkic_i: bool) -> Fa
     if train is not None and train is not counts:
         look_up = partial(normalise, lowercase=True, fold_digits=True, turkic_i=turkic_i)
         known = {look_up(word) for word in train.words}
-        entities = sum(n for entity, n in counts.entities.items() if entity not in train.entities)
+        entities = sum(
+            n
+            for label, forms in counts.forms.items()
+            for form, n in forms.items()
+            if form not in train.forms.get(label, ())
+        )
         words = sum(n for word, n in counts.words.items() if look_up(word) not in known)
         unseen = {"entities": entities, "words": words}
     return counts.figures() | {

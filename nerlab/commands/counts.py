@@ -1,6 +1,6 @@
 """What is counted in one pass over the sentences of a split; check and stats follow from it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import combinations_with_replacement
 
@@ -13,9 +13,9 @@ LONGEST = 5
 class SplitCounts:
     """Counts of the split in ``file``; memory grows with the distinct words and entities alone.
 
-    Words and tags are counted as they are written; ``outside`` counts the words with the tag O,
-    ``entities`` pairs of a form (the tokens joined by spaces) and a label, ``widths`` pairs of a
-    label and a number of tokens. ``lengths`` and ``entities_per_sentence`` count sentences, as
+    Words and tags are counted as they are written; ``outside`` counts the words with the tag O.
+    For each label, ``forms`` counts its entities by their tokens, joined by spaces, and ``widths``
+    by their number of tokens. ``lengths`` and ``entities_per_sentence`` count sentences, as
     ``pairs`` does by two labels that occur in them, the lesser first, of a label with itself those
     in which it occurs. ``longest`` has (tokens, -line) of the longest sentences.
     """
@@ -26,8 +26,8 @@ class SplitCounts:
         self.outside: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.lengths: Counter[int] = Counter()
-        self.entities: Counter[tuple[str, str]] = Counter()
-        self.widths: Counter[tuple[str, int]] = Counter()
+        self.forms = defaultdict[str, Counter[str]](Counter)
+        self.widths = defaultdict[str, Counter[int]](Counter)
         self.entities_per_sentence: Counter[int] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.longest: list[tuple[int, int]] = []
@@ -43,8 +43,8 @@ class SplitCounts:
         self.lengths[len(tokens)] += 1
         self.entities_per_sentence[len(spans)] += 1
         for start, end, label in spans:
-            self.entities[" ".join(tokens[start:end]), label] += 1
-            self.widths[label, end - start] += 1
+            self.forms[label][" ".join(tokens[start:end])] += 1
+            self.widths[label][end - start] += 1
         labels = sorted({span.label for span in spans})
         self.pairs.update(combinations_with_replacement(labels, 2))
         self._documents.add(sentence.document)
@@ -59,16 +59,13 @@ class SplitCounts:
             "documents": None if self._documents <= {None} else len(self._documents),
             "tokens": self.words.total(),
             "distinct_tokens": len(self.words),
-            "entities": self.entities.total(),
+            "entities": self.labels.total(),
         }
 
     @property
     def labels(self) -> Counter[str]:
         """How many entities each label has."""
-        labels: Counter[str] = Counter()
-        for (label, _), count in self.widths.items():
-            labels[label] += count
-        return labels
+        return Counter({label: widths.total() for label, widths in self.widths.items()})
 
 
 def by_frequency(counts: Counter[str]) -> dict[str, int]:
@@ -80,6 +77,7 @@ def labels_by_form(splits: Iterable[SplitCounts]) -> dict[str, Counter[str]]:
     """The labels of each form in all splits together, the most frequent form first."""
     labels: dict[str, Counter[str]] = {}
     for counts in splits:
-        for (form, label), count in counts.entities.items():
-            labels.setdefault(form, Counter())[label] += count
+        for label, forms in counts.forms.items():
+            for form, count in forms.items():
+                labels.setdefault(form, Counter())[label] += count
     return dict(sorted(labels.items(), key=lambda item: (-item[1].total(), item[0])))

@@ -82,13 +82,7 @@ def _split(counts: SplitCounts, order: list[str]) -> Numbers:
     Lengths are in tokens. The share of a frequent entity is that of its label. ``together`` counts
     the sentences in which two labels occur, of a label with itself those in which it occurs.
     """
-    labels = counts.labels
-    widths = {label: Counter[int]() for label in order if label in labels}
-    for (label, width), count in counts.widths.items():
-        widths[label][width] = count
-    forms = {label: Counter[str]() for label in widths}
-    for (form, label), count in counts.entities.items():
-        forms[label][form] = count
+    widths = {label: counts.widths[label] for label in order if label in counts.widths}
     top = order[:TOP_LABELS]
     return counts.figures() | {
         "words_seen_once": sum(count == 1 for count in counts.words.values()),
@@ -96,11 +90,11 @@ def _split(counts: SplitCounts, order: list[str]) -> Numbers:
         "entities_per_sentence": _distribution(counts.entities_per_sentence),
         "entity_lengths": _distribution(sum(widths.values(), Counter[int]())),
         "entity_lengths_by_label": {label: _distribution(w) for label, w in widths.items()},
-        "labels": _frequencies({label: labels[label] for label in widths}),
+        "labels": _frequencies({label: found.total() for label, found in widths.items()}),
         "tags": _frequencies(by_frequency(counts.tags)),
         "frequent_words": _frequencies(by_frequency(counts.words), TOP_WORDS),
         "frequent_entities": {
-            label: _frequencies(by_frequency(found), TOP_ENTITIES) for label, found in forms.items()
+            label: _frequencies(by_frequency(counts.forms[label]), TOP_ENTITIES) for label in widths
         },
         "ranks": _ranks(counts.words),
         "together": {a: {b: counts.pairs[min(a, b), max(a, b)] for b in top} for a in top},

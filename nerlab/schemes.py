@@ -45,12 +45,6 @@ def may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str)
     return scheme == "iob2" or not is_open
 
 
-def check(tags: Sequence[str], scheme: str) -> None:
-    """Raise :class:`TagError` at the first tag that ``scheme`` does not know or forbids."""
-    for violation in violations(tags, scheme):
-        raise violation
-
-
 def violations(tags: Sequence[str], scheme: str) -> Iterator[TagError]:
     """Every tag that ``scheme`` does not know or forbids where it stands, in their order.
 

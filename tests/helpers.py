@@ -1,7 +1,7 @@
 """Eight sentences, and their batches; checkpoints that are changed on purpose."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from nerlab.files import sha256_of
 from nerlab.models.characters import CharacterIndexer, Characters
 from nerlab.models.tagger import Embedders
 from nerlab.models.words import WordIndexer, Words
+from nerlab.schemes import violations
 
 
 def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
@@ -26,6 +27,12 @@ def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
         else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.long)
         for index, case in enumerate(cases)
     ]
+
+
+def check(tags: Sequence[str], scheme: str) -> None:
+    """Raise the error of the first tag that a scheme does not know or forbids."""
+    for violation in violations(tags, scheme):
+        raise violation
 
 
 def reseal(folder: Path) -> None:

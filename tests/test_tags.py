@@ -5,11 +5,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from helpers import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from nerlab.schemes import TagError, check, may_follow, violations
+from nerlab.schemes import TagError, may_follow, violations
 from nerlab.tags import SCHEMES, Span, iobes_constraints, iobes_tags, spans_of, split_tag, tags_of
 
 LABELS = ("PER", "PER.NOM", "WORK-OF-ART", "-B")

@@ -6,9 +6,8 @@ from nerlab.config import DataConfig
 from nerlab.data.load import Source, split_source, splits_of
 from nerlab.data.missing import MissingFileError
 from nerlab.data.reader_warnings import warn
-from nerlab.data.sentence import Sentence, check_tag_count, tag_problem
+from nerlab.data.sentence import Sentence, check_tags
 from nerlab.messages import counted_on_terminal
-from nerlab.schemes import is_tag, violations
 from nerlab.tags import Span, spans_of
 
 Annotated = tuple[Sentence, list[Span]]
@@ -38,8 +37,5 @@ def annotated(sentences: Iterable[Sentence], data: DataConfig, source: str) -> I
     """Sentences with their entities; with ``data.repair`` illegal tag sequences are read by
     conlleval's rules. ``ValueError`` names file and line of what is wrong with the tags."""
     for sentence in sentences:
-        check_tag_count(sentence, source)
-        for violation in violations(sentence.tags, data.scheme.value):
-            if not (data.repair and is_tag(sentence.tags[violation.position])):
-                raise tag_problem(sentence, violation.position, violation, source)
+        check_tags(sentence, data.scheme.value, data.repair, source)
         yield sentence, spans_of(sentence.tags)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from nerlab.messages import counted
-from nerlab.schemes import TagError, is_tag
+from nerlab.schemes import is_tag, violations
 
 WHERE_TAGS_STAND = (
     "set the key of data.reader that says where the tags stand (tag_column, say), or, if this line "
@@ -32,19 +32,18 @@ class Sentence(NamedTuple):
         return self.line + self.lines_a_token * position
 
 
-def check_tag_count(sentence: Sentence, source: str) -> None:
-    """Raise ``ValueError`` unless there is one tag a token; ``source`` is the file."""
+def check_tags(sentence: Sentence, scheme: str, repair: bool, source: str) -> None:
+    """Raise ``ValueError``, with file, line and remedy, unless there is one tag a token and they
+    are a sequence of the scheme; with ``repair``, of any scheme. ``source`` is the file."""
     if len(sentence.tags) != len(sentence.tokens):
         counts = (
             f"{counted(len(sentence.tokens), 'token')}, but {counted(len(sentence.tags), 'tag')}"
         )
         raise ValueError(f"{source}:{sentence.line}: {counts} in this sentence; fix the file")
-
-
-def tag_problem(sentence: Sentence, position: int, error: TagError, source: str) -> ValueError:
-    """What is wrong with the tag of a token, with file, line and remedy."""
-    if is_tag(sentence.tags[position]):
+    for violation in violations(sentence.tags, scheme):
         remedy = "set data.scheme to the scheme of the file, or data.repair=true"
-    else:
-        remedy = WHERE_TAGS_STAND
-    return ValueError(f"{source}:{sentence.line_of(position)}: {error}; {remedy}")
+        if not is_tag(sentence.tags[violation.position]):
+            remedy = WHERE_TAGS_STAND
+        elif repair:
+            continue
+        raise ValueError(f"{source}:{sentence.line_of(violation.position)}: {violation}; {remedy}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from corpora import compose_data, real
+from helpers import check
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -21,7 +22,6 @@ from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
 from nerlab.data.sentence import Sentence
-from nerlab.schemes import check
 from nerlab.tags import SCHEMES, Span, spans_of, tags_of
 
 

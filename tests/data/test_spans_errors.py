@@ -14,11 +14,11 @@ from annotation_tools import (
     prodigy_record,
     read_records,
 )
+from helpers import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nerlab.data.reader_warnings import collected_warnings
-from nerlab.schemes import check
 
 
 @pytest.fixture(scope="module")

@@ -17,10 +17,10 @@ from annotation_tools import (
     prodigy_record,
     read_records,
 )
+from helpers import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.schemes import check
 from nerlab.tags import spans_of
 from nerlab.text import sentences as sentences_of
 from nerlab.text import tokenize

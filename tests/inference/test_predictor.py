@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import check
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,6 @@ from nerlab.data.sentence import Sentence
 from nerlab.inference import predictor as predictor_module
 from nerlab.inference.predictor import Entity, Predictor
 from nerlab.models.loading import Checkpoint, load_checkpoint
-from nerlab.schemes import check
 from nerlab.tags import spans_of
 from nerlab.text import Token, sentences
 

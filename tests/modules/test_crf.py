@@ -5,13 +5,14 @@ import itertools
 import pytest
 import torch
 from chains import taking
+from helpers import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from nerlab.modules.crf import CRF
 from nerlab.modules.linear_chain import Spans
-from nerlab.schemes import TagError, check
+from nerlab.schemes import TagError
 from nerlab.tags import iobes_constraints, iobes_tags, spans_of
 
 TAGS = iobes_tags(["LOC", "PER"])

@@ -53,13 +53,9 @@ class Batcher:
         corpus: the sentences.
         vocabulary: its indexers give the features.
         with_tags: batches carry tag ids; a label that the vocabulary lacks raises ``ValueError``.
-        by_document: batches are of whole documents, one too large for a batch being cut between
-            sentences; a corpus that marks no documents raises ``ValueError``.
     """
 
-    def __init__(
-        self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool, by_document: bool = False
-    ) -> None:
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
         self.corpus = corpus
         self._indexed = {
             name: indexer.index(corpus.lexicon) for name, indexer in vocabulary.indexers.items()
@@ -72,21 +68,13 @@ class Batcher:
         if costs and len(corpus):
             largest = np.maximum.reduce([np.ones_like(costs[0]), *costs])  # (L,)
             self._sizes = np.add.reduceat(largest[corpus.tokens], corpus.offsets[:-1])
-        self._documents = None
-        if by_document:
-            from nerlab.data.documents import Documents  # which needs what stands here
-
-            self._documents = Documents(corpus, self._sizes)
 
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
     ) -> list[np.ndarray]:
-        """The sentences of each batch of one epoch: similar sizes together, or whole documents, in
-        random order. A batch has ``batch_tokens`` positions at most, padding counted; a longer
-        sentence is one by itself.
-        """
-        if self._documents:
-            return self._documents.shuffled_groups(batch_tokens, generator)
+        """The sentences of each batch of one epoch: similar sizes together, in random order. A
+        batch has ``batch_tokens`` positions at most, padding counted; a longer sentence is one by
+        itself."""
         # Sentences of one size are shuffled, and sizes blurred a little: other company in every
         # epoch, next to no padding.
         sizes = self._sizes
@@ -95,15 +83,11 @@ class Batcher:
         return [groups[index] for index in generator.permutation(len(groups))]
 
     def sorted_groups(self, batch_tokens: int) -> list[np.ndarray]:
-        """Every sentence once, from the shortest to the longest, or whole documents."""
-        if self._documents:
-            return self._documents.sorted_groups(batch_tokens)
+        """The sentences of each batch, from the shortest to the longest."""
         return cut(np.argsort(self._sizes, kind="stable"), self._sizes, batch_tokens)
 
     def halves(self, sentences: np.ndarray) -> list[np.ndarray]:
-        """Two batches in place of one, of whole documents where the batch has several."""
-        if self._documents:
-            return self._documents.halves(sentences)
+        """Two batches in place of one."""
         return np.split(sentences, [len(sentences) // 2])
 
     def collate(self, sentences: np.ndarray, with_features: bool = True) -> Batch:
@@ -124,8 +108,8 @@ class Batcher:
         )
 
     def positions(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the tokens of some sentences lie in the corpus ``(B, T)``, and which of these
-        places are tokens of theirs, not padding ``(B, T)``."""
+        """Where the tokens of some sentences lie in the corpus, and which of these places are
+        theirs, not padding: both ``(B, T)``."""
         return _positions(self.corpus.offsets[sentences], self.corpus.lengths[sentences])
 
     def features(self, distinct: np.ndarray) -> Features:
@@ -151,19 +135,16 @@ def to_device(value: Any, device: torch.device) -> Any:
 
 def collate(indexed: Indexed, distinct: np.ndarray) -> dict[str, Tensor]:
     """The tensors ``(U, ...)`` of some distinct tokens ``(U,)``; ragged rows are padded with 0."""
-    return {
-        name: _padded_rows(array, distinct)
-        if isinstance(array, Ragged)
-        else torch.from_numpy(_wide(array[distinct]))
-        for name, array in indexed.arrays.items()
-    }
-
-
-def _padded_rows(rows: Ragged, distinct: np.ndarray) -> Tensor:
-    starts = rows.offsets[distinct]
-    lengths = rows.offsets[distinct + 1] - starts
-    positions, mask = _positions(starts, lengths)
-    return _padded(_wide(rows.values[positions[mask]]), mask)
+    features = {}
+    for name, array in indexed.arrays.items():
+        if isinstance(array, Ragged):
+            starts = array.offsets[distinct]
+            lengths = array.offsets[distinct + 1] - starts
+            positions, mask = _positions(starts, lengths)
+            features[name] = _padded(_wide(array.values[positions[mask]]), mask)
+        else:
+            features[name] = torch.from_numpy(_wide(array[distinct]))
+    return features
 
 
 def _positions(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

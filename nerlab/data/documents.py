@@ -1,39 +1,38 @@
-"""Batches of whole documents, for :class:`nerlab.data.batch.Batcher`."""
+"""Batches of whole documents."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
-from nerlab.data.batch import cut, ranges
+from nerlab.data.batch import Batcher, cut, ranges
 from nerlab.data.corpus import Corpus
+from nerlab.data.vocabulary import Vocabulary
 
 
-class Documents:
-    """The documents of a corpus, in the order of their first sentences, to be cut into batches.
+class DocumentBatcher(Batcher):
+    """A :class:`Batcher` whose batches are of whole documents, for models that look at them.
 
-    A document too large for a batch is cut between sentences, and no two pieces of it share one.
-
-    Args:
-        corpus: the sentences; if some are of no document, ``ValueError`` is raised.
-        sizes: ``(S,)`` what each of them costs, in positions.
+    A document too large for a batch is cut between sentences, and no two pieces of it share one. A
+    corpus in which some sentences are of no document raises ``ValueError``.
     """
 
-    def __init__(self, corpus: Corpus, sizes: np.ndarray) -> None:
-        self._numbers, self._sizes = corpus.documents, sizes
-        if (self._numbers < 0).any():
+    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
+        super().__init__(corpus, vocabulary, with_tags)
+        if (corpus.documents < 0).any():
             raise ValueError(
                 "trainer.batch_by=document: the corpus marks no documents; set trainer.batch_by="
                 "sentence, or the key of data.reader that says where a document begins (document, "
                 "say)"
             )
-        order = np.argsort(self._numbers, kind="stable")
-        documents = np.split(order, 1 + np.flatnonzero(np.diff(self._numbers[order])))
+        order = np.argsort(corpus.documents, kind="stable")
+        documents = np.split(order, 1 + np.flatnonzero(np.diff(corpus.documents[order])))
+        # In the order of their first sentences.
         self._documents = sorted(filter(len, documents), key=lambda sentences: int(sentences[0]))
 
     def shuffled_groups(
         self, batch_tokens: int, generator: np.random.Generator
     ) -> list[np.ndarray]:
-        """The sentences of each batch, documents in random order."""
+        """The sentences of each batch of one epoch, documents in random order."""
         order = generator.permutation(len(self._documents))
         return self._groups((self._documents[i] for i in order), batch_tokens)
 
@@ -48,9 +47,9 @@ class Documents:
         return [np.concatenate(pieces[first:last]) for first, last in groups]
 
     def halves(self, sentences: np.ndarray) -> list[np.ndarray]:
-        """A batch in two, between documents where it has several."""
+        """Two batches in place of one, cut between documents where it has several."""
         middle = len(sentences) // 2
-        borders = 1 + np.flatnonzero(np.diff(self._numbers[sentences]))
+        borders = 1 + np.flatnonzero(np.diff(self.corpus.documents[sentences]))
         if len(borders):
             middle = int(borders[np.argmin(np.abs(borders - middle))])
         return np.split(sentences, [middle])

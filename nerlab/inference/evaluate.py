@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nerlab.data.batch import Batcher
+from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
 from nerlab.device import choose_device
 from nerlab.evaluation.report import Report, write_report
@@ -42,7 +43,8 @@ def evaluate(config: DictConfig) -> list[tuple[Report, Path]]:
         corpus = load_split(data, name, trusted) if path is None else load_file(data, path, trusted)
         for warning in corpus.warnings:
             logger.warning(escape_controls(warning))
-        batcher = Batcher(corpus, checkpoint.vocabulary, False, checkpoint.by_document)
+        make_batcher = DocumentBatcher if checkpoint.by_document else Batcher
+        batcher = make_batcher(corpus, checkpoint.vocabulary, with_tags=False)
         report = score(checkpoint.tagger, checkpoint.vocabulary, batcher, name, decode_tokens)
         directory = make_folder(Path(config.output or checkpoint.run), "evaluation", name)
         write_report(report, directory)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
+from nerlab.data.documents import DocumentBatcher
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
 from nerlab.instantiation import trusted_packages
@@ -124,7 +125,8 @@ class Predictor:
         )
         corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
         by_document = self._checkpoint.by_document and piece[0].document is not None
-        batcher = Batcher(corpus, vocabulary, False, by_document)
+        make_batcher = DocumentBatcher if by_document else Batcher
+        batcher = make_batcher(corpus, vocabulary, with_tags=False)
         decoder = CorpusDecoder(self._checkpoint.tagger, batcher, self._batch_tokens)
         results = dict[int, TaggedSentence]()
         for indices, values in decoder.run(self._decode_scored):

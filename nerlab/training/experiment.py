@@ -15,6 +15,7 @@ from rich.console import Console
 from nerlab.config import BatchBy, check_numbers, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
+from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import MANY_LABELS, cost_of_labels
 from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
@@ -84,10 +85,9 @@ def _run(
         vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
     else:
         vocabulary = resumption.vocabulary(digests, trusted)
-    by_document = config.trainer.batch_by is BatchBy.document
+    batcher = DocumentBatcher if config.trainer.batch_by is BatchBy.document else Batcher
     batchers = {
-        name: Batcher(corpus, vocabulary, name == "train", by_document)
-        for name, corpus in splits.items()
+        name: batcher(corpus, vocabulary, name == "train") for name, corpus in splits.items()
     }
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary, trusted).to(device)

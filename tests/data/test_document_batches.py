@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
+from nerlab.data.documents import DocumentBatcher
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Vocabulary
 
@@ -28,8 +28,8 @@ def corpus_of(documents: Iterable[tuple[int, list[int]]]) -> Corpus:
     )
 
 
-def batcher_of(corpus: Corpus) -> Batcher:
-    return Batcher(corpus, Vocabulary((), {}), with_tags=False, by_document=True)
+def batcher_of(corpus: Corpus) -> DocumentBatcher:
+    return DocumentBatcher(corpus, Vocabulary((), {}), with_tags=False)
 
 
 def cost(corpus: Corpus, sentences: list[int]) -> int:

@@ -4,13 +4,12 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pooch import HTTPDownloader, Pooch
+from pooch import Pooch
 
 from nerlab.files import file_lock, new_file
-from nerlab.messages import ShowProgress, make_console, progress_bar
+from nerlab.messages import make_console, progress_bar
 
 _RETRIES = 3
-_BLOCK = 1 << 16
 
 
 def fetch(url: str, sha256: str, path: Path) -> None:
@@ -34,31 +33,8 @@ def fetch(url: str, sha256: str, path: Path) -> None:
 
 
 def _fetch(url: str, sha256: str, path: Path) -> None:
-    def download(url: str, target: str, store: Pooch) -> None:
-        with progress_bar(make_console(stderr=True), f"fetching {path.name}") as show:
-            HTTPDownloader(_Progress(show), _BLOCK)(url, target, store)
-
     name = path.name
     with TemporaryDirectory(prefix="nerlab-") as folder, new_file(path) as part:
         store = Pooch(folder, "", {name: sha256}, {name: url}, retry_if_failed=_RETRIES)
-        shutil.copyfile(store.fetch(name, downloader=download), part)
-
-
-class _Progress:
-    """What pooch asks of a progress bar; ``total`` is 0 where the server does not tell it."""
-
-    total = 0
-
-    def __init__(self, show: ShowProgress) -> None:
-        self._show = show
-        self._done = 0
-
-    def update(self, size: int) -> None:
-        self._done += size
-        self._show(completed=self._done, total=self.total or None)
-
-    def reset(self) -> None:
-        self._done = 0
-
-    def close(self) -> None:
-        pass
+        with progress_bar(make_console(stderr=True), f"fetching {name}"):
+            shutil.copyfile(store.fetch(name), part)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from nerlab.tags import BEGIN_INSIDE_END_SINGLE, OUTSIDE, continues, split_tag
+from nerlab.tags import OUTSIDE, SCHEMES, continues, split_tag
 
 _NOTHING = (OUTSIDE, "")
 
@@ -30,7 +30,7 @@ def is_of_scheme(tag: str, scheme: str) -> bool:
 
 
 def _prefixes(scheme: str) -> set[str]:
-    return set(BEGIN_INSIDE_END_SINGLE[scheme] + ("B" if scheme == "iob1" else ""))
+    return set(SCHEMES[scheme] + ("B" if scheme == "iob1" else ""))
 
 
 def may_follow(previous: tuple[str, str], current: tuple[str, str], scheme: str) -> bool:

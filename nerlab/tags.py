@@ -24,14 +24,13 @@ from typing import NamedTuple
 import numpy as np
 
 OUTSIDE = "O"
-BEGIN_INSIDE_END_SINGLE = {
+SCHEMES = {  # begin, inside, end, single
     "iob1": "IIII",
     "iob2": "BIIB",
     "iobes": "BIES",
     "bmes": "BMES",
     "bilou": "BILU",
 }
-SCHEMES = tuple(BEGIN_INSIDE_END_SINGLE)
 # A model has four tags a label and O: K = 4,093 at most, and a CRF K^2 transitions.
 MAX_LABELS = 1023
 _ROLE_OF_PREFIX = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
@@ -91,7 +90,7 @@ def tags_of(spans: Iterable[Span], length: int, scheme: str = "iobes") -> list[s
     Raises:
         ValueError: spans overlap, or one is empty or leaves the sentence.
     """
-    begin, inside, end, single = list(BEGIN_INSIDE_END_SINGLE[scheme])
+    begin, inside, end, single = list(SCHEMES[scheme])
     tags = [OUTSIDE] * length
     previous = Span(0, 0, "")
     for span in sorted(spans):

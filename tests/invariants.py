@@ -52,7 +52,6 @@ def read_or_refuse(read: Callable[[Path], Iterator[Sentence]], path: Path) -> Te
 
 
 def _check_sentences(found: list[Sentence], path: Path) -> None:
-    assert found
     for sentence in found:
         assert len(sentence.tokens) == len(sentence.tags) > 0
         assert all(isinstance(text, str) for text in [*sentence.tokens, *sentence.tags])

@@ -18,10 +18,11 @@ from nerlab.commands.counts import SplitCounts, by_frequency
 from nerlab.commands.findings import Cases, Finding, Repetitions, compare, describe, faults
 from nerlab.config import DataConfig, check_numbers
 from nerlab.data.build import FEWER_LABELS, too_many_labels
+from nerlab.data.index import sentences_of
 from nerlab.data.load import Source, split_source, splits_of
-from nerlab.data.missing import MissingFileError
 from nerlab.data.plausibility import cost_of_labels, warnings_of
-from nerlab.data.reader_warnings import collected_warnings
+from nerlab.data.published import MissingFileError
+from nerlab.data.readers.messages import collected_warnings
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted, counted_on_terminal, make_console
 from nerlab.models.words import normalise
@@ -99,7 +100,7 @@ def _check_sentences(
 ) -> list[Finding]:
     scheme = data.scheme.value
     cases: dict[str, Cases] = {}
-    for sentence in counted_on_terminal(source.sentences(), counts.file, "sentences"):
+    for sentence in counted_on_terminal(sentences_of(source), counts.file, "sentences"):
         tokens, tags = sentence.tokens, sentence.tags
         is_readable = len(tags) == len(tokens) and all(map(is_tag, tags))
         spans = spans_of(tags) if is_readable else []

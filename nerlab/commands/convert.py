@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from nerlab.commands.reading import Annotated, present_splits, read_annotated
 from nerlab.config import DataConfig, Scheme, check_numbers
 from nerlab.data.load import SPLITS, file_source, split_source
-from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.conll import DOCUMENT_MARK
+from nerlab.data.readers.messages import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from nerlab.config import DataConfig
+from nerlab.data.index import sentences_of
 from nerlab.data.load import Source, split_source, splits_of
-from nerlab.data.missing import MissingFileError
-from nerlab.data.reader_warnings import warn
+from nerlab.data.published import MissingFileError
+from nerlab.data.readers.messages import warn
 from nerlab.data.sentence import Sentence, check_tags
 from nerlab.messages import counted_on_terminal
 from nerlab.tags import Span, spans_of
@@ -30,7 +31,7 @@ def present_splits(data: DataConfig, trusted: tuple[str, ...]) -> dict[str, Sour
 def read_annotated(source: Source, data: DataConfig) -> Iterator[Annotated]:
     """The :func:`annotated` sentences of a split, counted on the terminal."""
     path = str(source.path)
-    return annotated(counted_on_terminal(source.sentences(), path, "sentences"), data, path)
+    return annotated(counted_on_terminal(sentences_of(source), path, "sentences"), data, path)
 
 
 def annotated(sentences: Iterable[Sentence], data: DataConfig, source: str) -> Iterator[Annotated]:

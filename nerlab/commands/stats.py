@@ -16,7 +16,7 @@ from nerlab.commands.counts import SplitCounts, by_frequency, labels_by_form
 from nerlab.commands.reading import present_splits, read_annotated
 from nerlab.config import DataConfig, check_numbers
 from nerlab.data.load import Source
-from nerlab.data.reader_warnings import collected_warnings
+from nerlab.data.readers.messages import collected_warnings
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
 

@@ -105,9 +105,9 @@ def too_many_labels(number: int) -> str:
 class _TagIds(dict[tuple[str, str, str], int]):
     """The IOBES id of a tag between two others, worked out once for each three of them.
 
-    Whether a tag begins or ends an entity, and whether it is legal, depends on its neighbours
-    alone; an O stands at both ends of a sentence. ``labels`` are those so far with their numbers,
-    in order of first occurrence.
+    By the rules of :func:`nerlab.tags.spans_of`, whether a tag begins or ends an entity depends on
+    its neighbours alone, as does what is legal; an O stands at both ends of a sentence. ``labels``
+    are those so far with their numbers, in order of first occurrence.
     """
 
     def __init__(self, scheme: str, repair: bool) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -29,8 +28,8 @@ _ENCODING = "utf-32-le"  # four bytes a character, so that characters can be cou
 
 
 @dataclass(frozen=True, eq=False)
-class Lexicon(Sequence[str]):
-    """L strings of M characters in all; reads like a list of them.
+class Lexicon:
+    """L strings of M characters in all; iterates and indexes like a list of them.
 
     Attributes:
         characters: ``(M,)`` uint32, the code points of all strings, one string after the other.
@@ -51,16 +50,8 @@ class Lexicon(Sequence[str]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[str]: ...
-    def __getitem__(self, index: int | slice) -> str | list[str]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"string {index} of {len(self)}")
-        index %= len(self)
+    def __getitem__(self, index: int) -> str:
+        index = range(len(self))[index]
         return self._text[self.offsets[index] : self.offsets[index + 1]]
 
     def __iter__(self) -> Iterator[str]:
@@ -164,9 +155,8 @@ def open_corpus(folder: Path) -> Corpus | None:
 
 def from_arrays(arrays: dict[str, np.ndarray], labels: list[str], warnings: list[str]) -> Corpus:
     """The corpus that consists of ``ARRAYS``."""
-    own = {name: arrays[name] for name in ("tokens", "tags", "offsets", "documents")}
-    lexicon = Lexicon(arrays["characters"], arrays["character_offsets"])
-    return Corpus(lexicon=lexicon, labels=labels, warnings=warnings, **own)
+    lexicon = Lexicon(arrays.pop("characters"), arrays.pop("character_offsets"))
+    return Corpus(lexicon=lexicon, labels=labels, warnings=warnings, **arrays)
 
 
 def map_array(path: Path, dtype: str | np.dtype) -> np.ndarray:

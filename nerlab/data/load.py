@@ -14,11 +14,10 @@ from platformdirs import user_cache_dir
 
 from nerlab.config import DataConfig, SplitRule
 from nerlab.data.corpus import ARRAYS, Corpus, open_corpus
-from nerlab.data.index import index
-from nerlab.data.missing import fetch_or_refuse
+from nerlab.data.published import fetch_or_refuse
 from nerlab.data.reader_options import check_options
 from nerlab.data.sentence import Sentence
-from nerlab.data.splits import Selection, select
+from nerlab.data.splits import Selection
 from nerlab.files import sha256_of
 from nerlab.instantiation import instantiate
 
@@ -31,24 +30,18 @@ READERS = tuple(
 _PACKAGE = Path(__file__).parents[1]
 # With the readers, all code that turns files into corpora; a test follows their imports.
 _CODE = (
-    *("messages", "schemes", "tags", "text"),
+    *("messages", "schemes", "tags", "text", "files"),
     *("data/build", "data/corpus", "data/index", "data/load", "data/plausibility"),
-    *("data/reader_warnings", "data/sentence", "data/splits", "files"),
+    *("data/sentence", "data/splits"),
 )
 
 
 class Source(NamedTuple):
-    """A file, and how its sentences are read.
-
-    Attributes:
-        path: the file.
-        read: the reader with its options.
-        selection: which sentences of the file belong to the split; None: all.
-    """
+    """A file, its reader with the options, and which sentences belong to the split; None: all."""
 
     path: Path
     read: partial[Iterator[Sentence]]
-    selection: Selection | None
+    selection: Selection | None = None
 
     def files(self) -> list[Path]:
         """The files that the reader reads."""
@@ -58,41 +51,31 @@ class Source(NamedTuple):
         check_options(self.read)
         return list(sources(self.path, **self.read.keywords))
 
-    def states(self) -> list[tuple[int, int]]:
-        """What changes when one of the files is written."""
-        return [(stat.st_size, stat.st_mtime_ns) for stat in map(Path.stat, self.files())]
-
-    def sentences(self) -> Iterator[Sentence]:
-        """The sentences, as the file has them; ``ValueError`` says what is wrong with it."""
-        check_options(self.read)
-        sentences = self.read(self.path)
-        return sentences if self.selection is None else select(sentences, self.selection)
+    def digests(self) -> list[tuple[str, str]]:
+        """The name of each file and the SHA-256 of its content."""
+        return [(path.name, sha256_of(path)) for path in self.files()]
 
 
 def file_source(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Source:
     """Any file in the format of the data set; its reader is one of nerlab, or is trusted."""
     try:
-        return Source(
-            path, instantiate(cast(DictConfig, data.reader), READERS, trusted, True), None
-        )
+        return Source(path, instantiate(cast(DictConfig, data.reader), READERS, trusted, True))
     except ValueError as error:
         raise ValueError(f"data.reader: {error}") from None
 
 
 def split_source(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) -> Source:
     """The file of a split, which is fetched where it may be; ``ValueError``: there is none."""
-    has_own_file = data.split is SplitRule.hash and split == "test" and data.test is not None
-    if data.split is None or has_own_file:
-        return file_source(data, _path(data, split), trusted)
-    with_test = data.split is not SplitRule.hash or data.test is None
-    selection = Selection(data.split.name, data.split_seed, split, with_test)
-    return file_source(data, _path(data, "train"), trusted)._replace(selection=selection)
+    name, selection = split, None
+    has_test = data.split is SplitRule.hash and data.test is not None
+    if data.split is not None and not (has_test and split == "test"):
+        name, selection = "train", Selection(data.split.name, data.split_seed, split, not has_test)
+    return file_source(data, _path(data, name), trusted)._replace(selection=selection)
 
 
 def _path(data: DataConfig, split: str) -> Path:
-    name = getattr(data, split)
-    if name is not None:
-        path = Path(data.dir) / name
+    if getattr(data, split) is not None:
+        path = Path(data.dir) / getattr(data, split)
         for there in (path, path.with_name(path.name + ".gz")):
             if there.is_file():
                 return there
@@ -128,10 +111,14 @@ def load_file(data: DataConfig, path: Path, trusted: tuple[str, ...] = ()) -> Co
 
 
 def _load(data: DataConfig, source: Source) -> Corpus:
-    states = source.states()
-    entry = cache_folder() / _key(data, source) / "corpus" if data.cache else None
+    digests = source.digests()
+    entry = cache_folder() / _key(data, source, digests) / "corpus" if data.cache else None
     corpus = open_corpus(entry) if entry else None
-    return index(source, data, states, entry) if corpus is None else corpus
+    if corpus is None:
+        from nerlab.data.index import index  # which most runs do not need
+
+        corpus = index(data, source, digests, entry)
+    return corpus
 
 
 def cache_folder() -> Path:
@@ -144,20 +131,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("NERLAB_CACHE") or user_cache_dir("nerlab", appauthor=False))
 
 
-def _key(data: DataConfig, source: Source) -> str:
+def _key(data: DataConfig, source: Source, digests: list[tuple[str, str]]) -> str:
     """The digest of the files, of how they are read, and of the code that reads them."""
-    options = {
-        "reader": OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True),
-        "scheme": data.scheme.value,
-        "repair": data.repair,
-        "split": source.selection,
-    }
-    state = hashlib.sha256(json.dumps([options, ARRAYS], sort_keys=True).encode())
+    reader = OmegaConf.to_container(OmegaConf.create(data.reader), resolve=True)
     package = source.read.func.__module__.partition(".")[0]
-    for path in [*code_of(package), *source.files()]:
-        state.update(json.dumps(path.name).encode())
-        state.update(sha256_of(path).encode())
-    return state.hexdigest()
+    code = [(path.name, sha256_of(path)) for path in code_of(package)]
+    facts = [reader, data.scheme.value, data.repair, source.selection, ARRAYS, digests, code]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def code_of(package: str) -> Iterator[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Union, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from nerlab.data.readers.messages import shown
 from nerlab.data.sentence import Sentence
@@ -34,12 +34,18 @@ def check_options(read: partial[Iterator[Sentence]]) -> None:
         return
     for option, value in read.keywords.items():
         hint = hints.get(option, object)
-        choices = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        kinds = [get_origin(kind) or kind for kind in choices]
-        if not all(kind in _KINDS for kind in kinds):
-            continue
-        # To Python, true is a number.
-        is_truth_for_number = isinstance(value, bool) and bool not in kinds
-        if is_truth_for_number or not any(isinstance(value, kind) for kind in kinds):
-            expected = " or ".join(_KINDS[kind] for kind in kinds)
+        choices = get_args(hint) if get_origin(hint) in (Union, UnionType, Literal) else (hint,)
+        if get_origin(hint) is Literal:
+            fits, names = value in choices, list(map(str, choices))
+        else:
+            kinds = [get_origin(kind) or kind for kind in choices]
+            if not all(kind in _KINDS for kind in kinds):
+                continue
+            # To Python, true is a number.
+            fits = isinstance(value, tuple(kinds)) and (
+                bool in kinds or not isinstance(value, bool)
+            )
+            names = [_KINDS[kind] for kind in kinds]
+        if not fits:
+            expected = " or ".join(names)
             raise ValueError(f"data.reader.{option}: expected {expected}, found {shown(value)}")

@@ -27,11 +27,6 @@ class Ragged(NamedTuple):
     values: np.ndarray
     offsets: np.ndarray
 
-    @property
-    def widths(self) -> np.ndarray:
-        """The length of each row."""
-        return np.diff(self.offsets)
-
 
 class Indexed(NamedTuple):
     """What an indexer makes of the L distinct tokens of a corpus.
@@ -46,7 +41,7 @@ class Indexed(NamedTuple):
 
     def widths(self, count: int) -> np.ndarray:
         """``(L,)`` the longest row that each of ``count`` tokens has in any array."""
-        rows = [array.widths for array in self.arrays.values() if isinstance(array, Ragged)]
+        rows = [np.diff(a.offsets) for a in self.arrays.values() if isinstance(a, Ragged)]
         return np.maximum.reduce([np.ones(count, dtype=np.int64), *rows])
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from nerlab.commands.characters import has_loose_end, oddities, visible
 from nerlab.commands.check import CorpusCheck, as_json, as_text, check
 from nerlab.commands.findings import EXAMPLES, Example, Finding
-from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
+from nerlab.data.readers.messages import warn
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 

@@ -18,9 +18,9 @@ from nerlab.commands.convert import conll, jsonl, retagged, run
 from nerlab.commands.reading import annotated, present_splits, read_annotated
 from nerlab.config import DataConfig, Scheme
 from nerlab.data.load import load_split, split_source
-from nerlab.data.reader_warnings import collected_warnings
 from nerlab.data.readers.conll import read
 from nerlab.data.readers.jsonl import read as read_jsonl
+from nerlab.data.readers.messages import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.tags import SCHEMES, Span, spans_of, tags_of
 
@@ -145,7 +145,7 @@ annotations = st.lists(
 
 
 @settings(max_examples=60)
-@given(annotations, st.permutations(SCHEMES))
+@given(annotations, st.permutations(list(SCHEMES)))
 def test_every_chain_of_schemes_leads_back(
     annotation: list[tuple[int, int, str]], chain: list[str]
 ) -> None:

@@ -20,7 +20,7 @@ from nerlab.commands.reading import present_splits
 from nerlab.commands.stats import Numbers, collect, page, run, statistics_of
 from nerlab.config import DataConfig
 from nerlab.data.load import split_source
-from nerlab.data.reader_warnings import collected_warnings
+from nerlab.data.readers.messages import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.readers.alignment import Mark, align
+from nerlab.data.readers.alignment import align
 from nerlab.tags import Span
 
 
@@ -16,7 +16,7 @@ class Wrong(NamedTuple):
 
 
 def align_slowly(
-    marks: list[Mark], offsets: list[tuple[int, int]], length: int, widen: bool
+    marks: list[Span], offsets: list[tuple[int, int]], length: int, widen: bool
 ) -> tuple[list[Span], list[Wrong]]:
     owner: list[int | None] = [None] * length  # the token that each character belongs to
     for token, (start, end) in enumerate(offsets):
@@ -65,22 +65,22 @@ def offsets(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int]:
 
 
 @st.composite
-def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Mark]]:
+def annotations(draw: st.DrawFn) -> tuple[list[tuple[int, int]], int, list[Span]]:
     """A text and spans of it, most of whose ends are those of tokens."""
     found, length = draw(offsets())
     borders = st.sampled_from([0, *(border for place in found for border in place)])
     positions = borders | borders | st.integers(-2, length + 2)
-    marks = st.builds(Mark, positions, positions, st.sampled_from("XY"))
+    marks = st.builds(Span, positions, positions, st.sampled_from("XY"))
     return found, length, draw(st.lists(marks, max_size=6))
 
 
 @settings(max_examples=300)
 @given(annotation=annotations(), widen=st.booleans())
 @example(
-    ([(i, i + 1) for i in range(4)], 4, [Mark(0, 1, "X"), Mark(1, 3, "X"), Mark(3, 4, "X")]), True
+    ([(i, i + 1) for i in range(4)], 4, [Span(0, 1, "X"), Span(1, 3, "X"), Span(3, 4, "X")]), True
 )
 def test_spans_are_aligned_with_tokens_as_character_by_character(
-    annotation: tuple[list[tuple[int, int]], int, list[Mark]], widen: bool
+    annotation: tuple[list[tuple[int, int]], int, list[Span]], widen: bool
 ) -> None:
     offsets, length, marks = annotation
     found, problems = align(marks, offsets, length, widen)
@@ -93,7 +93,7 @@ def test_spans_are_aligned_with_tokens_as_character_by_character(
 
 def test_of_spans_that_overlap_the_longest_is_kept_then_the_first() -> None:
     offsets = [(i, i + 1) for i in range(6)]
-    marks = [Mark(2, 4, "late"), Mark(1, 3, "early"), Mark(4, 5, "short"), Mark(1, 3, "again")]
+    marks = [Span(2, 4, "late"), Span(1, 3, "early"), Span(4, 5, "short"), Span(1, 3, "again")]
     assert align(marks, offsets, 6, widen=False)[0] == [Span(1, 3, "early"), Span(4, 5, "short")]
-    marks.append(Mark(2, 5, "longest"))
+    marks.append(Span(2, 5, "longest"))
     assert align(marks, offsets, 6, widen=False)[0] == [Span(2, 5, "longest")]

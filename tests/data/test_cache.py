@@ -24,9 +24,9 @@ from nerlab.data.batch import Batch, Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import load_file, load_split
-from nerlab.data.reader_warnings import warn
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
+from nerlab.data.readers.messages import warn
 from nerlab.files import file_lock
 
 TEXT = "-DOCSTART- O\n\nAda B-X\nLovelace I-X\nwrote O\n\n-DOCSTART- O\n\nİo B-Y\nshone O\n"

@@ -19,7 +19,7 @@ from nerlab.config import DataConfig
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import ARRAYS, Corpus
 from nerlab.data.load import SPLITS, load_file, load_split, splits_of
-from nerlab.data.reader_warnings import collected_warnings, warn
+from nerlab.data.readers.messages import collected_warnings, warn
 from nerlab.data.sentence import Sentence
 from nerlab.tags import SCHEMES, spans_of, tags_of
 

@@ -16,10 +16,9 @@ def test_it_reads_like_a_list(words: list[str]) -> None:
     assert list(lexicon) == words
     assert len(lexicon) == len(words)
     assert [lexicon[i] for i in range(-len(words), len(words))] == words + words
-    assert lexicon[1:-1] == words[1:-1]
     assert lexicon.lengths.tolist() == [len(word) for word in words]
     for index in (len(words), -len(words) - 1):
-        with pytest.raises(IndexError, match=str(len(words))):
+        with pytest.raises(IndexError, match="out of range"):
             lexicon[index]
 
 

@@ -61,7 +61,6 @@ def test_what_is_written_is_read(
         ("a b\nc\n", "O O\nO O\n", r"train_words:2: 1 token, but 2 tags in train_tags"),
         ("a\nb\n", "O\n", r"train_words:2: 1 token, but 0 tags"),
         ("a\n", "O\nO\n", r"train_words:2: 0 tokens, but 1 tag"),
-        ("\n\n", "\n", r"train_words: no sentence found"),
     ],
 )
 def test_what_does_not_match_is_named_with_its_line(

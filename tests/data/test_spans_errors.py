@@ -18,7 +18,7 @@ from helpers import check
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.data.reader_warnings import collected_warnings
+from nerlab.data.readers.messages import collected_warnings
 
 
 @pytest.fixture(scope="module")
@@ -158,19 +158,6 @@ def test_spans_that_count_tokens_need_tokens(scratch: Path) -> None:
         ValueError, match=r":1: expected the tokens that positions count, found none"
     ):
         read_records(scratch, "prodigy", [record], **BY_TOKENS)
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ("unit", r"data\.reader\.unit: expected characters or tokens, found 'bytes'"),
-        ("ends", r"data\.reader\.ends: expected exclusive or inclusive, found 'bytes'"),
-        ("misaligned", r"data\.reader\.misaligned: expected error or expand or skip, found 'byt"),
-    ],
-)
-def test_an_option_that_does_not_exist_is_refused(scratch: Path, option: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        read_records(scratch, "doccano", [doccano_record(TEXT, NAMED)], **{option: "bytes"})
 
 
 json_values = st.recursive(

@@ -88,6 +88,11 @@ def test_any_value_is_used_or_refused(tmp_path: Path, name: str, option: str) ->
         ("spans", "keep", "answer", "expected a section or null, found 'answer'"),
         ("spans", "require_spans", "no", "expected true or false, found 'no'"),
         ("jsonl", "labels", 3, "expected a list or null, found 3"),
+        ("jsonl", "layout", "xml", "expected lines or array, found 'xml'"),
+        ("parquet", "bad_rows", "fix", "expected error or skip, found 'fix'"),
+        ("spans", "unit", "bytes", "expected characters or tokens, found 'bytes'"),
+        ("spans", "ends", "bytes", "expected exclusive or inclusive, found 'bytes'"),
+        ("spans", "misaligned", None, "expected error or expand or skip, found null"),
         ("table", "delimiter", "||", "expected one character, no quote and no line break"),
     ],
 )
@@ -98,6 +103,15 @@ def test_a_value_of_another_type_is_named(
     FORMATS[name].write(SMALL, path)
     with pytest.raises(ValueError, match=rf"^data\.reader\.{option}: {expected}"):
         load(path, {**options_of(name), option: value})
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_a_file_without_a_sentence_is_refused(tmp_path: Path, name: str) -> None:
+    for file in ("words", "tags"):
+        (tmp_path / file).write_text("[]" if name == "label_studio" else "\n")
+    message = "no sentence found; set " if name not in ("table", "parquet") else ""
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/words:.*{message}"):
+        load(tmp_path / "words", options_of(name))
 
 
 @pytest.mark.parametrize("encoding", ["base64", "rot13", "undefined", "utf-99", "utf\0"])

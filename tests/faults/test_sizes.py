@@ -12,7 +12,8 @@ from no_hang import no_hang
 
 import nerlab
 from nerlab.data.build import build_corpus
-from nerlab.data.readers.alignment import Mark, align
+from nerlab.data.readers.alignment import align
+from nerlab.tags import Span
 from nerlab.text import tokenize
 
 READERS = FORMATS | TOOLS
@@ -93,7 +94,7 @@ def test_a_line_of_megabytes_is_written(run: Path, tmp_path: Path, form: str, si
 def test_many_long_spans_are_laid_on_tokens_in_no_time(size: int) -> None:
     places = [(i, i + 1) for i in range(2 * size)]
     # The first takes the second half; each of the others reaches one token into it.
-    marks = [Mark(size, 2 * size, "X"), *(Mark(i, size + 1, "Y") for i in range(2, size))]
+    marks = [Span(size, 2 * size, "X"), *(Span(i, size + 1, "Y") for i in range(2, size))]
     with no_hang(LIMIT):
         spans, problems = align(marks, places, 2 * size, widen=False)
     assert [(span.start, span.end) for span in spans] == [(size, 2 * size)]

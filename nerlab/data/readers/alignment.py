@@ -1,7 +1,7 @@
 """Annotated spans and tokens: which are aligned, and what becomes of those that are not.
 
-Positions count whatever the annotation counts, characters or tokens; all that is asked here is
-between which positions each token stands.
+A *mark* is a span as annotated. Its positions count whatever the annotation counts, characters or
+tokens; all that is asked here is between which positions each token stands.
 """
 
 from bisect import bisect_left, bisect_right
@@ -10,30 +10,17 @@ from typing import NamedTuple
 
 from nerlab.tags import Span
 
-EMPTY = "empty"
-OUTSIDE = "out of the text"
-OFF_BORDERS = "off the token borders"
-OVERLAPPED = "overlapped by another"
-
-
-class Mark(NamedTuple):
-    """A span as annotated, over the positions ``start`` to ``end``, half open."""
-
-    start: int
-    end: int
-    label: str
-
 
 class Misaligned(NamedTuple):
     """A mark that is no span of tokens as it stands; ``widened`` to one, or else left out."""
 
-    mark: Mark
+    mark: Span
     kind: str
     widened: bool
 
 
 def align(
-    marks: Sequence[Mark], offsets: Sequence[tuple[int, int]], length: int, widen: bool
+    marks: Sequence[Span], offsets: Sequence[tuple[int, int]], length: int, widen: bool
 ) -> tuple[list[Span], list[Misaligned]]:
     """The spans of tokens that some marks are, and the marks that are none, in their order.
 
@@ -49,15 +36,15 @@ def align(
     problems: dict[int, Misaligned] = {}
     for number, mark in enumerate(marks):
         if mark.start >= mark.end:
-            problems[number] = Misaligned(mark, EMPTY, False)
+            problems[number] = Misaligned(mark, "empty", False)
         elif mark.start < 0 or mark.end > length:
-            problems[number] = Misaligned(mark, OUTSIDE, False)
+            problems[number] = Misaligned(mark, "out of the text", False)
         elif mark.start in first and mark.end in last:
             candidates.append((Span(first[mark.start], last[mark.end], mark.label), number))
         else:
             start, end = touched(mark, offsets)
             widened = widen and start < end
-            problems[number] = Misaligned(mark, OFF_BORDERS, widened)
+            problems[number] = Misaligned(mark, "off the token borders", widened)
             if widened:
                 candidates.append((Span(start, end, mark.label), number))
     spans: list[Span] = []  # disjoint, in their order
@@ -70,11 +57,11 @@ def align(
         if is_free:
             spans.insert(index, span)
         else:
-            problems[number] = Misaligned(marks[number], OVERLAPPED, False)
+            problems[number] = Misaligned(marks[number], "overlapped by another", False)
     return spans, [problems[number] for number in sorted(problems)]
 
 
-def touched(mark: Mark, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+def touched(mark: Span, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The tokens, half open, that share a position with a mark; none if the two are equal."""
     start = bisect_right(offsets, mark.start, key=lambda pair: pair[1])
     end = bisect_left(offsets, mark.end, key=lambda pair: pair[0])

@@ -33,8 +33,7 @@ def read(
     looked up in the first line of the file.
 
     Raises:
-        ValueError: a line has too few columns, a token does not match, a byte does not decode, or
-            nothing is there.
+        ValueError: a line has too few columns, a token does not match, or a byte does not decode.
     """
     lines = numbered_lines(path, encoding)
     if isinstance(token_column, str) or isinstance(tag_column, str):
@@ -50,7 +49,7 @@ def read(
     tokens: list[str] = []
     tags: list[str] = []
     document = 0 if _marks_documents(path, encoding) else None
-    start, found = 1, False
+    start = 1
     for number, line in lines:
         if comment is not None and line.startswith(comment):
             continue
@@ -70,15 +69,12 @@ def read(
             tags.append(columns[tag_column])
             continue
         if tokens:
-            found = True
             yield Sentence(tokens, tags, document, start)
             tokens, tags = [], []
         if columns and document is not None:
             document += 1
     if tokens:
         yield Sentence(tokens, tags, document, start)
-    elif not found:
-        raise ValueError(f"{path}: no sentence found; expected lines of a token and its tag")
 
 
 def _marks_documents(path: str | Path, encoding: str) -> bool:

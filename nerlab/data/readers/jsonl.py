@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nerlab.data.readers.records import fetch, records
+from nerlab.data.readers.records import Layout, fetch, records
 from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
 from nerlab.data.sentence import Sentence
 
 
 def read(
     path: str | Path,
-    layout: str,
+    layout: Layout,
     encoding: str,
     tokens: str,
     tags: str,
@@ -23,10 +23,9 @@ def read(
 
     Raises:
         ValueError: a record is no JSON object, lacks something or has another number of tags than
-            of tokens, a byte does not decode, or there is no sentence.
+            of tokens, or a byte does not decode.
     """
     names = None if labels is None else ClassNames(labels)
-    found = False
     number, last = None, None
     for record in records(path, layout, encoding):
         listed_tokens = fetch(record.value, tokens, list, "tokens", record.where)
@@ -40,7 +39,4 @@ def read(
             number = 0 if number is None else number + (mark != last)
             last = mark
         if words:
-            found = True
             yield Sentence(words, written, number, record.line, lines_a_token=0)
-    if not found:
-        raise ValueError(f"{path}: no sentence found; expected records of tokens and tags")

@@ -1,18 +1,38 @@
-"""What readers say of options, of values that they did not expect, and of what they passed over."""
+"""What readers say of values that they did not expect, and of what they passed over."""
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
+logger = logging.getLogger(__name__)
 _SHOWN_CHARACTERS = 60
 _EXAMPLES = 5
+_collected: ContextVar[list[str] | None] = ContextVar("reader_warnings", default=None)
 
 
-def check_choice(option: str, value: object, choices: Sequence[str]) -> None:
-    """Raise ``ValueError`` unless the value of ``data.reader.<option>`` is one of ``choices``."""
-    if value not in choices:
-        raise ValueError(
-            f"data.reader.{option}: expected {' or '.join(choices)}, found {shown(value)}"
-        )
+def warn(message: str) -> None:
+    """Say, at the end of a file, what of it a reader could not take as it is.
+
+    The message goes to whoever collects the warnings of this thread, else to the log.
+    """
+    collected = _collected.get()
+    if collected is None:
+        logger.warning(message)
+    else:
+        collected.append(message)
+
+
+@contextmanager
+def collected_warnings() -> Iterator[list[str]]:
+    """The warnings of the readers that run within the block, in this thread."""
+    collected: list[str] = []
+    token = _collected.set(collected)
+    try:
+        yield collected
+    finally:
+        _collected.reset(token)
 
 
 def check_columns(named: Sequence[str], header: Sequence[str], where: str, options: str) -> None:

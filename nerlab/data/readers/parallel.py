@@ -32,11 +32,10 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
     ``conf/data/reader/parallel.yaml``.
 
     Raises:
-        ValueError: the other file is not there, a line has more tokens than tags or fewer, a
-            byte does not decode, or there is no sentence.
+        ValueError: the other file is not there, a line has more tokens than tags or fewer, or a
+            byte does not decode.
     """
     path, tag_path = sources(path, words, tags, encoding)
-    found = False
     pairs = zip_longest(numbered_lines(path, encoding), numbered_lines(tag_path, encoding))
     for one, other in pairs:
         number = (one or other)[0]
@@ -47,7 +46,4 @@ def read(path: str | Path, words: str, tags: str, encoding: str) -> Iterator[Sen
                 f"{counted(len(labels), 'tag')} in {tag_path.name}; fix the lines"
             )
         if tokens:
-            found = True
             yield Sentence(tokens, labels, line=number, lines_a_token=0)
-    if not found:
-        raise ValueError(f"{path}: no sentence found; expected lines of tokens")

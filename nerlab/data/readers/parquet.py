@@ -5,10 +5,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from nerlab.data.reader_warnings import warn
-from nerlab.data.readers.messages import Tally, check_choice, check_columns, shown
+from nerlab.data.readers.messages import Tally, check_columns, shown, warn
 from nerlab.data.readers.tagged import ClassNames, RowError, tokens_and_tags
 from nerlab.data.sentence import Sentence
 
@@ -24,7 +23,7 @@ def read(
     path: str | Path,
     token_column: str,
     tag_column: str,
-    bad_rows: str,
+    bad_rows: Literal["error", "skip"],
     labels: Sequence[str] | None = None,
     document_column: str | None = None,
 ) -> Iterator[Sentence]:
@@ -37,9 +36,8 @@ def read(
 
     Raises:
         ValueError: pyarrow is not installed, the file is no whole Parquet file or lacks a column,
-            a row is bad, or there is no sentence.
+            or a row is bad.
     """
-    check_choice("bad_rows", bad_rows, ("error", "skip"))
     try:
         import pyarrow
         from pyarrow.parquet import ParquetFile
@@ -48,8 +46,7 @@ def read(
             f'{path}: a Parquet file needs pyarrow; pip install -e ".[parquet]"'
         ) from None
     bad = Tally()
-    row, found = 0, False
-    document, last = None, None
+    row, document, last = 0, None, None
     try:
         with ParquetFile(path) as file:
             schema = file.schema_arrow
@@ -73,18 +70,15 @@ def read(
                     bad.add(error.kind, f"row {row}: {error}")
                     continue
                 if words:
-                    found = True
                     yield Sentence(words, tags, document, row, lines_a_token=0)
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise ValueError(f"{path}: {problem}; expected a whole Parquet file") from None
     if bad:
-        warn(f"{path}: data.reader.bad_rows=skip: of {row} rows {bad}")
-    if not found:
-        raise ValueError(
-            f"{path}: no sentence found; expected rows of tokens and tags"
-            + (f", found {bad}" if bad else "")
-        )
+        message = f"{path}: data.reader.bad_rows=skip: of {row} rows {bad}"
+        if len(bad) == row:
+            raise ValueError(message)
+        warn(message)
 
 
 def _rows(file: Any, columns: list[str]) -> Iterator[tuple[Any, ...]]:

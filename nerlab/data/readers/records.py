@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from nerlab.data.readers.lines import numbered_lines, open_text
-from nerlab.data.readers.messages import check_choice, shown
+from nerlab.data.readers.messages import shown
 
 T = TypeVar("T")
+Layout = Literal["lines", "array"]
 
 _DECODER = json.JSONDecoder()
 _WHITE_SPACE = re.compile(r"[ \t\n\r]*")
@@ -29,14 +30,13 @@ class Record(NamedTuple):
     where: str
 
 
-def records(path: str | Path, layout: str, encoding: str) -> Iterator[Record]:
+def records(path: str | Path, layout: Layout, encoding: str) -> Iterator[Record]:
     """Yield the records of a file: with the layout ``lines`` an object a line, blank ones passed
     over; with ``array`` the items of one JSON array, whose text is held in memory.
 
     Raises:
         ValueError: a record is no JSON or no object, or a byte does not decode.
     """
-    check_choice("layout", layout, ("lines", "array"))
     for line, value in (_lines if layout == "lines" else _items)(path, encoding):
         where = f"{path}:{line}"
         if not isinstance(value, dict):

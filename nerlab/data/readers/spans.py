@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from nerlab.data.reader_warnings import warn
-from nerlab.data.readers.alignment import Mark, Misaligned, align, touched
-from nerlab.data.readers.messages import Tally, check_choice, shown
-from nerlab.data.readers.records import Record, fetch, has, look_up, matches, records
+from nerlab.data.readers.alignment import Misaligned, align, touched
+from nerlab.data.readers.messages import Tally, shown, warn
+from nerlab.data.readers.records import Layout, Record, fetch, has, look_up, matches, records
 from nerlab.data.readers.texts import Text, TextLayout
 from nerlab.data.sentence import Sentence
 from nerlab.tags import Span, tags_of
@@ -19,7 +18,7 @@ _PIECES_SHOWN = 100  # more than a message shows: spans may be long, and many
 
 def read(
     path: str | Path,
-    layout: str,
+    layout: Layout,
     encoding: str,
     text: str | None,
     tokens: str | None,
@@ -28,9 +27,9 @@ def read(
     start: str | int,
     end: str | int,
     label: str | int,
-    unit: str,
-    ends: str,
-    misaligned: str,
+    unit: Literal["characters", "tokens"],
+    ends: Literal["exclusive", "inclusive"],
+    misaligned: Literal["error", "expand", "skip"],
     require_spans: bool,
     keep: Mapping[str, Any] | None = None,
     keep_spans: Mapping[str, Any] | None = None,
@@ -48,22 +47,19 @@ def read(
     tokens. Without ``require_spans``, one record of the file must have the list of spans.
 
     Raises:
-        ValueError: a record is no JSON object, or lacks something; a span is misaligned; a byte
-            does not decode; an option is none of its choices; or there is no sentence.
+        ValueError: a record is no JSON object, or lacks something; a span is misaligned; or a byte
+            does not decode.
     """
-    check_choice("unit", unit, ("characters", "tokens"))
-    check_choice("ends", ends, ("exclusive", "inclusive"))
-    check_choice("misaligned", misaligned, ("error", "expand", "skip"))
     text_layout = TextLayout(text, tokens, sentences, unit)
     span_layout = _SpanLayout(spans, start, end, label, ends == "inclusive", keep_spans or {})
     tally = Tally()
-    document, found, annotated = 0, False, require_spans
+    document, annotated = 0, require_spans
     for record in records(path, layout, encoding):
         if keep is not None and not matches(record.value, keep):
             continue
         document += 1
         content = text_layout.read(record)
-        marks: list[Mark] = []
+        marks: list[Span] = []
         if require_spans or has(record.value, spans):
             annotated = True
             marks = span_layout.read(record)
@@ -81,17 +77,11 @@ def read(
             tally.add(kind, f"line {record.line}: {description}")
         tags = tags_of(found_spans, len(content.tokens), "iob2")
         for first, last in _sentences(content, found_spans):
-            found = True
             words = content.tokens[first:last]
             yield Sentence(words, tags[first:last], document, record.line, lines_a_token=0)
     if tally:
         warn(f"{path}: misaligned spans, data.reader.misaligned={misaligned}: {tally}")
-    if not found:
-        raise ValueError(
-            f"{path}: no sentence found; expected records of a text and its spans"
-            + ("" if keep is None else ", some of them as data.reader.keep wants them")
-        )
-    if not annotated:
+    if document and not annotated:
         raise ValueError(
             f"{path}: expected a list under {spans!r}, found none in any record; set "
             "data.reader.spans to where it stands"
@@ -108,7 +98,7 @@ class _SpanLayout(NamedTuple):
     inclusive: bool
     keep: Mapping[str, Any]
 
-    def read(self, record: Record) -> list[Mark]:
+    def read(self, record: Record) -> list[Span]:
         """The spans of a record; ``ValueError`` says what one lacks."""
         marks = []
         for number, item in enumerate(fetch(record.value, self.spans, list, "spans", record.where)):
@@ -117,7 +107,7 @@ class _SpanLayout(NamedTuple):
             where = f"{record.where}: {self.spans}.{number}"
             start = fetch(item, self.start, int, "start", where)
             end = fetch(item, self.end, int, "end", where) + self.inclusive
-            marks += [Mark(start, end, label) for label in self._labels(item, where)]
+            marks += [Span(start, end, label) for label in self._labels(item, where)]
         return marks
 
     def _labels(self, item: Any, where: str) -> list[str]:

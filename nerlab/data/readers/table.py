@@ -35,7 +35,7 @@ def read(
 
     Raises:
         ValueError: a column is not there or stands twice, a row is too short, has no token or
-            cannot be parsed, a byte does not decode, or there is no sentence.
+            cannot be parsed, or a byte does not decode.
     """
     if len(delimiter) != 1 or delimiter in '\0\r\n"':
         raise ValueError(
@@ -90,8 +90,6 @@ def read(
             ) from None
     if tokens:
         yield Sentence(tokens, tags, document, start)
-    elif not found:
-        raise ValueError(f"{path}: no sentence found; expected rows of a token and its tag")
 
 
 def _cells(row: list[str], indices: list[int | None]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nerlab.data.readers.messages import shown
 from nerlab.messages import counted
-from nerlab.tags import OUTSIDE, split_tag
+from nerlab.tags import OUTSIDE
 
 
 class RowError(ValueError):
@@ -20,7 +20,7 @@ class ClassNames:
 
     Names with the prefixes of a tag scheme (``B-PER``) are tags as they stand. Where no name has
     one, a class is an entity type: neighbours of one class are one entity, written as IOB2. What
-    is no list of names, or has a prefix in some alone, raises ``ValueError``.
+    is no list of names raises ``ValueError``.
     """
 
     def __init__(self, names: object) -> None:
@@ -33,15 +33,6 @@ class ClassNames:
                 )
         self._names: list[str] = list(names)
         self._are_tags = any(name.startswith(("B-", "I-")) for name in self._names)
-        if self._are_tags:
-            for name in self._names:
-                try:
-                    split_tag(name)
-                except ValueError:
-                    raise ValueError(
-                        f"data.reader.labels: {shown(name)} has no prefix, others have B- or I-; "
-                        "give all of them one, or none"
-                    ) from None
 
     def tags(self, classes: Sequence[object]) -> list[str]:
         """The tags of a sentence of these classes, numbers or strings that spell a number;

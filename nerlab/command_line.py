@@ -1,12 +1,12 @@
 """The frame around the scripts: Hydra composes, and what a user can get wrong is one line."""
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from pathlib import Path
+from traceback import walk_tb
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -18,6 +18,8 @@ from omegaconf import DictConfig
 
 from nerlab.config import escape_references, register_schemas
 from nerlab.process import exit_on_signal, on_signals, quiet_exit
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
 
 # In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
@@ -36,29 +38,23 @@ def command(
 ) -> Callable[[Callable[[DictConfig], object]], Callable[[], None]]:
     """Make a script of a function that takes the composed configuration ``config_name``.
 
-    The configurations lie in ``conf/`` beside the script, or beside the package that the script
-    is a part of; keys of ``open_section``, which only the function knows, are let through to it.
-    What the function returns is what a sweeper optimises. An error that the user can fix is one
-    line on standard error and exit status 1; ``debug=true`` shows where it came from.
+    Keys of ``open_section``, which only the function knows, are let through to it. What the
+    function returns is what a sweeper optimises. An error that the user can fix is one line on
+    standard error and exit status 1; ``debug=true`` shows where it came from.
     """
 
     def decorate(main: Callable[[DictConfig], object]) -> Callable[[], None]:
-        script = Path(inspect.getfile(main)).resolve()
-        above = (folder for folder in script.parents if not (folder / "__init__.py").is_file())
-        conf = str(next(above) / "conf")
-        has_begun = False  # the job; what Hydra stumbles over before was typed
-
         def fail(error: Exception) -> None:
             """End with one line if the user can fix the error."""
             from nerlab.explanation import explain, is_users  # few runs need it
 
-            if is_users(error, has_begun) and "debug=true" not in sys.argv:
-                print(f"error: {explain(error, conf, config_name)}", file=sys.stderr)
+            # What Hydra stumbles over before the job has begun was typed.
+            entered = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
+            if is_users(error, job.__code__ in entered) and "debug=true" not in sys.argv:
+                print(f"error: {explain(error, str(CONF), config_name)}", file=sys.stderr)
                 sys.exit(1)
 
         def job(config: DictConfig) -> object:
-            nonlocal has_begun
-            has_begun = True
             # Within, else Hydra writes a line of its own; no decorator, which joblib cannot pickle.
             with quiet_exit():
                 try:
@@ -70,8 +66,6 @@ def command(
 
         @quiet_exit()
         def run() -> None:
-            nonlocal has_begun
-            has_begun = False
             register_schemas()
             os.environ["HYDRA_FULL_ERROR"] = "1"  # raise, so that we can say it shorter
             # What a file is named is shown, whether or not its bytes are text.
@@ -81,7 +75,7 @@ def command(
             try:
                 sys.argv[1:] = prepared(sys.argv[1:], open_section)
                 with on_signals(exit_on_signal):
-                    hydra.main(version_base="1.3", config_path=conf, config_name=config_name)(job)()
+                    hydra.main(str(CONF), config_name, version_base="1.3")(job)()
                     if sys.stdout is not None:
                         sys.stdout.flush()  # here a full disk is still an error of ours
             except Exception as error:

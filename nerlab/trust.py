@@ -18,9 +18,8 @@ def import_packages(trust: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: a name is none, is of nerlab or of Python itself, or cannot be imported.
     """
-    names = (trust,) if isinstance(trust, str) else trust
-    if not isinstance(names, Sequence):
-        raise ValueError(f"trust={trust!r}: expected the name of a package, or a list of names")
+    several = isinstance(trust, Sequence) and not isinstance(trust, str)
+    names: Sequence[Any] = trust if several else [trust]
     for name in names:
         if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
             raise ValueError(f"trust={name!r}: expected the name of a package, or a list of names")

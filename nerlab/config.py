@@ -7,7 +7,7 @@ import math
 import re
 import reprlib
 from copy import deepcopy
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -58,26 +58,22 @@ class Range(NamedTuple):
         return type(value) in kinds and self.low <= value <= self.high and value != math.inf
 
 
-_COUNT = Range(1, 2**31 - 1, kind=int)
-_SHARE = Range(0, 1)
-_SEED = Range(0, 2**63 - 1, kind=int)
-_WIDTH = Range(1, 10_000, kind=int)
-# Of nerlab's own parts, by the name of the argument.
-_PART_RANGES = {
-    **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), _WIDTH),
-    **dict.fromkeys(("layers", "heads"), Range(1, 100, kind=int)),
+_COUNT = Range(1, 2**31 - 1, int)
+# By the name of the key, in the sections below and in nerlab's own parts.
+_RANGES = {
+    **dict.fromkeys(("seed", "split_seed"), Range(0, 2**63 - 1, int)),
+    **dict.fromkeys(("epochs", "patience", "batch_tokens", "decode_tokens", "accumulate"), _COUNT),
+    **dict.fromkeys(("log_every", "save_every_steps", "keep_last", "max_skipped_steps"), _COUNT),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
-    "rare_word_dropout": _SHARE,
-    "widths": Range(1, 100, kind=int, list=True),
+    **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm"), Range()),
+    **dict.fromkeys(("momentum", "warmup", "ema", "rare_word_dropout"), Range(0, 1)),
     "dropout": Range(0, 0.99),
-    "init_timeout": Range(0, 3600),
+    **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), Range(1, 10_000, int)),
+    **dict.fromkeys(("layers", "heads"), Range(1, 100, int)),
+    "widths": Range(1, 100, int, list=True),
     **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
+    "init_timeout": Range(0, 3600),
 }
-
-
-def _within(numbers: Range, default: Any = MISSING) -> Any:
-    """A field of a schema that takes these numbers, and None where its type has it."""
-    return field(default=default, metadata={"range": numbers})
 
 
 # A key with a default here is one that early checkpoints do not know.
@@ -90,7 +86,7 @@ class DataConfig:
     dev: str | None = MISSING
     test: str | None = MISSING
     split: SplitRule | None = None
-    split_seed: int = _within(_SEED, 1)
+    split_seed: int = 1
     download: Published | None = None
     language: str | None = None
     reader: dict[str, Any] = MISSING
@@ -104,25 +100,25 @@ class DataConfig:
 class TrainerConfig:
     """The training loop; the defaults are in ``conf/trainer/default.yaml``."""
 
-    epochs: int = _within(_COUNT)
-    batch_tokens: int = _within(_COUNT)
-    accumulate: int = _within(_COUNT)
+    epochs: int = MISSING
+    batch_tokens: int = MISSING
+    accumulate: int = MISSING
     optimizer: Optimizer = MISSING
-    learning_rate: float = _within(Range())
-    momentum: float = _within(_SHARE)
-    weight_decay: float = _within(Range())
+    learning_rate: float = MISSING
+    momentum: float = MISSING
+    weight_decay: float = MISSING
     schedule: Schedule = MISSING
-    warmup: float = _within(_SHARE)
-    clip_norm: float = _within(Range())
-    ema: float = _within(_SHARE)
+    warmup: float = MISSING
+    clip_norm: float = MISSING
+    ema: float = MISSING
     precision: Precision = MISSING
-    patience: int | None = _within(_COUNT)
-    log_every: int = _within(_COUNT)
-    decode_tokens: int = _within(_COUNT)
+    patience: int | None = MISSING
+    log_every: int = MISSING
+    decode_tokens: int = MISSING
     batch_by: BatchBy = BatchBy.sentence
-    save_every_steps: int | None = _within(_COUNT, None)
-    keep_last: int = _within(_COUNT, 1)
-    max_skipped_steps: int = _within(_COUNT, 20)
+    save_every_steps: int | None = None
+    keep_last: int = 1
+    max_skipped_steps: int = 20
     deterministic: bool = False
 
 
@@ -144,7 +140,7 @@ class TrainConfig:
     trainer: TrainerConfig = MISSING
     tracker: Any = MISSING
     device: str = MISSING
-    seed: int = _within(_SEED)
+    seed: int = MISSING
     resume: str | None = None
     test: bool = MISSING
     run: RunDirectory = MISSING
@@ -166,18 +162,14 @@ def check_numbers(section: str, node: object) -> None:
     sense; what numbers a part of one's own takes, it knows itself."""
     if not isinstance(node, DictConfig):
         return
-    schema = OmegaConf.get_type(node)
-    ranges = _PART_RANGES
-    if is_dataclass(schema):
-        ranges = {key.name: key.metadata["range"] for key in fields(schema) if key.metadata}
-    elif not str(node.get("_target_", "nerlab.")).startswith("nerlab."):
-        ranges = {}
+    is_typed = is_dataclass(OmegaConf.get_type(node))  # and its type says where there may be none
+    ranges = _RANGES if str(node.get("_target_", "nerlab.")).startswith("nerlab.") else {}
     # Numbers first: sections within may refer to them.
     for key in sorted(map(str, node), key=lambda key: key not in ranges):
         value, where = node.get(key), f"{section}.{key}".removeprefix(".")
         if key not in ranges:
             check_numbers(where, value)
-        elif not ranges[key].holds(value) and not (is_dataclass(schema) and value is None):
+        elif not (ranges[key].holds(value) or (value is None and is_typed)):
             raise ValueError(f"{where}={reprlib.repr(value)}: expected {ranges[key]}")
 
 

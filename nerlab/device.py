@@ -84,8 +84,8 @@ def use_threads(wanted: object) -> Threads:
     elif given:
         chosen = Threads(torch.get_num_threads(), f"auto: {given[0]} is set")
     else:
-        free = free_cores(min(_CORES, _MOST))
-        chosen = Threads(free, f"auto: {free} of {_CORES} cores free")
+        most = min(_CORES, _MOST)
+        chosen = Threads(free_cores(most), f"auto: of {most}, as many as get a core each")
     torch.set_num_threads(chosen.number)
     return chosen
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from nerlab.config import escape_references, register_schemas
 from nerlab.process import exit_on_signal, on_signals, quiet_exit
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
+CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 # In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
@@ -51,7 +51,7 @@ def command(
             # What Hydra stumbles over before the job has begun was typed.
             entered = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
             if is_users(error, job.__code__ in entered) and "debug=true" not in sys.argv:
-                print(f"error: {explain(error, str(CONF), config_name)}", file=sys.stderr)
+                print(f"error: {explain(error, CONF, config_name)}", file=sys.stderr)
                 sys.exit(1)
 
         def job(config: DictConfig) -> object:
@@ -75,7 +75,7 @@ def command(
             try:
                 sys.argv[1:] = prepared(sys.argv[1:], open_section)
                 with on_signals(exit_on_signal):
-                    hydra.main(str(CONF), config_name, version_base="1.3")(job)()
+                    hydra.main(version_base="1.3", config_path=CONF, config_name=config_name)(job)()
                     if sys.stdout is not None:
                         sys.stdout.flush()  # here a full disk is still an error of ours
             except Exception as error:

@@ -19,10 +19,7 @@ def deterministic_algorithms() -> Iterator[None]:
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled()
-    cudnn = torch.backends.cudnn
-    cudnn_before = (cudnn.deterministic, cudnn.benchmark)
-    torch.use_deterministic_algorithms(True)
-    cudnn.deterministic, cudnn.benchmark = True, False
+    torch.use_deterministic_algorithms(True)  # those of cuDNN too
     try:
         yield
     except RuntimeError as error:
@@ -32,4 +29,3 @@ def deterministic_algorithms() -> Iterator[None]:
         raise ValueError(f"trainer.deterministic=true: not possible here: {reason}") from error
     finally:
         torch.use_deterministic_algorithms(before)
-        cudnn.deterministic, cudnn.benchmark = cudnn_before

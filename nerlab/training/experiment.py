@@ -1,39 +1,46 @@
 """One run, from its configuration to its results."""
 
 import logging
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, nullcontext, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, nullcontext
+from datetime import datetime
 from inspect import signature
+from itertools import count
 from pathlib import Path
-from subprocess import DEVNULL, SubprocessError, check_output
 from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import BatchBy, check_numbers, without_trust
+from nerlab.config import BatchBy, RunDirectory, check_numbers, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import load_split
-from nerlab.data.plausibility import MANY_LABELS, cost_of_labels
-from nerlab.device import Threads, autocast_dtype, choose_device, use_threads
+from nerlab.data.plausibility import cost_of_labels
+from nerlab.data.vocabulary import Vocabulary
+from nerlab.device import Threads, choose_device, use_threads
 from nerlab.evaluation.report import examples, table, write_report
-from nerlab.files import new_file
+from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
-from nerlab.memory import is_out_of_memory
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
 from nerlab.process import Interrupted, Interruption, on_signals
-from nerlab.training.failures import NotFinite, explain_memory, explain_not_finite
+from nerlab.training.failures import explain
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator, Recorder, Tracker, logging_to
-from nerlab.training.run_directory import Checkpoints, TrainingState, new_run_directory
+from nerlab.training.recorder import (
+    Accumulator,
+    Checkpoints,
+    Recorder,
+    RunLog,
+    Tracker,
+    TrainingState,
+)
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -41,7 +48,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
 # What the tracker may be, beside what trusted packages define.
-TRACKERS = ("nerlab.training.recorder.NoTracker", "nerlab.training.wandb_tracker.WandbTracker")
+TRACKERS = ("nerlab.training.recorder.Tracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
 def run_experiment(config: DictConfig) -> float:
@@ -59,11 +66,9 @@ def run_experiment(config: DictConfig) -> float:
             from nerlab.training.resume import resumption_of
 
             resumption = stack.enter_context(resumption_of(config))
-        if resumption is None:
-            config, threads = without_trust(config), use_threads(config.threads)
-        else:
-            config, threads = resumption.config, resumption.use_threads(config.threads)
+        config = without_trust(config if resumption is None else resumption.config)
         check_numbers("", config)
+        threads = use_threads(config.threads)
         config.threads = threads.number
         if config.trainer.deterministic:
             from nerlab.training.determinism import deterministic_algorithms
@@ -76,10 +81,8 @@ def _run(
     config: DictConfig, trusted: tuple[str, ...], threads: Threads, resumption: "Resumption | None"
 ) -> float:
     device, console = choose_device(config.device), make_console()
-    splits = {
-        name: load_split(config.data, name, trusted)
-        for name in ("train", "dev", *(["test"] if config.test else []))
-    }
+    names = ("train", "dev", *(["test"] if config.test else []))
+    splits = {name: load_split(config.data, name, trusted) for name in names}
     digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
     if resumption is None or resumption.checkpoint is None:
         vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
@@ -89,44 +92,76 @@ def _run(
     batchers = {
         name: batcher(corpus, vocabulary, name == "train") for name, corpus in splits.items()
     }
+    state = begin_training(config, vocabulary, trusted, device)
+    lines = describe(splits)
+    lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
+    lines.append(counted(sum(p.numel() for p in state.tagger.parameters()), "parameter"))
+    make_tracker = _tracker_of(config, trusted)
+
+    with nullcontext(resumption.run) if resumption else new_run_directory(config.run) as run:
+        if resumption is not None:
+            lines += resumption.restore(state)
+        # The first file of a run: from now on it can be resumed.
+        with new_file(run / "config.yaml") as file:
+            OmegaConf.save(config, file, resolve=True)
+        with closing(RunLog(run / "train.log", console)):
+            for line in (f"run {run} on {device}", threads, *lines):
+                logger.info(line)
+            plain: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+            tracker = make_tracker(run, run.name, {**plain, **digests})
+            with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
+                checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
+                _train(state, batchers, checkpoints, console)
+                _score_best(state.tagger, batchers, checkpoints, tracker, console)
+            logger.info("done: %s", run)
+    return state.best_f1
+
+
+def begin_training(
+    config: DictConfig, vocabulary: Vocabulary, trusted: tuple[str, ...], device: torch.device
+) -> TrainingState:
+    """A tagger with new weights, drawn from the seed, and what trains it."""
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary, trusted).to(device)
-    tagger.autocast_dtype = autocast_dtype(config.trainer.precision, device)
+    # Every step reads it, and to read an OmegaConf section takes long.
+    trainer_config: Any = OmegaConf.to_object(config.trainer)
+    optimizer = TaggerOptimizer(tagger, trainer_config, device)
+    tagger.autocast_dtype = optimizer.dtype
     average = None
     if config.trainer.ema:
         from nerlab.training.averaging import average_weights
 
         average = average_weights(tagger, config.trainer.ema)
-    # Every step reads it, and to read an OmegaConf section takes long.
-    trainer_config: Any = OmegaConf.to_object(config.trainer)
-    optimizer = TaggerOptimizer(tagger, trainer_config, device)
-    state = TrainingState(tagger, optimizer, Accumulator(device), average)
-    lines = describe(splits)
-    lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
-    lines.append(counted(sum(p.numel() for p in tagger.parameters()), "parameter"))
-    make_tracker = _tracker_of(config, trusted)
+    return TrainingState(tagger, optimizer, Accumulator(device), average)
 
-    directory = nullcontext(resumption.run) if resumption else new_run_directory(config.run)
-    with directory as run:
-        if resumption is not None:
-            resumption.restore(state)
-        # The first file of a run: from now on it can be resumed.
-        with new_file(run / "config.yaml") as file:
-            OmegaConf.save(config, file, resolve=True)
-        with logging_to(run / "train.log", console):
-            for line in (f"run {run} on {device}", threads, *lines):
-                logger.info(line)
-            plain: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-            facts = {**plain, "git_commit": _git_commit(), **digests}
-            tracker = make_tracker(run, run.name, facts)
-            with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
-                if resumption is not None:
-                    resumption.log(state)
-                checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
-                _train(state, batchers, checkpoints, console)
-                _score_best(tagger, batchers, checkpoints, tracker, console)
-            logger.info("done: %s", run)
-    return state.best_f1
+
+@contextmanager
+def new_run_directory(config: RunDirectory) -> Iterator[Path]:
+    """Make the directory of a new run; it is locked within the block.
+
+    It is ``run.dir``, which must be new or empty, or ``<root>/<date-time>-<name>``; runs that
+    start in the same second are numbered. Making the directory is what reserves it, so two never
+    share one.
+    """
+    if config.dir is not None:
+        run = Path(config.dir)
+        run.mkdir(parents=True, exist_ok=True)
+    else:
+        first = run = Path(config.root) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
+        run.parent.mkdir(parents=True, exist_ok=True)
+        for number in count(2):
+            try:
+                run.mkdir()
+                break
+            except FileExistsError:
+                run = first.with_name(f"{first.name}-{number}")
+    with file_lock(run):
+        if any(file.suffix != ".part" for file in run.iterdir()):
+            raise ValueError(
+                f"run.dir={run}: expected a directory that is new or empty; choose another name, "
+                "or remove what is there"
+            )
+        yield run
 
 
 def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., Tracker]:
@@ -148,8 +183,7 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
     ]
     # Splits of one file have the same warnings of its reader.
     lines += dict.fromkeys(f"warning: {w}" for corpus in splits.values() for w in corpus.warnings)
-    if len(train.labels) > MANY_LABELS:
-        lines += (f"warning: train: {w}" for w in cost_of_labels(len(train.labels)))
+    lines += (f"warning: train: {w}" for w in cost_of_labels(len(train.labels)))
     lines.append(f"labels: {' '.join(sorted(train.labels))}")
     if missing := set(dev.labels) - set(train.labels):
         lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")
@@ -162,25 +196,23 @@ def _train(
     checkpoints: Checkpoints,
     console: Console,
 ) -> None:
-    config, train, dev = checkpoints.config, batchers["train"], batchers["dev"]
-    interruption, failure = Interruption(), None
+    interruption = Interruption()
     with on_signals(interruption.note), progress_bar(console, "training") as show:
-        settings = state.optimizer.config
-        trainer = Trainer(state, settings, config.seed, train, dev, checkpoints, interruption, show)
+        splits = (batchers["train"], batchers["dev"])
+        settings = (state.optimizer.config, checkpoints.config.seed)
+        trainer = Trainer(state, *settings, *splits, checkpoints, interruption, show)
         try:
             trainer.fit()
+            return
         except Interrupted:
             advice = "go on with it: python train.py resume="
             logger.info("stopped after step %d; %s%s", state.step, advice, checkpoints.run)
             raise
-        except NotFinite as found:
-            failure = explain_not_finite(found, checkpoints.run, state.tagger, train)
         except Exception as error:
-            if not (trainer.step_batches and is_out_of_memory(error)):
+            failure = explain(error, trainer)
+            if failure is None:
                 raise
-            failure = explain_memory(trainer.step_batches, train.corpus)
-    if failure is not None:  # only here the tensors that the error's frames held are free
-        raise failure
+    raise failure  # only here the tensors that the error's frames held are free
 
 
 def _score_best(
@@ -203,10 +235,3 @@ def _score_best(
         console.print(f"some sentences of {name}, as tagged:")
         for sentence in examples(report, _EXAMPLES):
             console.print("  " + escape_controls(sentence))
-
-
-def _git_commit() -> str | None:
-    command, here = ["git", "rev-parse", "HEAD"], Path(__file__).parent
-    with suppress(OSError, SubprocessError):
-        return check_output(command, cwd=here, stderr=DEVNULL, text=True, timeout=5).strip()
-    return None

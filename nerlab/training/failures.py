@@ -2,16 +2,18 @@
 
 import json
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.files import write_file
+from nerlab.memory import is_out_of_memory
 from nerlab.messages import counted
-from nerlab.models.tagger import Tagger
+
+if TYPE_CHECKING:
+    from nerlab.training.loop import Trainer
 
 _NAMED = 10  # sentences in the message; the file has them all
 
@@ -24,14 +26,23 @@ class NotFinite(Exception):  # noqa: N818 - the run makes an error of it, see ex
         self.sentences = sentences
 
 
-def explain_not_finite(found: NotFinite, run: Path, tagger: Tagger, train: Batcher) -> ValueError:
+def explain(error: Exception, trainer: "Trainer") -> ValueError | None:
+    """The error that says why a training cannot go on, if it is known."""
+    if isinstance(error, NotFinite):
+        return _explain_not_finite(error, trainer)
+    if trainer.step_batches and is_out_of_memory(error):
+        return _explain_memory(trainer.step_batches, trainer.train.corpus)
+    return None
+
+
+def _explain_not_finite(found: NotFinite, trainer: "Trainer") -> ValueError:
     """Write the sentences of the step to ``not-finite.jsonl``; returns the error that names them.
 
     Each sentence has the loss that the model gives it alone, without dropout, in nats a token;
     null where it is not finite.
     """
-    device = next(tagger.parameters()).device
-    tagger.eval()
+    tagger, train, run = trainer.state.tagger.eval(), trainer.train, trainer.checkpoints.run
+    device = trainer.state.optimizer.device
     sentences, culprits, lines = found.sentences.tolist(), [], ""
     for sentence in sentences:
         with torch.inference_mode():
@@ -56,7 +67,7 @@ def explain_not_finite(found: NotFinite, run: Path, tagger: Tagger, train: Batch
     )
 
 
-def explain_memory(batches: list[np.ndarray], corpus: Corpus) -> ValueError:
+def _explain_memory(batches: list[np.ndarray], corpus: Corpus) -> ValueError:
     """The error that names the largest batch of a step that does not fit into memory."""
     lengths = [corpus.lengths[sentences] for sentences in batches]
     sizes = [len(of_batch) * int(of_batch.max()) for of_batch in lengths]

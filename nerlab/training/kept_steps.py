@@ -16,16 +16,11 @@ def keep_step(last: Path, step: int, number: int) -> None:
     """
     folder = last.parent
     with new_folder(folder / f"step-{step}") as part:
-        for path in last.iterdir():
-            _link_or_copy(path, part / path.name)
+        try:
+            shutil.copytree(last, part, copy_function=os.link, dirs_exist_ok=True)
+        except OSError:  # there are no hard links
+            shutil.copytree(last, part, dirs_exist_ok=True)
     steps = [path.name.removeprefix("step-") for path in folder.glob("step-*")]
     past = sorted(int(at) for at in steps if at.isdecimal() and int(at) <= step)
     for at in {*steps} - {*map(str, past[-number:])}:  # and what killed processes have left
         shutil.rmtree(folder / f"step-{at}", ignore_errors=True)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

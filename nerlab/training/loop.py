@@ -14,7 +14,7 @@ from nerlab.messages import ShowProgress, counted
 from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
-from nerlab.training.run_directory import Checkpoints, TrainingState
+from nerlab.training.recorder import Checkpoints, TrainingState
 
 logger = logging.getLogger(__name__)
 

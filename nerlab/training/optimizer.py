@@ -170,15 +170,9 @@ class RowAdam(torch.optim.Optimizer):
                 rows, values = gradient.indices()[0], gradient.values()
                 state["step"] += 1
                 steps = state["step"].item()
-                mean = _decay(state["exp_avg"], rows, values, 0.9)
-                square = _decay(state["exp_avg_sq"], rows, values * values, 0.999)
+                mean = state["exp_avg"][rows].lerp_(values, 1 - 0.9)
+                square = state["exp_avg_sq"][rows].lerp_(values * values, 1 - 0.999)
+                state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
                 # Divided by what the decay from zero has reached.
                 root = (square / (1 - 0.999**steps)).sqrt_().add_(1e-8)
                 table.index_add_(0, rows, mean / root, alpha=-group["lr"] / (1 - 0.9**steps))
-
-
-def _decay(moment: Tensor, rows: Tensor, values: Tensor, rate: float) -> Tensor:
-    """Decay some rows of a moment towards ``values`` and return them."""
-    moved = moment.index_select(0, rows).lerp_(values, 1 - rate)
-    moment.index_copy_(0, rows, moved)
-    return moved

@@ -1,25 +1,33 @@
-"""What a run says while it goes on: metrics.jsonl, train.log, the terminal, the tracker."""
+"""What is kept of a run: where its training stands, checkpoints, metrics.jsonl, the log."""
 
 import json
 import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
+from nerlab.config import TrainerConfig
+from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.report import Report
 from nerlab.files import naming, open_to_append
 from nerlab.messages import counted, escape_controls
+from nerlab.models.checkpoint import State, save_checkpoint
+from nerlab.models.tagger import Tagger
+from nerlab.training.optimizer import TaggerOptimizer
 
 logger = logging.getLogger("nerlab")
+PROGRESS = ("step", "epoch", "batch_index", "best_f1", "best_epoch")
 
 
 class Accumulator:
@@ -64,11 +72,66 @@ class Accumulator:
         return metrics, int(in_a_row)
 
 
-class Tracker:
-    """Where the numbers go beside ``metrics.jsonl``; it never raises: no run is lost because of it.
+@dataclass
+class TrainingState:
+    """Where a training stands, with what it trains.
 
-    It is built with ``(run_directory, name, config)``, ``config`` as plain data.
+    Attributes:
+        tagger: the model, on its device.
+        optimizer: changes its weights.
+        accumulator: the numbers since the last line of metrics.
+        average: the moving average of the weights, if one is kept.
+        step, epoch: steps and epochs that are done.
+        batch_index: the next batch of the present epoch.
+        best_f1, best_epoch: the best span F1 on dev so far, and the epoch that reached it.
     """
+
+    tagger: Tagger
+    optimizer: TaggerOptimizer
+    accumulator: Accumulator
+    average: AveragedModel | None
+    step: int = 0
+    epoch: int = 0
+    batch_index: int = 0
+    best_f1: float = -1.0
+    best_epoch: int = 0
+
+    @property
+    def model(self) -> Tagger:
+        """The tagger that is scored and saved: the average, if one is kept."""
+        return self.tagger if self.average is None else cast(Tagger, self.average.module)
+
+    def is_finished(self, config: TrainerConfig) -> bool:
+        """Whether all epochs are done, or ``patience`` of them brought nothing."""
+        waited = self.epoch - self.best_epoch
+        is_out_of_patience = config.patience is not None and waited >= config.patience
+        return self.epoch >= config.epochs or is_out_of_patience
+
+    def snapshot(self) -> State:
+        """What a checkpoint saves beside the weights of :attr:`model`: the tensors themselves, but
+        for copies of the states of the random numbers."""
+        device = self.optimizer.device
+        tensors = {**self.optimizer.moments(), "accumulator": self.accumulator.sums}
+        tensors["rng_state.cpu"] = torch.get_rng_state()
+        if device.type == "cuda":
+            tensors["rng_state.cuda"] = torch.cuda.get_rng_state(device)
+        if self.average is not None:
+            tensors |= {f"weights.{name}": w for name, w in self.tagger.state_dict().items()}
+            tensors["steps_averaged"] = self.average.n_averaged
+        progress = {name: getattr(self, name) for name in PROGRESS}
+        progress["tokens"] = self.accumulator.tokens
+        scaler = self.optimizer.scaler.state_dict()
+        return State(tensors, {"progress": progress, "scaler": scaler})
+
+
+class Tracker:
+    """Where the numbers go beside ``metrics.jsonl``; by itself it keeps nothing.
+
+    It never raises: no run is lost because of it. ``config`` is plain data.
+    """
+
+    def __init__(self, run_directory: Path, name: str, config: Mapping[str, Any]) -> None:
+        pass
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Take numbers that belong to a step; steps never fall."""
@@ -78,13 +141,6 @@ class Tracker:
 
     def finish(self) -> None:
         """End the run and say how it can be looked at."""
-
-
-class NoTracker(Tracker):
-    """Keeps nothing."""
-
-    def __init__(self, run_directory: Path, name: str, config: Mapping[str, Any]) -> None:
-        pass
 
 
 class Recorder:
@@ -137,32 +193,74 @@ class Recorder:
             self._tracker.finish()
 
 
-@contextmanager
-def logging_to(path: Path, console: Console) -> Iterator[None]:
-    """Send what nerlab logs to a file and to the terminal; a file that is full raises."""
-    handler, level = _Lines(path, console), logger.level
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+@dataclass(frozen=True)
+class Checkpoints:
+    """Writes the checkpoints of a run, with its vocabulary and configuration.
+
+    ``digests`` are those of the splits, which a run that goes on compares with its own.
+    """
+
+    run: Path
+    vocabulary: Vocabulary
+    config: DictConfig
+    digests: Mapping[str, str]
+    recorder: Recorder
+
+    def save_best(self, tagger: Tagger) -> None:
+        """Save ``best``: the weights."""
+        folder = self.run / "checkpoints" / "best"
+        save_checkpoint(folder, tagger.state_dict(), self.vocabulary, self.config)
+
+    def save_last(self, state: TrainingState) -> None:
+        """Save ``last``: the weights, and what the training needs to go on from here."""
+        folder = self.run / "checkpoints" / "last"
+        tensors, values = state.snapshot()
+        values = {**values, **self.digests, "metrics_bytes": self.recorder.sync()}
+        weights = state.model.state_dict()
+        save_checkpoint(folder, weights, self.vocabulary, self.config, State(tensors, values))
+        if self.config.trainer.keep_last > 1:
+            from nerlab.training.kept_steps import keep_step
+
+            keep_step(folder, state.step, self.config.trainer.keep_last)
+        if self.config.run.dir is None:
+            point_latest_to(self.run)
+
+
+def point_latest_to(run: Path) -> None:
+    """Let the link ``latest`` beside a run lead to it."""
+    link, part = run.parent / "latest", run.parent / f".latest-{os.getpid()}"
     try:
-        yield
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
-        with naming(path):
-            handler.file.close()
+        part.symlink_to(run.name, target_is_directory=True)
+        os.replace(part, link)
+    except OSError as error:  # a file system without links; the run itself is unharmed
+        part.unlink(missing_ok=True)
+        logger.warning("%s: no link made: %s", link, error.strerror)
 
 
-class _Lines(logging.Handler):
-    """Writes each message as one line."""
+class RunLog(logging.Handler):
+    """Writes what nerlab logs to a file and to the terminal, each message as one line, until it is
+    closed; a file that is full raises."""
 
     def __init__(self, path: Path, console: Console) -> None:
         super().__init__()
-        self.path, self.console, self.file = path, console, open_to_append(path)
+        self._path, self._file, self._console = path, open_to_append(path), console
+        self._level_before = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write one message."""
         message = escape_controls(record.getMessage())
-        with naming(self.path):
-            self.file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.levelname} {message}\n")
-            self.file.flush()
+        with naming(self._path):
+            self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.levelname} {message}\n")
+            self._file.flush()
         # By rich, so that it never lands within a progress bar.
-        self.console.print(message)
+        self._console.print(message)
+
+    def close(self) -> None:
+        """Close the file and leave the log as it was."""
+        logger.setLevel(self._level_before)
+        logger.removeHandler(self)
+        super().close()
+        with naming(self._path):
+            self._file.close()

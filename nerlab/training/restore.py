@@ -1,7 +1,7 @@
 """A training goes on from a saved state, which somebody else may have written.
 
-An optimiser writes through the shapes that it is given and does not look; so everything is checked
-before it is used. What is wrong is a ``ValueError`` that names the value.
+An optimiser writes through the shapes that it is given and does not look. So everything is checked,
+and then copied into the tensors that are there. What is wrong is a ``ValueError`` that names it.
 """
 
 import reprlib
@@ -13,8 +13,7 @@ from torch import Tensor
 
 from nerlab.config import Range
 from nerlab.models.checkpoint import State
-from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.run_directory import PROGRESS, TrainingState
+from nerlab.training.recorder import PROGRESS, TrainingState
 
 COUNT = Range(0, 2**53, kind=int)  # whole numbers beyond it have no float
 _AMOUNT = Range(0, torch.finfo(torch.float32).max)
@@ -24,75 +23,51 @@ _F1 = Range(-1, 1)  # -1 before any was measured
 def restore(state: TrainingState, saved: State) -> None:
     """Go on from a :meth:`TrainingState.snapshot`, bit for bit.
 
-    The tagger has the weights of the checkpoint already.
+    The model has the weights of the checkpoint already.
 
     Raises:
         ValueError: something in it is missing, unknown, or makes no sense.
     """
     tensors, values = saved
+    own = state.snapshot().tensors
+    if unknown := tensors.keys() - own.keys():
+        raise ValueError(f"{min(unknown)}: unknown")
+    for name, tensor in own.items():
+        _check_like(tensors, name, tensor)
+        if name.endswith(".step") or name == "steps_averaged":
+            kind = _AMOUNT if tensor.is_floating_point() else COUNT
+            number({name: tensors[name].item()}, name, kind)
+        tensor.copy_(tensors[name])
     progress = _section(values, "progress")
     for name in PROGRESS:
         setattr(state, name, number(progress, name, _F1 if name == "best_f1" else COUNT))
     state.accumulator.tokens = number(progress, "tokens", COUNT)
-    state.accumulator.sums = _like(tensors, "accumulator", state.accumulator.sums)
     scaler, found = state.optimizer.scaler, _section(values, "scaler")
     kinds = {n: COUNT if isinstance(v, int) else _AMOUNT for n, v in scaler.state_dict().items()}
     scaler.load_state_dict({name: number(found, name, kind) for name, kind in kinds.items()})
-    _restore_moments(state.optimizer, tensors)
-    if state.average is not None:
-        own = state.tagger.state_dict()
-        own = {name: _like(tensors, f"weights.{name}", weight) for name, weight in own.items()}
-        steps = _like(tensors, "steps_averaged", state.average.n_averaged)
-        number({"steps_averaged": steps.item()}, "steps_averaged", COUNT)
-        state.average.module.load_state_dict(state.tagger.state_dict())
-        state.average.n_averaged.copy_(steps)
-        state.tagger.load_state_dict(own)
-    if unknown := tensors.keys() - state.snapshot().tensors.keys():
-        raise ValueError(f"{min(unknown)}: unknown")
     _restore_rng(tensors, state.optimizer.device)
-
-
-def _restore_moments(optimizer: TaggerOptimizer, tensors: Mapping[str, Tensor]) -> None:
-    for owner, method in enumerate(optimizer.optimizers):
-        moments: dict[int, dict[str, Tensor]] = {}
-        parameters = [p for group in method.param_groups for p in group["params"]]
-        for index, parameter in enumerate(parameters):
-            prefix = f"optimizer.{owner}.{index}."
-            fresh = {"step": torch.zeros(()), "exp_avg": parameter, "exp_avg_sq": parameter}
-            if isinstance(method, torch.optim.SGD):
-                fresh = {"momentum_buffer": parameter} if method.defaults["momentum"] else {}
-            elif not any(name.startswith(prefix) for name in tensors):
-                continue  # without a gradient so far, Adam has nothing to remember
-            found = {name: _like(tensors, prefix + name, own) for name, own in fresh.items()}
-            if "step" in found:
-                number({f"{prefix}step": found["step"].item()}, f"{prefix}step", _AMOUNT)
-            moments[index] = found
-        groups = method.state_dict()["param_groups"]
-        method.load_state_dict({"state": moments, "param_groups": groups})
 
 
 def _restore_rng(tensors: Mapping[str, Tensor], device: torch.device) -> None:
     name = "rng_state.cpu"
     try:  # torch looks at the numbers in them
-        torch.set_rng_state(_like(tensors, name, torch.get_rng_state()))
+        torch.set_rng_state(tensors[name])
         if device.type == "cuda":
             name = "rng_state.cuda"
-            fresh = torch.cuda.get_rng_state(device)
-            torch.cuda.set_rng_state(_like(tensors, name, fresh), device)
+            torch.cuda.set_rng_state(tensors[name], device)
     except RuntimeError as error:
         raise ValueError(f"{name}: {str(error).splitlines()[0]}") from None
 
 
-def _like(tensors: Mapping[str, Tensor], name: str, fresh: Tensor) -> Tensor:
-    """The tensor of this name on the device of another, if it has its shape and its type."""
+def _check_like(tensors: Mapping[str, Tensor], name: str, own: Tensor) -> None:
+    """Check that there is a tensor of this name, with the shape and the type of another."""
     if (found := tensors.get(name)) is None:
         raise ValueError(f"{name}: missing")
-    if (found.shape, found.dtype) != (fresh.shape, fresh.dtype):
+    if (found.shape, found.dtype) != (own.shape, own.dtype):
         raise ValueError(
-            f"{name}: expected {fresh.dtype} of shape {tuple(fresh.shape)}, found {found.dtype} "
+            f"{name}: expected {own.dtype} of shape {tuple(own.shape)}, found {found.dtype} "
             f"of shape {tuple(found.shape)}"
         )
-    return found.to(fresh.device)
 
 
 def _section(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

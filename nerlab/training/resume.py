@@ -1,6 +1,5 @@
 """A run that was stopped goes on: which one, with what configuration, from which checkpoint."""
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,19 +10,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.device import Threads, use_threads
 from nerlab.files import file_lock
 from nerlab.messages import counted
 from nerlab.models.checkpoint import State, load_weights
 from nerlab.models.loading import check_shapes, find_last, load_state, load_vocabulary
 from nerlab.paths import check_plain
 from nerlab.saved_config import checked_config, literal, read_run_config
+from nerlab.training.recorder import TrainingState
 from nerlab.training.restore import COUNT, number, restore
-from nerlab.training.run_directory import TrainingState
 
-logger = logging.getLogger(__name__)
-
-# Given anew each time; ``auto`` threads are those that the run was begun with.
+# Given anew each time; ``auto`` threads are as many as the run was begun with, for the same bits.
 _FREE = ("resume", "debug", "trust", "threads")
 # What a run does not depend on to the last bit, but for the device: each may have moved.
 _REPLACEABLE = ("data.dir", "device", "tracker")
@@ -47,14 +43,6 @@ class Resumption(NamedTuple):
     checkpoint: Path | None
     state: State
 
-    def use_threads(self, wanted: object) -> Threads:
-        """As many as the run was begun with, for the same bits, unless another number is given."""
-        begun = self.config.threads
-        if wanted in ("auto", begun):
-            return use_threads(begun)._replace(reason="as the run was begun")
-        reason = f"as given; the run was begun with {begun}, from here on its bits are other ones"
-        return use_threads(wanted)._replace(reason=reason)
-
     def vocabulary(self, digests: Mapping[str, str], trusted: tuple[str, ...]) -> Vocabulary:
         """That of the checkpoint; ``ValueError`` unless it is of these splits and of this model."""
         assert self.checkpoint is not None
@@ -69,13 +57,14 @@ class Resumption(NamedTuple):
         check_shapes(self.config.model, vocabulary, trusted, self.checkpoint)
         return vocabulary
 
-    def restore(self, training: TrainingState) -> None:
-        """Put weights, optimiser and metrics back to where the checkpoint stands."""
+    def restore(self, training: TrainingState) -> list[str]:
+        """Put weights, optimiser and metrics back to where the checkpoint stands; returns what the
+        log should say of it."""
         metrics, folder = self.run / "metrics.jsonl", self.checkpoint
         if folder is None:
             metrics.write_bytes(b"")
-            return
-        load_weights(training.tagger, folder)
+            return []
+        load_weights(training.model, folder)
         try:
             size = number(self.state.values, "metrics_bytes", COUNT)
             restore(training, self.state)
@@ -88,15 +77,10 @@ class Resumption(NamedTuple):
                 f"saved, found {found}; put the whole file back, or begin a new run"
             )
         os.truncate(metrics, size)
-
-    def log(self, training: TrainingState) -> None:
-        """Say where the run goes on."""
-        if self.checkpoint is None:
-            return
-        done = counted(training.epoch, "epoch")
-        logger.info("resumed after step %d, %s done", training.step, done)
+        lines = [f"resumed after step {training.step}, {counted(training.epoch, 'epoch')} done"]
         if training.is_finished(self.config.trainer):
-            logger.info("the run is finished: its best checkpoint is scored again, no more")
+            lines.append("the run is finished: its best checkpoint is scored again, no more")
+        return lines
 
 
 @contextmanager
@@ -165,6 +149,8 @@ def _read(path: Path, run: Path, config: DictConfig) -> Resumption:
     for key in filter(None, map(_replaceable, _overrides())):
         value = _plain(OmegaConf.select(config, key))
         OmegaConf.update(saved, key, literal(value), merge=False, force_add=True)
+    if config.threads != "auto":
+        saved.threads = config.threads
     return Resumption(run, saved, checkpoint, state)
 
 

@@ -5,6 +5,7 @@ import logging
 import resource
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from processes import arguments, content, start, wait_for_step
 from rich.console import Console
 
 from nerlab.models.loading import load_checkpoint
-from nerlab.training.recorder import logging_to
+from nerlab.training.recorder import RunLog
 
 pytest_plugins = ["finished_run"]
 
@@ -87,7 +88,7 @@ def test_a_log_that_does_not_fit_is_named(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
         with pytest.raises(OSError, match="File too large") as found:  # noqa: PT012, SIM117
-            with logging_to(path, Console(file=io.StringIO())):
+            with closing(RunLog(path, Console(file=io.StringIO()))):
                 for _ in range(10):
                     logging.getLogger("nerlab").info("a line of some length")
     finally:

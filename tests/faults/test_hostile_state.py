@@ -19,9 +19,8 @@ from nerlab.models.checkpoint import State
 from nerlab.models.tagger import Tagger
 from nerlab.training.averaging import average_weights
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator
+from nerlab.training.recorder import Accumulator, TrainingState
 from nerlab.training.restore import restore
-from nerlab.training.run_directory import TrainingState
 
 CPU = torch.device("cpu")
 

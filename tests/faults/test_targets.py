@@ -78,7 +78,7 @@ def nodes(target: str, victim: Path) -> Iterator[dict[str, Any]]:
 
 def test_there_are_enough_names_to_try() -> None:
     assert len(NAMES) > 500
-    assert "nerlab.training.recorder._Lines" in NAMES
+    assert "nerlab.training.recorder.RunLog" in NAMES
     assert all(name in NAMES for names in SECTIONS.values() for name in names)
 
 
@@ -222,7 +222,7 @@ def test_a_file_is_not_emptied_by_the_tracker_of_a_run(
     run: Path, corpus: Path, victim: Path, nested: bool
 ) -> None:
     attack: dict[str, Any] = {
-        "_target_": "nerlab.training.recorder._Lines",
+        "_target_": "nerlab.training.recorder.RunLog",
         "_args_": [str(victim), "w"],
     }
     if nested:
@@ -235,7 +235,7 @@ def test_a_file_is_not_emptied_by_the_tracker_of_a_run(
     result = run_script("train", f"resume={begun}")
     assert victim.read_text() == "precious"
     assert (result.status, result.err.count("\n")) == (1, 1)
-    assert "_target_ 'nerlab.training.recorder._Lines'" in result.err
+    assert "_target_ 'nerlab.training.recorder.RunLog'" in result.err
     assert [path.name for path in begun.iterdir()] == ["config.yaml"]
 
 

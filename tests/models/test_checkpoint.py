@@ -311,8 +311,7 @@ def test_a_target_that_is_not_of_nerlab_is_refused_and_never_runs(
 
 def test_a_function_of_nerlab_is_no_part_of_a_model(folder: Path) -> None:
     made = folder.parent / "made by a checkpoint"
-    target = "nerlab.training.run_directory.create_run_directory"
-    node = {"_target_": target, "directory": str(made), "root": "", "name": ""}
+    node = {"_target_": "nerlab.paths.make_folder", "_partial_": True, "base": str(made)}
     edit(folder, lambda config: config.model.update(encoder=node))
     with pytest.raises(ValueError, match="_target_"):
         load_checkpoint(folder, CPU)

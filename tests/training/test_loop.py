@@ -25,8 +25,7 @@ from nerlab.training import loop
 from nerlab.training.averaging import average_weights
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator, NoTracker, Recorder
-from nerlab.training.run_directory import Checkpoints, TrainingState
+from nerlab.training.recorder import Accumulator, Checkpoints, Recorder, Tracker, TrainingState
 
 CPU = torch.device("cpu")
 SEED = 3
@@ -74,7 +73,7 @@ def make_trainer(
 ) -> Trainer:
     """A trainer whose checkpoints only note what is asked of them."""
     state = TrainingState(tagger, TaggerOptimizer(tagger, config, CPU), Accumulator(CPU), average)
-    recorder = Recorder(folder / "metrics.jsonl", NoTracker(folder, "name", {}))
+    recorder = Recorder(folder / "metrics.jsonl", Tracker(folder, "name", {}))
     checkpoints = create_autospec(Checkpoints, instance=True)
     checkpoints.vocabulary, checkpoints.recorder = VOCABULARY, recorder
     return Trainer(

@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, run_process
 
-from nerlab.training import run_directory
+from nerlab.config import RunDirectory
+from nerlab.training import experiment
+from nerlab.training.experiment import new_run_directory
 from nerlab.training.kept_steps import keep_step
-from nerlab.training.run_directory import create_run_directory, point_latest_to
+from nerlab.training.recorder import point_latest_to
 
 NOON = real_datetime(2026, 11, 20, 12, 0, 0)
+
+
+def make(root: Path, name: str, directory: Path | None = None) -> Path:
+    """Make the directory of a run, and let it go."""
+    path = None if directory is None else str(directory)
+    with new_run_directory(RunDirectory(str(root), name, path)) as run:
+        return run
 
 
 class Stopped(real_datetime):
@@ -26,12 +35,12 @@ class Stopped(real_datetime):
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_directory, "datetime", Stopped)
+    monkeypatch.setattr(experiment, "datetime", Stopped)
 
 
 @pytest.mark.usefixtures("stopped_clock")
 def test_the_name_is_the_time_and_the_name_of_the_run(tmp_path: Path) -> None:
-    run = create_run_directory(None, str(tmp_path / "deep" / "runs"), "bilstm-demo")
+    run = make(tmp_path / "deep" / "runs", "bilstm-demo")
     assert run == tmp_path / "deep" / "runs" / "2026-11-20_12-00-00-bilstm-demo"
     assert list(run.iterdir()) == []
 
@@ -39,7 +48,7 @@ def test_the_name_is_the_time_and_the_name_of_the_run(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stopped_clock")
 def test_threads_that_start_in_the_same_second_never_share_a_directory(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda _: create_run_directory(None, str(tmp_path), "x"), range(40)))
+        runs = list(pool.map(lambda _: make(tmp_path, "x"), range(40)))
     assert len(set(runs)) == 40
     assert set(tmp_path.iterdir()) == set(runs)
 
@@ -49,18 +58,18 @@ def test_processes_that_start_in_the_same_second_never_share_a_directory(tmp_pat
 import os, sys
 sys.path[:0] = [{str(ROOT)!r}]
 import datetime
-from nerlab.training import run_directory
+from nerlab.config import RunDirectory
+from nerlab.training import experiment
 class Stopped(datetime.datetime):
     now = classmethod(lambda cls: cls(2026, 11, 20))
-run_directory.datetime = Stopped
+experiment.datetime = Stopped
 children = []
 for _ in range(3):  # eight processes
     child = os.fork()
     children = [*children, child] if child else []
 for _ in range(10):
-    run_directory.create_run_directory(None, {str(tmp_path)!r}, "x").joinpath("mine").touch(
-        exist_ok=False
-    )
+    with experiment.new_run_directory(RunDirectory({str(tmp_path)!r}, "x", None)) as run:
+        run.joinpath("mine").touch(exist_ok=False)
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
 """
@@ -73,21 +82,24 @@ def test_a_directory_of_ones_own_may_be_new_or_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/and/deep"):
         path = tmp_path / name
-        assert create_run_directory(str(path), "unused", "unused") == path
+        assert make(tmp_path, "unused", path) == path
         assert path.is_dir()
 
 
-@pytest.mark.parametrize("kind", ["folder", "file"])
-def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path, kind: str) -> None:
+def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
-    if kind == "folder":
-        taken.mkdir()
-        (taken / "precious").touch()
-    else:
-        taken.touch()
+    taken.mkdir()
+    (taken / "precious").touch()
     with pytest.raises(ValueError, match=rf"run\.dir={taken}: expected .* new or empty"):
-        create_run_directory(str(taken), "unused", "unused")
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["precious", "taken"][kind == "file" :]
+        make(tmp_path, "unused", taken)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["precious", "taken"]
+
+
+def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    with pytest.raises(FileExistsError, match=str(taken)):
+        make(tmp_path, "unused", taken)
 
 
 def test_latest_leads_to_the_run_last_pointed_to(tmp_path: Path) -> None:
@@ -153,4 +165,4 @@ def test_steps_are_kept_without_hard_links_too(
 
 def test_a_directory_with_half_a_file_is_still_new(tmp_path: Path) -> None:
     (tmp_path / "config.yaml.part").write_text("half")
-    assert create_run_directory(str(tmp_path), "unused", "unused") == tmp_path
+    assert make(tmp_path, "unused", tmp_path) == tmp_path

@@ -399,14 +399,14 @@ FAULTS = (
     Fault(
         "the order of the batches does not come from the seed",
         "nerlab/training/loop.py",
-        "np.random.default_rng((self.seed, self.state.epoch))",
+        "np.random.default_rng((self.seed, state.epoch))",
         "np.random.default_rng()",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(
         "every epoch has the batches of the first",
         "nerlab/training/loop.py",
-        "np.random.default_rng((self.seed, self.state.epoch))",
+        "np.random.default_rng((self.seed, state.epoch))",
         "np.random.default_rng(self.seed)",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
@@ -455,8 +455,8 @@ FAULTS = (
     Fault(
         "patience ends an epoch late",
         "nerlab/training/recorder.py",
-        "waited >= config.patience",
-        "waited > config.patience",
+        "waited >= patience",
+        "waited > patience",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(

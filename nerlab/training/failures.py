@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NAMED = 10  # sentences in the message; the file has them all
 
 
-class NotFinite(Exception):  # noqa: N818 - the run makes an error of it, see explain_not_finite()
+class NotFinite(Exception):  # noqa: N818 - the run makes an error of it, see explain()
     """Too many steps in a row were skipped; ``sentences`` are those of the last one."""
 
     def __init__(self, step: int, sentences: np.ndarray) -> None:
@@ -43,12 +43,10 @@ def _explain_not_finite(found: NotFinite, trainer: "Trainer") -> ValueError:
     """
     tagger, train, run = trainer.state.tagger.eval(), trainer.train, trainer.checkpoints.run
     device = trainer.state.optimizer.device
-    sentences, culprits, lines = found.sentences.tolist(), [], ""
-    for sentence in sentences:
+    lines = ""
+    for sentence in found.sentences.tolist():
         with torch.inference_mode():
             loss = tagger.loss(train.collate(np.array([sentence])).to(device)).item()
-        if not math.isfinite(loss):
-            culprits.append(sentence)
         line = {
             "sentence": sentence + 1,
             "loss": loss if math.isfinite(loss) else None,
@@ -58,12 +56,10 @@ def _explain_not_finite(found: NotFinite, trainer: "Trainer") -> ValueError:
         lines += json.dumps(line) + "\n"
     path = run / "not-finite.jsonl"
     write_file(path, lines)
-    alone = "are all" if culprits == sentences else _numbers(culprits) or "is none"
     return ValueError(
-        f"{found}, as in the steps before it; it had sentences {_numbers(sentences)} of train, "
-        f"not finite alone {alone}, see {path}; "
-        f"lower trainer.learning_rate, or fix the data; {run / 'checkpoints' / 'last'} has the "
-        "weights before these steps"
+        f"{found}, as in the steps before it; it had sentences {_numbers(found.sentences)} of "
+        f"train, see {path} for the loss of each; lower trainer.learning_rate, or fix the data; "
+        f"{run / 'checkpoints' / 'last'} has the weights before these steps"
     )
 
 
@@ -79,12 +75,12 @@ def _explain_memory(batches: list[np.ndarray], corpus: Corpus) -> ValueError:
         )
     return ValueError(
         f"a batch of {counted(size, 'token')}, padding counted, does not fit into memory, of "
-        f"sentences {_numbers(sentences.tolist())} of train; set trainer.batch_tokens to less than "
+        f"sentences {_numbers(sentences)} of train; set trainer.batch_tokens to less than "
         f"{size}, or choose a smaller model"
     )
 
 
-def _numbers(sentences: list[int]) -> str:
+def _numbers(sentences: np.ndarray) -> str:
     """Sentences as they are counted in messages, from 1."""
     named = ", ".join(str(sentence + 1) for sentence in sentences[:_NAMED])
     more = len(sentences) - _NAMED

@@ -55,15 +55,11 @@ class Trainer:
             logger.info("stopped: no better dev F1 for %s", counted(patience, "epoch"))
         logger.info("best: epoch %d, dev F1 %.2f", state.best_epoch, 100 * state.best_f1)
 
-    def batches(self) -> list[np.ndarray]:
-        """The sentences of each batch of the present epoch, drawn from seed and epoch alone."""
-        rng = np.random.default_rng((self.seed, self.state.epoch))
-        return self.train.shuffled_groups(self.config.batch_tokens, rng)
-
     def _train_epoch(self) -> None:
         """One pass over the training split, or what is left of it."""
         config, state, optimizer = self.config, self.state, self.state.optimizer
-        batches = self.batches()
+        rng = np.random.default_rng((self.seed, state.epoch))  # the same for a run that goes on
+        batches = self.train.shuffled_groups(config.batch_tokens, rng)
         state.tagger.train()
         state.accumulator.start_clock()
         for first in range(state.batch_index, len(batches), config.accumulate):

@@ -103,9 +103,9 @@ class TrainingState:
 
     def is_finished(self, config: TrainerConfig) -> bool:
         """Whether all epochs are done, or ``patience`` of them brought nothing."""
+        patience = config.epochs if config.patience is None else config.patience
         waited = self.epoch - self.best_epoch
-        is_out_of_patience = config.patience is not None and waited >= config.patience
-        return self.epoch >= config.epochs or is_out_of_patience
+        return self.epoch >= config.epochs or waited >= patience
 
     def snapshot(self) -> State:
         """What a checkpoint saves beside the weights of :attr:`model`: the tensors themselves, but

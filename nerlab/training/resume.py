@@ -140,11 +140,13 @@ def _read(path: Path, run: Path, config: DictConfig) -> Resumption:
         found = read_run_config(run / "config.yaml")
     saved = checked_config(found)
     if config.resume == "auto":
-        for key, given, begun in _differences(_plain(config), _plain(saved)):
-            if key not in (*_FREE, _WHERE) and not _replaceable(key):
+        given, begun = dict(_flat(_plain(config))), dict(_flat(_plain(saved)))
+        for key in sorted(given.keys() | begun.keys()):
+            is_same = given.get(key) == begun.get(key) or key in (*_FREE, _WHERE)
+            if not is_same and not _replaceable(key):
                 raise ValueError(
-                    f"{key}={given}: the run in {run} was begun with {begun}; give the same, or "
-                    "another run.dir"
+                    f"{key}={given.get(key)}: the run in {run} was begun with {begun.get(key)}; "
+                    "give the same, or another run.dir"
                 )
     for key in filter(None, map(_replaceable, _overrides())):
         value = _plain(OmegaConf.select(config, key))
@@ -154,16 +156,13 @@ def _read(path: Path, run: Path, config: DictConfig) -> Resumption:
     return Resumption(run, saved, checkpoint, state)
 
 
-def _differences(
-    wanted: object, begun: object, key: str = ""
-) -> Iterator[tuple[str, object, object]]:
-    """The keys of one configuration that are not the same in another, with both values."""
-    if isinstance(wanted, dict) and isinstance(begun, dict):
-        for name in sorted(wanted.keys() | begun.keys(), key=str):
-            below = f"{key}.{name}" if key else str(name)
-            yield from _differences(wanted.get(name), begun.get(name), below)
-    elif wanted != begun:
-        yield key, wanted, begun
+def _flat(node: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """The keys of a configuration with their values, sections opened."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _flat(value, f"{key}.{name}".removeprefix("."))
+    else:
+        yield key, node
 
 
 def _plain(node: object) -> object:

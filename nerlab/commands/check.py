@@ -1,8 +1,10 @@
 """``python -m nerlab check``: what is wrong with a corpus, before it is trained on."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from io import StringIO
@@ -56,11 +58,8 @@ def run(config: DictConfig) -> None:
     check_numbers("data", config.data)
     report = check(config.data, trusted_packages(config.trust))
     text = as_json(report) if config.format == "json" else as_text(report, make_console().width)
-    if config.output is None:
-        print(text, end="")
-    else:
-        with output_file(config.output) as file:
-            file.write(text)
+    with nullcontext(sys.stdout) if config.output is None else output_file(config.output) as file:
+        print(text, end="", file=file)
     if errors := report.count("error"):
         found = f"{counted(errors, 'error')} found in the data"
         raise ValueError(f"{found}, see {config.output or 'above'}")
@@ -112,8 +111,7 @@ def _check_sentences(
             cases.setdefault(kind, Cases(merge)).add(place, text)
     findings = []
     for kind, found in sorted(cases.items()):
-        severity, message, remedy = describe(kind, scheme, data.repair)
-        findings.append(found.finding(severity, kind, split, message, remedy))
+        findings.append(found.finding(kind, split, *describe(kind, scheme, data.repair)))
     return findings
 
 

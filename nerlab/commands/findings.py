@@ -80,7 +80,7 @@ class Cases:
             self._first.setdefault(key, Example(where, text))
 
     def finding(
-        self, severity: str, kind: str, split: str | None, message: str, remedy: str = ""
+        self, kind: str, split: str, severity: str, message: str, remedy: str = ""
     ) -> Finding:
         """The finding of these cases."""
         examples = tuple(
@@ -157,7 +157,7 @@ class Repetitions:
                 kind = "duplicate" if is_own else "shared"
                 what = "repeat an earlier one" if is_own else f"are in {earlier} too"
                 message = f"sentences that {what} ({len(cases.times)} distinct)"
-                yield cases.finding("warning", kind, split, message)
+                yield cases.finding(kind, split, "warning", message)
 
 
 def compare(splits: Mapping[str, SplitCounts]) -> Iterator[Finding]:

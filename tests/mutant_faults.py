@@ -441,8 +441,8 @@ FAULTS = (
     Fault(
         "the best checkpoint has the weights before averaging",
         "nerlab/training/loop.py",
-        "self.checkpoints.save_best(state.model)",
-        "self.checkpoints.save_best(state.tagger)",
+        "self.recorder.save_best(state.model)",
+        "self.recorder.save_best(state.tagger)",
         ("tests/training/test_loop.py", "tests/training/test_experiment.py"),
     ),
     Fault(

@@ -35,7 +35,6 @@ from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.recorder import (
     Accumulator,
-    Checkpoints,
     Recorder,
     RunLog,
     Tracker,
@@ -109,10 +108,9 @@ def _run(
                 logger.info(line)
             plain: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
             tracker = make_tracker(run, run.name, {**plain, **digests})
-            with closing(Recorder(run / "metrics.jsonl", tracker)) as recorder:
-                checkpoints = Checkpoints(run, vocabulary, config, digests, recorder)
-                _train(state, batchers, checkpoints, console)
-                _score_best(state.tagger, batchers, checkpoints, tracker, console)
+            with closing(Recorder(run, tracker, vocabulary, config, digests)) as recorder:
+                _train(state, batchers, recorder, console)
+                _score_best(state.tagger, batchers, recorder, tracker, console)
             logger.info("done: %s", run)
     return state.best_f1
 
@@ -193,20 +191,20 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
 def _train(
     state: TrainingState,
     batchers: Mapping[str, Batcher],
-    checkpoints: Checkpoints,
+    recorder: Recorder,
     console: Console,
 ) -> None:
     interruption = Interruption()
     with on_signals(interruption.note), progress_bar(console, "training") as show:
         splits = (batchers["train"], batchers["dev"])
-        settings = (state.optimizer.config, checkpoints.config.seed)
-        trainer = Trainer(state, *settings, *splits, checkpoints, interruption, show)
+        settings = (state.optimizer.config, recorder.config.seed)
+        trainer = Trainer(state, *settings, *splits, recorder, interruption, show)
         try:
             trainer.fit()
             return
         except Interrupted:
             advice = "go on with it: python train.py resume="
-            logger.info("stopped after step %d; %s%s", state.step, advice, checkpoints.run)
+            logger.info("stopped after step %d; %s%s", state.step, advice, recorder.run)
             raise
         except Exception as error:
             failure = explain(error, trainer)
@@ -218,16 +216,16 @@ def _train(
 def _score_best(
     tagger: Tagger,
     batchers: Mapping[str, Batcher],
-    checkpoints: Checkpoints,
+    recorder: Recorder,
     tracker: Tracker,
     console: Console,
 ) -> None:
     """Score the best checkpoint on dev, and once on test if that was asked for."""
-    load_own_weights(tagger.eval(), checkpoints.run / "checkpoints" / "best")
-    decode_tokens = checkpoints.config.trainer.decode_tokens
+    load_own_weights(tagger.eval(), recorder.run / "checkpoints" / "best")
+    decode_tokens = recorder.config.trainer.decode_tokens
     for name in (name for name in batchers if name != "train"):
-        report = score(tagger, checkpoints.vocabulary, batchers[name], name, decode_tokens)
-        folder = checkpoints.run / "evaluation" / name
+        report = score(tagger, recorder.vocabulary, batchers[name], name, decode_tokens)
+        folder = recorder.run / "evaluation" / name
         folder.mkdir(parents=True, exist_ok=True)
         write_report(report, folder)
         tracker.log_report(report)

@@ -41,7 +41,7 @@ def _explain_not_finite(found: NotFinite, trainer: "Trainer") -> ValueError:
     Each sentence has the loss that the model gives it alone, without dropout, in nats a token;
     null where it is not finite.
     """
-    tagger, train, run = trainer.state.tagger.eval(), trainer.train, trainer.checkpoints.run
+    tagger, train, run = trainer.state.tagger.eval(), trainer.train, trainer.recorder.run
     device = trainer.state.optimizer.device
     lines = ""
     for sentence in found.sentences.tolist():

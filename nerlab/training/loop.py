@@ -14,7 +14,7 @@ from nerlab.messages import ShowProgress, counted
 from nerlab.models.decoding import score
 from nerlab.process import Interrupted, Interruption
 from nerlab.training.failures import NotFinite
-from nerlab.training.recorder import Checkpoints, TrainingState
+from nerlab.training.recorder import Recorder, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Trainer:
     seed: int
     train: Batcher
     dev: Batcher
-    checkpoints: Checkpoints
+    recorder: Recorder
     interruption: Interruption
     show: ShowProgress
     step_batches: list[np.ndarray] = field(default_factory=list, init=False)
@@ -49,7 +49,7 @@ class Trainer:
         while not state.is_finished(self.config):
             self._train_epoch()
             self._score_dev()
-            self.checkpoints.save_last(state)
+            self.recorder.save_last(state)
             self._stop_if_asked()
         if patience is not None and state.epoch < self.config.epochs:
             logger.info("stopped: no better dev F1 for %s", counted(patience, "epoch"))
@@ -85,7 +85,7 @@ class Trainer:
             if state.step % config.log_every == 0 or state.batch_index == len(batches):
                 self._log(norm)
             if config.save_every_steps and state.step % config.save_every_steps == 0:
-                self.checkpoints.save_last(state)
+                self.recorder.save_last(state)
             self._stop_if_asked()
         self.step_batches = []
 
@@ -94,17 +94,17 @@ class Trainer:
         state, epoch = self.state, self.state.epoch + 1
         metrics, skipped_in_a_row = state.accumulator.flush()
         metrics |= {"lr": state.optimizer.learning_rate, "grad_norm": norm.item()}
-        self.checkpoints.recorder.log(metrics, state.step, epoch)
+        self.recorder.log(metrics, state.step, epoch)
         loss, speed = metrics["train/loss"], metrics["train/tokens_per_second"]
         self.show(state=f"epoch {epoch}  loss {loss:.4f}  {speed:,.0f} tokens/s")
         if skipped_in_a_row >= self.config.max_skipped_steps:
-            self.checkpoints.save_last(state)
+            self.recorder.save_last(state)
             raise NotFinite(state.step, np.concatenate(self.step_batches))
 
     def _score_dev(self) -> None:
         """Score dev and finish the epoch."""
         state, start = self.state, time.perf_counter()
-        vocabulary, decode_tokens = self.checkpoints.vocabulary, self.config.decode_tokens
+        vocabulary, decode_tokens = self.recorder.vocabulary, self.config.decode_tokens
         report = score(state.model.eval(), vocabulary, self.dev, "dev", decode_tokens)
         metrics = {**flat_metrics(report), "dev/seconds": time.perf_counter() - start}
         state.epoch, state.batch_index = state.epoch + 1, 0
@@ -112,12 +112,12 @@ class Trainer:
         is_best = f1 > state.best_f1
         if is_best:
             state.best_f1, state.best_epoch = f1, state.epoch
-            self.checkpoints.save_best(state.model)
-        self.checkpoints.recorder.log(metrics, state.step, state.epoch)
+            self.recorder.save_best(state.model)
+        self.recorder.log(metrics, state.step, state.epoch)
         mark = "  best so far" if is_best else ""
         logger.info("epoch %d  dev F1 %.2f%s", state.epoch, 100 * f1, mark)
 
     def _stop_if_asked(self) -> None:
         if self.interruption.requested is not None:
-            self.checkpoints.save_last(self.state)
+            self.recorder.save_last(self.state)
             raise Interrupted(self.interruption.requested)

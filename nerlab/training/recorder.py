@@ -144,13 +144,24 @@ class Tracker:
 
 
 class Recorder:
-    """Writes each line of ``metrics.jsonl`` at once, whatever becomes of the tracker or the
-    terminal, and gives the tracker the same numbers."""
+    """Writes a run into its directory: each line of ``metrics.jsonl`` at once, whatever becomes of
+    the tracker, which gets the same numbers, and the checkpoints.
 
-    def __init__(self, path: Path, tracker: Tracker) -> None:
-        self._path = path
-        self._file = open_to_append(path)
-        self._tracker = tracker
+    ``digests`` are those of the splits, which a run that goes on compares with its own.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        tracker: Tracker,
+        vocabulary: Vocabulary,
+        config: DictConfig,
+        digests: Mapping[str, str],
+    ) -> None:
+        self.run, self.vocabulary, self.config = run, vocabulary, config
+        self._digests, self._tracker = digests, tracker
+        self._path = run / "metrics.jsonl"
+        self._file = open_to_append(self._path)
         self._best_speed, self._slow_lines = 0.0, 0
 
     def log(self, metrics: Mapping[str, float], step: int, epoch: int) -> None:
@@ -178,34 +189,6 @@ class Recorder:
             said = "step %d: %.0f tokens/s, the best was %.0f; %s"
             logger.warning(said, step, speed, self._best_speed, busy)
 
-    def sync(self) -> int:
-        """Wait until all lines are on the disk; returns how many bytes they take."""
-        with naming(self._path):
-            os.fsync(self._file.fileno())
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Close the file and end the tracker's run."""
-        try:
-            with naming(self._path):
-                self._file.close()
-        finally:
-            self._tracker.finish()
-
-
-@dataclass(frozen=True)
-class Checkpoints:
-    """Writes the checkpoints of a run, with its vocabulary and configuration.
-
-    ``digests`` are those of the splits, which a run that goes on compares with its own.
-    """
-
-    run: Path
-    vocabulary: Vocabulary
-    config: DictConfig
-    digests: Mapping[str, str]
-    recorder: Recorder
-
     def save_best(self, tagger: Tagger) -> None:
         """Save ``best``: the weights."""
         folder = self.run / "checkpoints" / "best"
@@ -215,7 +198,9 @@ class Checkpoints:
         """Save ``last``: the weights, and what the training needs to go on from here."""
         folder = self.run / "checkpoints" / "last"
         tensors, values = state.snapshot()
-        values = {**values, **self.digests, "metrics_bytes": self.recorder.sync()}
+        with naming(self._path):
+            os.fsync(self._file.fileno())  # the lines that the checkpoint counts
+        values = {**values, **self._digests, "metrics_bytes": self._file.tell()}
         weights = state.model.state_dict()
         save_checkpoint(folder, weights, self.vocabulary, self.config, State(tensors, values))
         if self.config.trainer.keep_last > 1:
@@ -224,6 +209,14 @@ class Checkpoints:
             keep_step(folder, state.step, self.config.trainer.keep_last)
         if self.config.run.dir is None:
             point_latest_to(self.run)
+
+    def close(self) -> None:
+        """Close the file and end the tracker's run."""
+        try:
+            with naming(self._path):
+                self._file.close()
+        finally:
+            self._tracker.finish()
 
 
 def point_latest_to(run: Path) -> None:

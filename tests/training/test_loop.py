@@ -25,7 +25,7 @@ from nerlab.training import loop
 from nerlab.training.averaging import average_weights
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import Accumulator, Checkpoints, Recorder, Tracker, TrainingState
+from nerlab.training.recorder import Accumulator, Recorder, TrainingState
 
 CPU = torch.device("cpu")
 SEED = 3
@@ -69,15 +69,14 @@ def trainer_config(**changes: Any) -> TrainerConfig:
 
 
 def make_trainer(
-    tagger: Tagger, config: TrainerConfig, folder: Path, average: AveragedModel | None = None
+    tagger: Tagger, config: TrainerConfig, average: AveragedModel | None = None
 ) -> Trainer:
-    """A trainer whose checkpoints only note what is asked of them."""
+    """A trainer whose recorder only notes what is asked of it."""
     state = TrainingState(tagger, TaggerOptimizer(tagger, config, CPU), Accumulator(CPU), average)
-    recorder = Recorder(folder / "metrics.jsonl", Tracker(folder, "name", {}))
-    checkpoints = create_autospec(Checkpoints, instance=True)
-    checkpoints.vocabulary, checkpoints.recorder = VOCABULARY, recorder
+    recorder = create_autospec(Recorder, instance=True)
+    recorder.vocabulary = VOCABULARY
     return Trainer(
-        *(state, config, SEED, BATCHER, BATCHER, checkpoints),
+        *(state, config, SEED, BATCHER, BATCHER, recorder),
         *(Interruption(), lambda *_, **__: None),
     )
 
@@ -111,12 +110,12 @@ def plain_loop(tagger: Tagger, config: TrainerConfig) -> None:
     ],
     ids=str,
 )
-def test_the_steps_are_those_of_a_plain_loop(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_the_steps_are_those_of_a_plain_loop(changes: dict[str, Any]) -> None:
     config = trainer_config(**changes)
     found, expected = make_tagger(), make_tagger()
     first = [weights.clone() for weights in expected.parameters()]
     torch.manual_seed(SEED)
-    make_trainer(found, config, tmp_path).fit()
+    make_trainer(found, config).fit()
     plain_loop(expected, config)
     for ours, theirs in zip(found.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)
@@ -131,12 +130,12 @@ def fit_with_scores(trainer: Trainer, scores: list[float], patch: pytest.MonkeyP
 
 
 def test_the_first_of_the_best_epochs_is_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    trainer = make_trainer(make_tagger(), trainer_config(epochs=5), tmp_path)
+    trainer = make_trainer(make_tagger(), trainer_config(epochs=5))
     fit_with_scores(trainer, [0.0, 0.5, 0.5, 0.3, 0.6], monkeypatch)
-    saved: Any = trainer.checkpoints
-    assert [call[0] for call in saved.method_calls] == [
+    saved: Any = trainer.recorder
+    assert [call[0] for call in saved.method_calls if call[0] != "log"] == [
         *("save_best", "save_last", "save_best", "save_last", "save_last", "save_last"),
         *("save_best", "save_last"),
     ]
@@ -145,16 +144,16 @@ def test_the_first_of_the_best_epochs_is_saved(
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 4), (None, 6)])
 def test_patience_is_so_many_epochs_without_a_better_score(
-    patience: int | None, epochs: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    patience: int | None, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = trainer_config(epochs=6, patience=patience)
-    trainer = make_trainer(make_tagger(), config, tmp_path)
+    trainer = make_trainer(make_tagger(), config)
     fit_with_scores(trainer, [0.1, 0.5, 0.5, 0.2, 0.2, 0.2], monkeypatch)
     assert trainer.state.epoch == epochs
 
 
 def test_the_average_is_what_is_scored_and_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tagger = make_tagger()
     average = average_weights(tagger, 0.9)
@@ -165,9 +164,9 @@ def test_the_average_is_what_is_scored_and_saved(
         return score(tagger, *arguments)
 
     monkeypatch.setattr(loop, "score", noted)
-    trainer = make_trainer(tagger, trainer_config(epochs=1), tmp_path, average)
+    trainer = make_trainer(tagger, trainer_config(epochs=1), average)
     trainer.fit()
-    saved: Any = trainer.checkpoints
+    saved: Any = trainer.recorder
     assert scored == [call.args[0] for call in saved.save_best.call_args_list] == [average.module]
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -100,7 +101,8 @@ def test_a_fall_to_a_fifth_is_told_once_each_time(
     speeds: list[float], told: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracker = Tracker(tmp_path, "", {})
-    with closing(Recorder(tmp_path / "metrics.jsonl", tracker)) as recorder:
+    unused: Any = None
+    with closing(Recorder(tmp_path, tracker, unused, unused, {})) as recorder:
         for step, speed in enumerate(speeds):
             recorder.log({"train/tokens_per_second": speed}, step, 1)
     assert [record.args[0] for record in caplog.records] == told  # type: ignore[index]

@@ -112,10 +112,8 @@ def quote_free_text(argument: str) -> str:
     key, equals, value = argument.partition("=")
     name = key.lstrip("+")
     if name in _PLACES_OF_WEIGHTS and re.search(r"[\ud800-\udfff]", value):
-        raise ValueError(
-            f"{argument}: bytes that are not UTF-8 in the name, which weights cannot be saved "
-            "to or loaded from; rename the folder"
-        )
+        problem = "bytes that are not UTF-8 in the name of a folder of weights"
+        raise ValueError(f"{argument}: {problem}; rename it")
     if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
         return argument
     # A backslash counts only before a quote and at the end; ${ would be a reference.

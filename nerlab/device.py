@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import time
 from threading import Lock, Thread
-from typing import NamedTuple
 
 import torch
 
@@ -54,18 +53,9 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.float16 if precision is Precision.fp16 and on_gpu else torch.float32
 
 
-class Threads(NamedTuple):
-    """How many threads, and why so many."""
-
-    number: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"threads: {self.number} ({self.reason})"
-
-
-def use_threads(wanted: object) -> Threads:
-    """Have torch compute with the number of threads that is wanted, in the whole process.
+def use_threads(wanted: object) -> str:
+    """Have torch compute with the number of threads that is wanted, in the whole process; returns
+    a line for the log: how many they are, and why.
 
     For the beginning of a command; a library has no business to call it. ``auto`` is one in a
     worker that multiprocessing or joblib started, whose siblings have the other cores; else what
@@ -78,16 +68,16 @@ def use_threads(wanted: object) -> Threads:
     if wanted != "auto":
         if type(wanted) is not int or not 1 <= wanted <= _LARGEST:
             raise ValueError(f"threads={wanted}: expected auto, or a number from 1 to {_LARGEST}")
-        chosen = Threads(wanted, "as given")
+        number, reason = wanted, "as given"
     elif multiprocessing.parent_process() is not None:
-        chosen = Threads(1, "auto: one a worker process")
+        number, reason = 1, "auto: one a worker process"
     elif given:
-        chosen = Threads(torch.get_num_threads(), f"auto: {given[0]} is set")
+        number, reason = torch.get_num_threads(), f"auto: {given[0]} is set"
     else:
         most = min(_CORES, _MOST)
-        chosen = Threads(free_cores(most), f"auto: of {most}, as many as get a core each")
-    torch.set_num_threads(chosen.number)
-    return chosen
+        number, reason = free_cores(most), f"auto: of {most}, as many as get a core each"
+    torch.set_num_threads(number)
+    return f"threads: {number} ({reason})"
 
 
 def free_cores(most: int) -> int:

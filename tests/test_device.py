@@ -15,7 +15,7 @@ from conftest import run_script
 from helpers import one_in
 
 import nerlab.device
-from nerlab.device import Threads, cores_of, free_cores, use_one_thread_here, use_threads
+from nerlab.device import cores_of, free_cores, use_one_thread_here, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -60,32 +60,33 @@ def test_this_machine_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(nerlab.device, "_CORES", 2)
-    number, reason = use_threads("auto")
-    assert (torch.get_num_threads(), reason) == (number, "auto: of 2, as many as get a core each")
+    said = use_threads("auto")
+    number = torch.get_num_threads()
     assert number in (1, 2)
+    assert said == f"threads: {number} (auto: of 2, as many as get a core each)"
     assert 0 < cores_of(1) < 1.2
 
 
 def test_what_the_user_has_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     torch.set_num_threads(3)  # as torch does when it is loaded
-    assert str(use_threads("auto")) == "threads: 3 (auto: OMP_NUM_THREADS is set)"
-    assert use_threads(2) == Threads(2, "as given")
+    assert use_threads("auto") == "threads: 3 (auto: OMP_NUM_THREADS is set)"
+    assert use_threads(2) == "threads: 2 (as given)"
     assert torch.get_num_threads() == 2
 
 
 def test_a_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
     torch.set_num_threads(3)
-    assert use_threads("auto") == (1, "auto: one a worker process")
-    assert use_threads(2).number == 2
+    assert use_threads("auto") == "threads: 1 (auto: one a worker process)"
+    assert use_threads(2) == "threads: 2 (as given)"
 
 
 @pytest.mark.long
 def test_a_worker_of_joblib_has_one_thread() -> None:
     run = joblib.Parallel(n_jobs=2)
     found = run(joblib.delayed(use_threads)("auto") for _ in range(2))
-    assert found == [(1, "auto: one a worker process")] * 2
+    assert found == ["threads: 1 (auto: one a worker process)"] * 2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import load_split
 from nerlab.data.plausibility import cost_of_labels
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.device import Threads, choose_device, use_threads
+from nerlab.device import choose_device, use_threads
 from nerlab.evaluation.report import examples, table, write_report
 from nerlab.files import file_lock, new_file
 from nerlab.instantiation import instantiate, trusted_packages
@@ -68,7 +68,7 @@ def run_experiment(config: DictConfig) -> float:
         config = without_trust(config if resumption is None else resumption.config)
         check_numbers("", config)
         threads = use_threads(config.threads)
-        config.threads = threads.number
+        config.threads = torch.get_num_threads()
         if config.trainer.deterministic:
             from nerlab.training.determinism import deterministic_algorithms
 
@@ -77,7 +77,7 @@ def run_experiment(config: DictConfig) -> float:
 
 
 def _run(
-    config: DictConfig, trusted: tuple[str, ...], threads: Threads, resumption: "Resumption | None"
+    config: DictConfig, trusted: tuple[str, ...], threads: str, resumption: "Resumption | None"
 ) -> float:
     device, console = choose_device(config.device), make_console()
     names = ("train", "dev", *(["test"] if config.test else []))

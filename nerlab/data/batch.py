@@ -60,7 +60,9 @@ class Batcher:
         self._indexed = {
             name: indexer.index(corpus.lexicon) for name, indexer in vocabulary.indexers.items()
         }
-        self._tag_ids = _tag_ids(corpus, vocabulary) if with_tags else None
+        self._tag_ids = None  # (K,) the vocabulary's id of each of the corpus's tags
+        if with_tags:
+            self._tag_ids = np.array([vocabulary.tags.index(tag) for tag in corpus.tag_names])
         self._has_documents = bool((corpus.documents >= 0).any())
         # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
         self._sizes = corpus.lengths
@@ -181,13 +183,3 @@ def ranges(widths: list[int], heights: Iterable[int], most: int) -> Iterator[tup
             start, width, height = index, w, h
     if widths:
         yield start, len(widths)
-
-
-def _tag_ids(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
-    """``(K,)`` the vocabulary's id of each of the corpus's tags."""
-    known = {tag: i for i, tag in enumerate(vocabulary.tags)}
-    unknown = [label for label in corpus.labels if label not in vocabulary.labels]
-    if unknown:
-        labels = ", ".join(vocabulary.labels)
-        raise ValueError(f"label {unknown[0]!r} is unknown to the vocabulary, which knows {labels}")
-    return np.array([known[tag] for tag in corpus.tag_names], dtype=np.int64)

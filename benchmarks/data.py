@@ -36,7 +36,7 @@ from throughput import Training
 
 from nerlab.config import register_schemas
 from nerlab.data.batch import Batcher
-from nerlab.data.corpus import Corpus, Lexicon
+from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.readers import conll, jsonl, parallel, parquet, spans, table
 from nerlab.data.sentence import Sentence
@@ -218,10 +218,8 @@ def _compare_disk_and_memory(scratch: Path, arguments: argparse.Namespace) -> li
     """Batching and training in turns, the same batches from disk and from memory."""
     config = _config(scratch)
     mapped = load_split(config.data, "train")
-    lexicon = Lexicon(np.array(mapped.lexicon.characters), np.array(mapped.lexicon.offsets))
     in_memory = replace(
         mapped,
-        lexicon=lexicon,
         tokens=np.array(mapped.tokens),
         tags=np.array(mapped.tags),
         offsets=np.array(mapped.offsets),

@@ -285,8 +285,8 @@ FAULTS = (
     Fault(
         "an entry of the cache is opened without its checksums",
         "nerlab/data/corpus.py",
-        'if any(sha256_of(folder / name) != meta["sha256"][name] for name in ARRAYS):',
-        'if any(name not in meta["sha256"] for name in ARRAYS):',
+        'if any(sha256_of(folder / name) != meta["sha256"][name] for name in (*ARRAYS, LEXICON)):',
+        'if any(name not in meta["sha256"] for name in (*ARRAYS, LEXICON)):',
         ("tests/data/test_cache.py",),
     ),
     Fault(

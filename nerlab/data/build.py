@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from nerlab.data.corpus import ARRAYS, Corpus, Lexicon, from_arrays, map_array
+from nerlab.data.corpus import ARRAYS, Corpus, map_array
 from nerlab.data.sentence import Sentence, check_tags
 from nerlab.messages import counted
 from nerlab.schemes import is_of_scheme, may_follow
@@ -66,11 +66,8 @@ def build_corpus(
             marks = chunk[0].document is not None if end == 0 else marks
             append("documents", [_document(sentence, marks, source) for sentence in chunk])
             end = offsets[-1]
-        lexicon = Lexicon.of(list(token_ids))
-        append("characters", lexicon.characters)
-        append("character_offsets", lexicon.offsets)
         arrays = {name: _finished(file, ARRAYS[name]) for name, file in files.items()}
-    return from_arrays(arrays, list(tag_ids.labels), [])
+    return Corpus(list(token_ids), list(tag_ids.labels), warnings=[], **arrays)
 
 
 def _finished(file: BinaryIO, dtype: str) -> np.ndarray:

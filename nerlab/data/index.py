@@ -8,13 +8,14 @@ from pathlib import Path
 
 from nerlab.config import DataConfig
 from nerlab.data.build import build_corpus
-from nerlab.data.corpus import ARRAYS, META, Corpus, open_corpus
+from nerlab.data.corpus import ARRAYS, LEXICON, META, Corpus, open_corpus
 from nerlab.data.load import Source
 from nerlab.data.plausibility import warnings_of_corpus
 from nerlab.data.reader_options import check_options
 from nerlab.data.readers.messages import collected_warnings
 from nerlab.data.sentence import Sentence
 from nerlab.data.splits import select
+from nerlab.data.vocabulary import to_json
 from nerlab.files import file_lock, new_folder, sha256_of
 from nerlab.messages import counted_on_terminal
 
@@ -82,11 +83,12 @@ def _read(
 
 
 def _describe(corpus: Corpus, folder: Path) -> None:
+    (folder / LEXICON).write_bytes(to_json(corpus.lexicon))
     meta = {
         "labels": corpus.labels,
         "warnings": corpus.warnings,
         "sentences": len(corpus),
         "tokens": len(corpus.tokens),
-        "sha256": {name: sha256_of(folder / name) for name in ARRAYS},
+        "sha256": {name: sha256_of(folder / name) for name in (*ARRAYS, LEXICON)},
     }
     (folder / META).write_text(json.dumps(meta, indent=1), "utf-8")

@@ -32,7 +32,7 @@ _PACKAGE = Path(__file__).parents[1]
 _CODE = (
     *("messages", "schemes", "tags", "text", "files"),
     *("data/build", "data/corpus", "data/index", "data/load", "data/plausibility"),
-    *("data/sentence", "data/splits"),
+    *("data/sentence", "data/splits", "data/vocabulary"),
 )
 
 

@@ -4,14 +4,13 @@ An indexer looks up what an embedder sees of a token, once for each distinct tok
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from nerlab.data.corpus import Lexicon
 from nerlab.tags import iobes_tags
 
 LABELS = "labels.json"
@@ -54,7 +53,7 @@ class Indexer(Protocol):
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Learn from the distinct tokens of the training split and how often each occurs."""
 
-    def index(self, lexicon: Lexicon) -> Indexed:
+    def index(self, tokens: Sequence[str]) -> Indexed:
         """The arrays of the distinct tokens of a corpus."""
 
     def files(self) -> dict[str, bytes]:

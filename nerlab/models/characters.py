@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerlab.data.corpus import Lexicon
 from nerlab.data.vocabulary import FIRST_ID, PADDING, UNKNOWN, Indexed, Ragged, from_json, to_json
 from nerlab.models.tagger import ParameterGroup
 
@@ -42,19 +41,18 @@ class CharacterIndexer:
             found.update(set(token[: self.max_word_length]))
         self.characters = tuple(sorted(c for c, tokens in found.items() if tokens > 1))
 
-    def index(self, lexicon: Lexicon) -> Indexed:
+    def index(self, tokens: Sequence[str]) -> Indexed:
         """``characters``, the ids of the characters of each token; an empty one has the unknown."""
         known = [ord(character) for character in self.characters]
         # By code point; the last is that of all larger ones.
         ids = np.full(max(known, default=0) + 2, UNKNOWN, dtype=np.int32)
         ids[known] = range(FIRST_ID, self.num_characters)
-        lengths = lexicon.lengths.clip(1, self.max_word_length)
-        offsets = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])
-        values = np.full(offsets[-1], UNKNOWN, dtype=np.int32)
-        filled = np.repeat(lexicon.lengths > 0, lengths)
-        # A character lies as far from its word's beginning as among the characters of the lexicon.
-        places = np.arange(offsets[-1]) + np.repeat(lexicon.offsets[:-1] - offsets[:-1], lengths)
-        values[filled] = ids[lexicon.characters[places[filled]].clip(max=len(ids) - 1)]
+        read = [token[: self.max_word_length] or " " for token in tokens]
+        offsets = np.cumsum([0, *map(len, read)])
+        codes = np.frombuffer("".join(read).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+        values = ids[codes.clip(max=len(ids) - 1)]
+        is_empty = np.array([not token for token in tokens], dtype=bool)
+        values[offsets[:-1][is_empty]] = UNKNOWN
         return Indexed({"characters": Ragged(values, offsets)})
 
     def files(self) -> dict[str, bytes]:

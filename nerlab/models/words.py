@@ -3,14 +3,13 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerlab.data.corpus import Lexicon
 from nerlab.data.vocabulary import FIRST_ID, PADDING, UNKNOWN, Indexed, from_json, to_json
 from nerlab.models.tagger import ParameterGroup
 
@@ -66,10 +65,10 @@ class WordIndexer:
             self.notes = [vectors.summary(len(self.words), self.vectors_file)]
             self.vectors = vectors.places + FIRST_ID, vectors.values
 
-    def index(self, lexicon: Lexicon) -> Indexed:
+    def index(self, tokens: Sequence[str]) -> Indexed:
         """``words``, the word id of each token."""
-        found = (self.words.get(self.normalise(token), UNKNOWN) for token in lexicon)
-        return Indexed({"words": np.fromiter(found, dtype=np.int64, count=len(lexicon))})
+        found = (self.words.get(self.normalise(token), UNKNOWN) for token in tokens)
+        return Indexed({"words": np.fromiter(found, dtype=np.int64, count=len(tokens))})
 
     def files(self) -> dict[str, bytes]:
         """The known words."""

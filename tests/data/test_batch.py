@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nerlab.data.batch import Batch, Batcher, collate
 from nerlab.data.build import build_corpus
-from nerlab.data.corpus import Corpus, Lexicon
+from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import Indexed, Ragged, Vocabulary
 
@@ -97,9 +97,7 @@ def test_a_batch_is_what_plain_python_puts_together(
         index = batch.token_index[row].tolist()
         assert [distinct[i] for i in index[: len(part)]] == part
         assert not any(index[len(part) :])
-    words, spelled = (
-        indexer.index(Lexicon.of(distinct)) for indexer in vocabulary.indexers.values()
-    )
+    words, spelled = (indexer.index(distinct) for indexer in vocabulary.indexers.values())
     assert batch.features["words"]["words"].tolist() == list(words.arrays["words"])
     rows = spelled.arrays["characters"]
     assert isinstance(rows, Ragged)
@@ -204,8 +202,8 @@ class Costly:
 
     def load(self, files: Mapping[str, bytes]) -> None: ...
 
-    def index(self, lexicon: Lexicon) -> Indexed:
-        return Indexed({}, np.array([int(token) for token in lexicon]))
+    def index(self, tokens: Sequence[str]) -> Indexed:
+        return Indexed({}, np.array([int(token) for token in tokens]))
 
 
 @settings(max_examples=50)

@@ -22,7 +22,7 @@ from test_corpus import contents, data_config
 from nerlab.data import index, load
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.build import build_corpus
-from nerlab.data.corpus import ARRAYS, Corpus
+from nerlab.data.corpus import ARRAYS, LEXICON, Corpus
 from nerlab.data.load import load_file, load_split
 from nerlab.data.readers import conll
 from nerlab.data.readers.lines import numbered_lines
@@ -272,9 +272,9 @@ def test_a_corrupted_entry_is_built_again(
     for turns, _ in enumerate(corruptions(entry), start=1):
         assert contents(load_split(config, "train")) == expected
         assert entries(folder) == [entry]
-        assert set(os.listdir(entry)) == {*ARRAYS, "meta.json"}
+        assert set(os.listdir(entry)) == {*ARRAYS, LEXICON, "meta.json"}
         assert len(builds) == turns + 1
-    assert turns == 5 * 7 + 5
+    assert turns == 5 * 6 + 5
     load_split(config, "train")
     assert len(builds) == turns + 1
 

@@ -321,7 +321,7 @@ def test_a_corpus_that_does_not_fit_into_memory_is_named(
         raise MemoryError
 
     (tmp_path / "a").write_text("a O\n")
-    monkeypatch.setattr("nerlab.data.build.from_arrays", fail)
+    monkeypatch.setattr("nerlab.data.build.Corpus", fail)
     with pytest.raises(ValueError, match=r"/a: does not fit into memory; "):
         load_split(data_config(tmp_path), "train")
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nerlab.data.build import build_corpus
-from nerlab.data.corpus import Lexicon
 from nerlab.data.sentence import Sentence
 from nerlab.data.vocabulary import PADDING, UNKNOWN, Ragged, Vocabulary, from_json, to_json
 from nerlab.models.characters import CharacterIndexer
@@ -40,14 +39,14 @@ def counts_of(text: list[str]) -> list[tuple[str, int]]:
 
 
 def word_ids(indexer: WordIndexer, text: list[str]) -> list[int]:
-    ids = indexer.index(Lexicon.of(text)).arrays["words"]
+    ids = indexer.index(text).arrays["words"]
     assert isinstance(ids, np.ndarray)
     return ids.tolist()
 
 
 def character_ids(indexer: CharacterIndexer, text: list[str]) -> list[list[int]]:
     """The ids of the characters of each token."""
-    rows = indexer.index(Lexicon.of(text)).arrays["characters"]
+    rows = indexer.index(text).arrays["characters"]
     assert isinstance(rows, Ragged)
     assert len(rows.offsets) == len(text) + 1
     return [ids.tolist() for ids in np.split(rows.values, rows.offsets[1:-1])] if text else []

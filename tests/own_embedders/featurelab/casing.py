@@ -1,11 +1,10 @@
 """How a word is written: one vector a pattern of capitals and digits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
-from nerlab.data.corpus import Lexicon
 from nerlab.data.vocabulary import Indexed
 
 PATTERNS = (str.islower, str.istitle, str.isupper, str.isdigit, str.isalnum)
@@ -16,8 +15,8 @@ class CasingIndexer:
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None: ...
 
-    def index(self, lexicon: Lexicon) -> Indexed:
-        rows = [[pattern(token) for pattern in PATTERNS] + [True] for token in lexicon]
+    def index(self, tokens: Sequence[str]) -> Indexed:
+        rows = [[pattern(token) for pattern in PATTERNS] + [True] for token in tokens]
         return Indexed({"pattern": np.array(rows).argmax(1)})
 
     def files(self) -> dict[str, bytes]:

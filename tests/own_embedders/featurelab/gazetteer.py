@@ -1,12 +1,11 @@
 """Whether a word stands in a list of names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
-from nerlab.data.corpus import Lexicon
 from nerlab.data.vocabulary import Indexed
 
 
@@ -24,9 +23,9 @@ class GazetteerIndexer:
         found = sum(token in names for token, _ in counts)
         self.notes = [f"gazetteer: {found} words of train stand in {self.path}"]
 
-    def index(self, lexicon: Lexicon) -> Indexed:
+    def index(self, tokens: Sequence[str]) -> Indexed:
         names = set(self.text.split())
-        return Indexed({"listed": np.array([token in names for token in lexicon], dtype=bool)})
+        return Indexed({"listed": np.array([token in names for token in tokens], dtype=bool)})
 
     def files(self) -> dict[str, bytes]:
         return {"names.txt": self.text.encode()}

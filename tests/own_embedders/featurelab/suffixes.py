@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor, nn
 
-from nerlab.data.corpus import Lexicon
 from nerlab.data.vocabulary import FIRST_ID, UNKNOWN, Indexed
 from nerlab.models.tagger import ParameterGroup
 
@@ -26,11 +25,11 @@ class SuffixIndexer:
         words = Counter(suffix for token, _ in counts for suffix in set(self.suffixes(token)))
         self.known = sorted(suffix for suffix, count in words.items() if count > 1)
 
-    def index(self, lexicon: Lexicon) -> Indexed:
+    def index(self, tokens: Sequence[str]) -> Indexed:
         ids = {suffix: i for i, suffix in enumerate(self.known, start=FIRST_ID)}
-        rows = [[ids.get(s, UNKNOWN) for s in self.suffixes(token)] for token in lexicon]
-        found = np.array(rows, dtype=np.int64).reshape(len(lexicon), self.longest)
-        return Indexed({"suffixes": found}, costs=np.full(len(lexicon), self.longest))
+        rows = [[ids.get(s, UNKNOWN) for s in self.suffixes(token)] for token in tokens]
+        found = np.array(rows, dtype=np.int64).reshape(len(tokens), self.longest)
+        return Indexed({"suffixes": found}, costs=np.full(len(tokens), self.longest))
 
     def files(self) -> dict[str, bytes]:
         return {"suffixes.json": json.dumps(self.known).encode()}

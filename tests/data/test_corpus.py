@@ -317,7 +317,7 @@ def test_what_is_no_tag_points_to_the_keys_of_the_reader(
 def test_a_corpus_that_does_not_fit_into_memory_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **named: object) -> None:
         raise MemoryError
 
     (tmp_path / "a").write_text("a O\n")

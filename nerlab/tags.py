@@ -33,6 +33,8 @@ SCHEMES = {  # begin, inside, end, single
 }
 # A model has four tags a label and O: K = 4,093 at most, and a CRF K^2 transitions.
 MAX_LABELS = 1023
+# With more of them a CRF takes more time than all the rest of a training step.
+MANY_LABELS = 100
 _ROLE_OF_PREFIX = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 
 

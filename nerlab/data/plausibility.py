@@ -5,10 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from nerlab.data.corpus import Corpus
-from nerlab.tags import MAX_LABELS
+from nerlab.tags import MANY_LABELS, MAX_LABELS
 
-# With more of them the CRF takes more time than all the rest of a training step.
-MANY_LABELS = 100
 _NUMBER = re.compile(r"[-+]?\d[-.,:/\d]*")
 
 

@@ -18,7 +18,6 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import load_split
-from nerlab.data.plausibility import cost_of_labels
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device, use_threads
 from nerlab.evaluation.report import examples, table, write_report
@@ -30,6 +29,7 @@ from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
 from nerlab.process import Interrupted, Interruption, on_signals
+from nerlab.tags import MANY_LABELS
 from nerlab.training.failures import explain
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
@@ -181,7 +181,10 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
     ]
     # Splits of one file have the same warnings of its reader.
     lines += dict.fromkeys(f"warning: {w}" for corpus in splits.values() for w in corpus.warnings)
-    lines += (f"warning: train: {w}" for w in cost_of_labels(len(train.labels)))
+    if len(train.labels) > MANY_LABELS:
+        from nerlab.data.plausibility import cost_of_labels  # few runs need it
+
+        lines += (f"warning: train: {w}" for w in cost_of_labels(len(train.labels)))
     lines.append(f"labels: {' '.join(sorted(train.labels))}")
     if missing := set(dev.labels) - set(train.labels):
         lines.append(f"labels of dev that train lacks, all missed: {' '.join(sorted(missing))}")

@@ -222,7 +222,7 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
     assert again == html
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(train=texts, dev=texts)
 @example(train=[Sentence(NASTY, ["B-<b>"] * len(NASTY))], dev=[])
 def test_no_string_of_a_corpus_breaks_the_page(train: list[Sentence], dev: list[Sentence]) -> None:

@@ -24,13 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 OUTSIDE = "O"
-SCHEMES = {  # begin, inside, end, single
-    "iob1": "IIII",
-    "iob2": "BIIB",
-    "iobes": "BIES",
-    "bmes": "BMES",
-    "bilou": "BILU",
-}
+SCHEMES = {"iob1": "IIII", "iob2": "BIIB", "iobes": "BIES", "bmes": "BMES", "bilou": "BILU"}
 # A model has four tags a label and O: K = 4,093 at most, and a CRF K^2 transitions.
 MAX_LABELS = 1023
 # With more of them a CRF takes more time than all the rest of a training step.

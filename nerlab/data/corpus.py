@@ -14,13 +14,8 @@ from nerlab.files import sha256_of
 from nerlab.messages import counted
 from nerlab.tags import iobes_tags
 
-ARRAYS = {
-    "tokens": "<i4",
-    "tags": "<i4",
-    "offsets": "<i8",
-    "documents": "<i4",
-}
-"""The flat arrays that a corpus is made of, and the types of their numbers."""
+# The flat arrays that a corpus is made of, and the types of their numbers.
+ARRAYS = {"tokens": "<i4", "tags": "<i4", "offsets": "<i8", "documents": "<i4"}
 META = "meta.json"
 LEXICON = "lexicon.json"
 _PIECE = 1 << 22

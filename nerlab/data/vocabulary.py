@@ -16,8 +16,7 @@ from nerlab.tags import iobes_tags
 LABELS = "labels.json"
 PADDING = 0
 UNKNOWN = 1
-FIRST_ID = 2
-"""Ids of what an indexer knows begin here: 0 is padding, 1 the unknown."""
+FIRST_ID = 2  # of what an indexer knows
 
 
 class Ragged(NamedTuple):

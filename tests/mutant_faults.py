@@ -75,8 +75,8 @@ FAULTS = (
     Fault(
         "underflow of the forward-backward recursion is overlooked",
         "nerlab/modules/linear_chain/recursions.py",
-        "(stable & (shrinking <= _MOST_SHRINKING).all() & (log_partition",
-        "(log_partition",
+        "stable & (shrinking <= _MOST_SHRINKING).all() & (log_partition > IMPOSSIBLE).all()",
+        "(log_partition > IMPOSSIBLE).all()",
         ("tests/modules/test_linear_chain.py", "tests/modules/test_linear_chain_exactness.py"),
     ),
     Fault(

@@ -33,13 +33,7 @@ from nerlab.tags import MANY_LABELS
 from nerlab.training.failures import explain
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.recorder import (
-    Accumulator,
-    Recorder,
-    RunLog,
-    Tracker,
-    TrainingState,
-)
+from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -110,7 +104,7 @@ def _run(
             tracker = make_tracker(run, run.name, {**plain, **digests})
             with closing(Recorder(run, tracker, vocabulary, config, digests)) as recorder:
                 _train(state, batchers, recorder, console)
-                _score_best(state.tagger, batchers, recorder, tracker, console)
+                _score_best(state.tagger, batchers, recorder, console)
             logger.info("done: %s", run)
     return state.best_f1
 
@@ -192,10 +186,7 @@ def describe(splits: Mapping[str, Corpus]) -> list[str]:
 
 
 def _train(
-    state: TrainingState,
-    batchers: Mapping[str, Batcher],
-    recorder: Recorder,
-    console: Console,
+    state: TrainingState, batchers: Mapping[str, Batcher], recorder: Recorder, console: Console
 ) -> None:
     interruption = Interruption()
     with on_signals(interruption.note), progress_bar(console, "training") as show:
@@ -217,11 +208,7 @@ def _train(
 
 
 def _score_best(
-    tagger: Tagger,
-    batchers: Mapping[str, Batcher],
-    recorder: Recorder,
-    tracker: Tracker,
-    console: Console,
+    tagger: Tagger, batchers: Mapping[str, Batcher], recorder: Recorder, console: Console
 ) -> None:
     """Score the best checkpoint on dev, and once on test if that was asked for."""
     load_own_weights(tagger.eval(), recorder.run / "checkpoints" / "best")
@@ -231,7 +218,7 @@ def _score_best(
         folder = recorder.run / "evaluation" / name
         folder.mkdir(parents=True, exist_ok=True)
         write_report(report, folder)
-        tracker.log_report(report)
+        recorder.tracker.log_report(report)
         console.print(table(report))
         console.print(f"some sentences of {name}, as tagged:")
         for sentence in examples(report, _EXAMPLES):

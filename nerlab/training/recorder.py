@@ -74,26 +74,16 @@ class Accumulator:
 
 @dataclass
 class TrainingState:
-    """Where a training stands, with what it trains.
+    """Where a training stands, with what it trains."""
 
-    Attributes:
-        tagger: the model, on its device.
-        optimizer: changes its weights.
-        accumulator: the numbers since the last line of metrics.
-        average: the moving average of the weights, if one is kept.
-        step, epoch: steps and epochs that are done.
-        batch_index: the next batch of the present epoch.
-        best_f1, best_epoch: the best span F1 on dev so far, and the epoch that reached it.
-    """
-
-    tagger: Tagger
+    tagger: Tagger  # on its device
     optimizer: TaggerOptimizer
     accumulator: Accumulator
-    average: AveragedModel | None
-    step: int = 0
+    average: AveragedModel | None  # of the weights, if one is kept
+    step: int = 0  # steps and epochs that are done
     epoch: int = 0
-    batch_index: int = 0
-    best_f1: float = -1.0
+    batch_index: int = 0  # the next batch of the present epoch
+    best_f1: float = -1.0  # on dev so far, and the epoch that reached it
     best_epoch: int = 0
 
     @property
@@ -159,7 +149,7 @@ class Recorder:
         digests: Mapping[str, str],
     ) -> None:
         self.run, self.vocabulary, self.config = run, vocabulary, config
-        self._digests, self._tracker = digests, tracker
+        self.tracker, self._digests = tracker, digests
         self._path = run / "metrics.jsonl"
         self._file = open_to_append(self._path)
         self._best_speed, self._slow_lines = 0.0, 0
@@ -170,7 +160,7 @@ class Recorder:
         with naming(self._path):
             self._file.write(json.dumps({"step": step, "epoch": epoch, **finite}) + "\n")
             self._file.flush()
-        self._tracker.log({"epoch": epoch, **finite}, step)
+        self.tracker.log({"epoch": epoch, **finite}, step)
         if skipped := metrics.get("train/skipped_steps"):
             reason = "the loss or its gradient was not finite"
             said = "step %d: %s skipped since the last line of metrics, %s"
@@ -216,7 +206,7 @@ class Recorder:
             with naming(self._path):
                 self._file.close()
         finally:
-            self._tracker.finish()
+            self.tracker.finish()
 
 
 def point_latest_to(run: Path) -> None:

@@ -129,9 +129,7 @@ def fit_with_scores(trainer: Trainer, scores: list[float], patch: pytest.MonkeyP
     trainer.fit()
 
 
-def test_the_first_of_the_best_epochs_is_saved(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_first_of_the_best_epochs_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = make_trainer(make_tagger(), trainer_config(epochs=5))
     fit_with_scores(trainer, [0.0, 0.5, 0.5, 0.3, 0.6], monkeypatch)
     saved: Any = trainer.recorder
@@ -152,9 +150,7 @@ def test_patience_is_so_many_epochs_without_a_better_score(
     assert trainer.state.epoch == epochs
 
 
-def test_the_average_is_what_is_scored_and_saved(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_average_is_what_is_scored_and_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     tagger = make_tagger()
     average = average_weights(tagger, 0.9)
     scored: list[Tagger] = []

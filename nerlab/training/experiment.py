@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from inspect import signature
 from itertools import count
@@ -137,7 +137,8 @@ def new_run_directory(config: RunDirectory) -> Iterator[Path]:
     """
     if config.dir is not None:
         run = Path(config.dir)
-        run.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            run.mkdir(parents=True)
     else:
         first = run = Path(config.root) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
         run.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +149,7 @@ def new_run_directory(config: RunDirectory) -> Iterator[Path]:
             except FileExistsError:
                 run = first.with_name(f"{first.name}-{number}")
     with file_lock(run):
-        if any(file.suffix != ".part" for file in run.iterdir()):
+        if not run.is_dir() or any(file.suffix != ".part" for file in run.iterdir()):
             raise ValueError(
                 f"run.dir={run}: expected a directory that is new or empty; choose another name, "
                 "or remove what is there"

@@ -98,7 +98,7 @@ def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path)
 def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.touch()
-    with pytest.raises(FileExistsError, match=str(taken)):
+    with pytest.raises(ValueError, match=rf"run\.dir={taken}: expected .* new or empty"):
         make(tmp_path, "unused", taken)
 
 

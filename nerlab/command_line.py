@@ -1,7 +1,6 @@
 """The frame around the scripts: Hydra composes, and what a user can get wrong is one line."""
 
 import os
-import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -10,27 +9,14 @@ from traceback import walk_tb
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, QuotedString
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nerlab.config import escape_references, register_schemas
+from nerlab.config import register_schemas
+from nerlab.free_text import FREE_TEXT_KEYS, quote_free_text
 from nerlab.process import exit_on_signal, on_signals, quiet_exit
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
-
-# In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
-_WITH_REFERENCES = ("run.dir", "run.root", "run.name")
-# Their values are a person's words or the name of a file, not the syntax of Hydra.
-FREE_TEXT_KEYS = (
-    *("text", "input", "output", "path", "checkpoint", "resume", *_WITH_REFERENCES),
-    *("data.dir", "data.train", "data.dev", "data.test"),
-    *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
-    *("model.embedder.indexer.vectors", "model.embedder.words.indexer.vectors"),
-)
-_PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_WITH_REFERENCES)
 
 
 def command(
@@ -99,33 +85,3 @@ def prepared(arguments: list[str], open_section: str | None = None) -> list[str]
         is_open = open_section is not None and argument.startswith(f"{open_section}.")
         result.append(f"++{argument}" if is_open else argument)
     return result
-
-
-def quote_free_text(argument: str) -> str:
-    """Quote the value of an override of ``FREE_TEXT_KEYS``, so that any text or path parses.
-
-    What the user has quoted for Hydra already is left alone.
-
-    Raises:
-        ValueError: weights would lie in a folder whose name safetensors cannot open.
-    """
-    key, equals, value = argument.partition("=")
-    name = key.lstrip("+")
-    if name in _PLACES_OF_WEIGHTS and re.search(r"[\ud800-\udfff]", value):
-        problem = "bytes that are not UTF-8 in the name of a folder of weights"
-        raise ValueError(f"{argument}: {problem}; rename it")
-    if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
-        return argument
-    # A backslash counts only before a quote and at the end; ${ would be a reference.
-    value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"{key}='{value if name in _WITH_REFERENCES else escape_references(value)}'"
-
-
-def _is_quoted(argument: str) -> bool:
-    try:
-        value = OverridesParser.create().parse_override(argument).value()
-    except HydraException:
-        return False
-    if isinstance(value, ChoiceSweep):
-        return all(isinstance(choice, QuotedString) for choice in value.list)
-    return True  # nothing else that begins with a quote parses

@@ -4,7 +4,6 @@ Every default is in ``conf/``. A wrong type or an unknown key fails before anyth
 """
 
 import math
-import re
 import reprlib
 from copy import deepcopy
 from dataclasses import dataclass, is_dataclass
@@ -179,12 +178,3 @@ def without_trust(config: DictConfig) -> DictConfig:
     with open_dict(kept):
         kept.pop("trust", None)
     return kept
-
-
-def escape_references(text: str) -> str:
-    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
-
-    >>> escape_references("costs ${price}")
-    'costs \\${price}'
-    """
-    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)

@@ -8,7 +8,8 @@ import yaml
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import DataConfig, TrainConfig, escape_references, without_trust
+from nerlab.config import DataConfig, TrainConfig, without_trust
+from nerlab.free_text import escape_references
 from nerlab.paths import check_file
 
 _LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second

@@ -11,7 +11,7 @@ from conftest import ROOT, run_cold
 LAYERS = (
     (
         *("tags", "text", "config", "instantiation", "saved_config", "trust"),
-        *("device", "explanation", "files", "memory", "messages", "paths", "process"),
+        *("device", "explanation", "files", "free_text", "memory", "messages", "paths", "process"),
         "schemes",
     ),
     ("data", "modules", "evaluation"),

@@ -18,8 +18,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from nerlab.command_line import FREE_TEXT_KEYS, prepared, quote_free_text
+from nerlab.command_line import prepared
 from nerlab.explanation import nearest
+from nerlab.free_text import FREE_TEXT_KEYS, quote_free_text
 
 NASTY = [
     "a=b",

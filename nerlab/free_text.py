@@ -1,0 +1,57 @@
+"""Values of the command line that are a person's words or a file's name, not Hydra's syntax."""
+
+import re
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+from hydra.errors import HydraException
+
+# In these ${seed} and its like stand for values, which tell the runs of a sweep apart.
+_WITH_REFERENCES = ("run.dir", "run.root", "run.name")
+# Their values are a person's words or the name of a file, not the syntax of Hydra.
+FREE_TEXT_KEYS = (
+    *("text", "input", "output", "path", "checkpoint", "resume", *_WITH_REFERENCES),
+    *("data.dir", "data.train", "data.dev", "data.test"),
+    *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
+    *("model.embedder.indexer.vectors", "model.embedder.words.indexer.vectors"),
+)
+_PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_WITH_REFERENCES)
+
+
+def quote_free_text(argument: str) -> str:
+    """Quote the value of an override of ``FREE_TEXT_KEYS``, so that any text or path parses.
+
+    What the user has quoted for Hydra already is left alone.
+
+    Raises:
+        ValueError: weights would lie in a folder whose name safetensors cannot open.
+    """
+    key, equals, value = argument.partition("=")
+    name = key.lstrip("+")
+    if name in _PLACES_OF_WEIGHTS and re.search(r"[\ud800-\udfff]", value):
+        problem = "bytes that are not UTF-8 in the name of a folder of weights"
+        raise ValueError(f"{argument}: {problem}; rename it")
+    if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
+        return argument
+    # A backslash counts only before a quote and at the end; ${ would be a reference.
+    value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    return f"{key}='{value if name in _WITH_REFERENCES else escape_references(value)}'"
+
+
+def _is_quoted(argument: str) -> bool:
+    try:
+        value = OverridesParser.create().parse_override(argument).value()
+    except HydraException:
+        return False
+    if isinstance(value, ChoiceSweep):
+        return all(isinstance(choice, QuotedString) for choice in value.list)
+    return True  # nothing else that begins with a quote parses
+
+
+def escape_references(text: str) -> str:
+    r"""A string in which ``${`` stands for itself when OmegaConf reads it.
+
+    >>> escape_references("costs ${price}")
+    'costs \\${price}'
+    """
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)

@@ -38,7 +38,7 @@ _SITUATIONS = {
 
 def train_when_told(directory: str) -> None:
     """For each line ``THREADS SECONDS`` of standard input train; write threads and tokens/s."""
-    config = compose_config(directory, "fp32")
+    config = compose_config(directory, "fp32", batch_tokens=500)
     train = load_split(config.data, "train")
     vocabulary = fit_vocabulary(config.model, train)
     torch.manual_seed(0)

@@ -3,9 +3,9 @@
     python benchmarks/throughput.py data/conll2003      # the folder with train.txt and valid.txt
 
 Sizes are the field's: words 100, characters 30 to 50 filters of width 3, LSTM 200 in both
-directions together, batches of about 32 sentences. nerlab and the textbook baseline take turns in
-one run; what is printed are medians of the rounds. Reading the files is not counted, making the
-batches is.
+directions together, batches of 500 tokens, about 32 sentences. nerlab and the textbook baseline take
+turns in one run; what is printed are medians of the rounds. Reading the files is not counted, making
+the batches is.
 """
 
 import argparse
@@ -44,7 +44,6 @@ _SIZES = [
     "model.embedder.characters.widths=[3]",
     "model.encoder.hidden_dim=200",
     "model.dropout=0.5",
-    "trainer.batch_tokens=500",
 ]
 _TEXTBOOK_BATCH = 32
 
@@ -122,16 +121,18 @@ class Training:
 class TextbookTraining:
     """The baseline's training steps, endlessly."""
 
-    def __init__(self, corpus: Corpus, vocabulary: Vocabulary, device: torch.device) -> None:
+    def __init__(
+        self, corpus: Corpus, vocabulary: Vocabulary, device: torch.device, sentences: int
+    ) -> None:
         self.tagger = textbook.TextbookTagger(vocabulary, dropout=0.5).to(device)
         self.optimizer = torch.optim.Adam(self.tagger.parameters(), lr=2e-3)
         self.examples = textbook.examples_of(corpus, vocabulary)
         self.device = device
-        self.batches = self._endless_batches()
+        self.batches = self._endless_batches(sentences)
 
-    def _endless_batches(self) -> Iterator[textbook.Batch]:
+    def _endless_batches(self, sentences: int) -> Iterator[textbook.Batch]:
         while True:
-            yield from textbook.batches(self.examples, _TEXTBOOK_BATCH, shuffle=True)
+            yield from textbook.batches(self.examples, sentences, shuffle=True)
 
     def steps(self, count: int) -> float:
         """Make some steps; returns tokens a second."""
@@ -179,13 +180,14 @@ def main() -> None:
     """Measure and print."""
     arguments = _parse_arguments()
     device = choose_device(arguments.device)
-    config = compose_config(arguments.directory, arguments.precision)
+    config = compose_config(arguments.directory, arguments.precision, arguments.batch_tokens)
     train, valid = load_split(config.data, "train"), load_split(config.data, "dev")
     vocabulary = fit_vocabulary(config.model, train)
     torch.manual_seed(0)
     tagger = build_tagger(config.model, vocabulary).to(device)
     training = Training(tagger, Batcher(train, vocabulary, with_tags=True), config, device)
-    baseline = TextbookTraining(train, vocabulary, device)
+    sentences = round(_TEXTBOOK_BATCH * arguments.batch_tokens / 500)
+    baseline = TextbookTraining(train, vocabulary, device, sentences)
     valid_examples = textbook.examples_of(valid, vocabulary)
     valid_batcher = Batcher(valid, vocabulary, with_tags=False)
     print(f"{device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -228,18 +230,23 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("directory", help="folder with train.txt and valid.txt of CoNLL-2003")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="fp32", help="fp32, bf16 or fp16")
+    parser.add_argument("--batch-tokens", type=int, default=500, help="of a training batch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=100, help="training steps a round")
     return parser.parse_args()
 
 
-def compose_config(directory: str, precision: str) -> DictConfig:
+def compose_config(directory: str, precision: str, batch_tokens: int) -> DictConfig:
     """The configuration of train.py with the field's sizes, for a folder of CoNLL-2003."""
     register_schemas()
     conf = str(Path(__file__).resolve().parent.parent / "conf")
-    data = [f"data.dir='{directory}'", f"trainer.precision={precision}"]
+    given = (
+        f"data.dir='{directory}'",
+        f"trainer.precision={precision}",
+        f"trainer.batch_tokens={batch_tokens}",
+    )
     with initialize_config_dir(conf, version_base="1.3"):
-        return compose("train", overrides=["data=conll2003", *_SIZES, *data])
+        return compose("train", overrides=["data=conll2003", *_SIZES, *given])
 
 
 def _wait(device: torch.device) -> None:

@@ -3,9 +3,9 @@
     python benchmarks/throughput.py data/conll2003      # the folder with train.txt and valid.txt
 
 Sizes are the field's: words 100, characters 30 to 50 filters of width 3, LSTM 200 in both
-directions together, batches of 500 tokens, about 32 sentences. nerlab and the textbook baseline take
-turns in one run; what is printed are medians of the rounds. Reading the files is not counted, making
-the batches is.
+directions together, batches of 500 tokens, about 32 sentences. nerlab and the textbook baseline
+take turns in one run; what is printed are medians of the rounds. Reading the files is not counted,
+making the batches is.
 """
 
 import argparse

@@ -560,8 +560,8 @@ FAULTS = (
     Fault(
         "attention masks the queries, not the keys",
         "nerlab/modules/transformer.py",
-        "mask[:, None, None, :]",
-        "mask[:, None, :, None]",
+        "(x, mask[:, None, None, :], angles)",
+        "(x, mask[:, None, :, None], angles)",
         ("tests/modules/test_encoders.py",),
     ),
     Fault(

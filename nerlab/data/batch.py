@@ -29,6 +29,8 @@ class Batch:
         document_ids: ``(B,)`` documents of the sentences; None where the corpus marks none.
         distinct: ``(U,)`` into the lexicon of the corpus.
         token_index: ``(B, T)`` into ``distinct``, 0 on padding.
+        positions: ``(S,)`` 0 to S - 1, where S is the cost of the costliest sentence: a length that
+            is known on the host, however the tokens are cut into pieces on the device.
         vectors: ``(B, T, D)``, of a batch that is embedded already; then it has no features.
     """
 
@@ -39,6 +41,7 @@ class Batch:
     document_ids: Tensor | None
     distinct: Tensor
     token_index: Tensor
+    positions: Tensor
     vectors: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
@@ -107,6 +110,7 @@ class Batcher:
             document_ids=None if documents is None else torch.from_numpy(documents),
             distinct=torch.from_numpy(distinct.astype(np.int64)),
             token_index=_padded(inverse, mask),
+            positions=torch.arange(int(self._sizes[sentences].max(initial=1))),
         )
 
     def positions(self, sentences: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

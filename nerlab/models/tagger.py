@@ -18,6 +18,7 @@ class ParameterGroup(NamedTuple):
     sparse: bool = False  # tables (``nn.Embedding``) of which a batch uses few rows
     weight_decay: bool = True  # whether ``trainer.weight_decay`` holds for them
     learning_rate_factor: float = 1.0
+    pretrained: bool = False  # weights of a published model, which may be frozen
 
 
 class Embedder(Protocol):

@@ -1,15 +1,23 @@
-"""A small transformer encoder with rotary positions."""
+"""A transformer encoder: trained from scratch, or with the weights of a published model."""
+
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+Norm = Literal["pre", "post"]
+Attention = Literal["plain", "rotary", "relative"]
+Angles = tuple[Tensor, Tensor]
+Positions = Literal["none", "learned", "rotary", "relative"]
 
 
 class Transformer(nn.Module):
-    """Pre-norm transformer layers (Vaswani et al. 2017; Xiong et al. 2020).
+    """``project → [positions → norm → dropout] → layers → [norm]`` (Vaswani et al. 2017).
 
-    Queries and keys are rotated by their position (Su et al. 2021), so attention sees distances
-    alone and there is no longest sentence.
+    Learned positions are added to the input. Rotary and relative ones are part of the attention,
+    see :class:`Layers`: it sees distances alone, and there is no longest sentence.
 
     Args:
         input_dim: width of the input, which is projected to ``hidden_dim``.
@@ -18,6 +26,10 @@ class Transformer(nn.Module):
         heads: attention heads; each must have an even width.
         feedforward_dim: width of the hidden layer of each feed-forward block.
         dropout: on the output of each block.
+        attention_dropout: on the attention weights.
+        norm: before each block ("pre", Xiong et al. 2020) or after it ("post").
+        positions: "none", "learned", "rotary" or "relative".
+        max_positions: of learned positions.
     """
 
     def __init__(
@@ -28,69 +40,191 @@ class Transformer(nn.Module):
         heads: int,
         feedforward_dim: int,
         dropout: float,
+        attention_dropout: float,
+        norm: Norm,
+        positions: Positions,
+        max_positions: int,
     ) -> None:
         super().__init__()
-        if hidden_dim % (2 * heads):
-            raise ValueError(
-                f"model.encoder.hidden_dim: expected a multiple of 2 * heads = {2 * heads}, "
-                f"found {hidden_dim}; change one of the two"
-            )
-        self.head_dim = hidden_dim // heads
         self.project = nn.Linear(input_dim, hidden_dim)
-        self.layers = nn.ModuleList(
-            _Layer(hidden_dim, heads, feedforward_dim, dropout) for _ in range(layers)
+        learned = positions == "learned"
+        self.positions = LearnedPositions(max_positions, hidden_dim) if learned else None
+        attention: Attention = positions if positions in ("rotary", "relative") else "plain"
+        self.layers = Layers(
+            layers, hidden_dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention
         )
-        self.norm = nn.LayerNorm(hidden_dim)
         self.output_dim = hidden_dim
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``; rows beyond a length mean nothing."""
+        """``x (B, T, input_dim)`` to ``(B, T, output_dim)``, 0 beyond a length."""
+        x = self.project(x)
+        if self.positions is not None:
+            x = x + self.positions(x.shape[1])
+        return self.layers(x, lengths)
+
+
+class LearnedPositions(nn.Module):
+    """A vector for each position.
+
+    Args:
+        count: how many positions there are.
+        dim: width of the vectors.
+        offset: the row of the first position; 2 in RoBERTa.
+    """
+
+    def __init__(self, count: int, dim: int, offset: int = 0) -> None:
+        super().__init__()
+        self.table = nn.Embedding(offset + count, dim)
+        nn.init.normal_(self.table.weight, std=0.02)
+        self.offset = offset
+
+    def forward(self, T: int) -> Tensor:
+        """The vectors of the first T positions ``(T, dim)``."""
+        return self.table.weight[self.offset : self.offset + T]
+
+
+class Layers(nn.Module):
+    """Layers of self-attention and feed-forward blocks, and what they share.
+
+    With queries q, keys k of width d and positions t, j, attention is
+    ``softmax_j(score(t, j)) @ values``, where
+
+        plain:     q_t · k_j / √d
+        rotary:    R_t q_t · R_j k_j / √d                      (Su et al. 2021)
+        relative:  (q_t + u) · k_j + (q_t + v) · r_{t-j}       (Yan et al. 2019, TENER)
+
+    R_t turns pairs of features by the angles ``t / 10000^(2i / d)``, and r is
+    ``[cos, -sin]`` of the same angles, so it tells left from right. As
+    ``x · r_{t-j} = R_t x · [cos, sin]_j``, relative attention is plain attention with queries and
+    keys that are twice as wide. It is not divided by √d: sharp attention is what tagging wants.
+
+    Args:
+        layers: how many.
+        dim: width of input and output.
+        heads: attention heads, of ``dim / heads`` each.
+        feedforward_dim: width of the hidden layer of each feed-forward block.
+        dropout: on the output of each block.
+        attention_dropout: on the attention weights.
+        norm: "pre": ``x + block(norm(x))``, and a norm at the end; "post": ``norm(x + block(x))``.
+        attention: "plain", "rotary" or "relative".
+        epsilon: of the norms.
+
+    Attributes:
+        gradient_checkpointing: in training keep the input of each layer alone, and compute what is
+            inside it again for the backward pass: less memory, a third more time.
+    """
+
+    gradient_checkpointing = False
+
+    def __init__(
+        self,
+        layers: int,
+        dim: int,
+        heads: int,
+        feedforward_dim: int,
+        dropout: float,
+        attention_dropout: float,
+        norm: Norm,
+        attention: Attention,
+        epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        if dim % (2 * heads):
+            raise ValueError(
+                f"hidden_dim: expected a multiple of 2 * heads = {2 * heads}, found {dim}; "
+                "change one of the two"
+            )
+        self.head_dim, self.attention = dim // heads, attention
+        self.layers = nn.ModuleList(
+            Layer(dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention, epsilon)
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(dim, epsilon) if norm == "pre" else nn.Identity()
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``x (B, T, dim)`` to the same shape, 0 beyond a length."""
         T = x.shape[1]
         mask = torch.arange(T, device=x.device) < lengths[:, None]
-        x = self.project(x)
-        rotation = _rotation(T, self.head_dim, x.device)
+        angles = None if self.attention == "plain" else _angles(T, self.head_dim, x)
         for layer in self.layers:
-            x = layer(x, mask[:, None, None, :], rotation)
-        return self.norm(x)
+            arguments = (x, mask[:, None, None, :], angles)
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(layer, *arguments, use_reentrant=False)
+            else:
+                x = layer(*arguments)
+        return self.norm(x).masked_fill(~mask[..., None], 0.0)
 
 
-class _Layer(nn.Module):
-    def __init__(self, dim: int, heads: int, feedforward_dim: int, dropout: float) -> None:
+class Layer(nn.Module):
+    """Self-attention, then a feed-forward block with exact GELU; see :class:`Layers`."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        feedforward_dim: int,
+        dropout: float,
+        attention_dropout: float,
+        norm: Norm,
+        attention: Attention,
+        epsilon: float,
+    ) -> None:
         super().__init__()
-        self.heads, self.head_dim = heads, dim // heads
-        self.attention_norm = nn.LayerNorm(dim)
+        self.heads, self.head_dim, self.attention = heads, dim // heads, attention
+        self.is_pre_norm = norm == "pre"
+        self.attention_dropout = attention_dropout
         self.queries_keys_values = nn.Linear(dim, 3 * dim)
         self.attention_output = nn.Linear(dim, dim)
+        self.attention_norm = nn.LayerNorm(dim, epsilon)
+        if attention == "relative":
+            self.content_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # u
+            self.position_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # v
         self.feedforward = nn.Sequential(
-            nn.LayerNorm(dim),
-            nn.Linear(dim, feedforward_dim),
-            nn.GELU(),
-            nn.Linear(feedforward_dim, dim),
+            nn.Linear(dim, feedforward_dim), nn.GELU(), nn.Linear(feedforward_dim, dim)
         )
+        self.feedforward_norm = nn.LayerNorm(dim, epsilon)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-        x = x + self.dropout(self._attend(self.attention_norm(x), mask, rotation))
-        return x + self.dropout(self.feedforward(x))
+    def forward(self, x: Tensor, mask: Tensor, angles: Angles | None) -> Tensor:
+        """``x (B, T, dim)`` to the same shape; ``mask (B, 1, 1, T)`` is true at tokens."""
+        if self.is_pre_norm:
+            x = x + self.dropout(self.attend(self.attention_norm(x), mask, angles))
+            return x + self.dropout(self.feedforward(self.feedforward_norm(x)))
+        x = self.attention_norm(x + self.dropout(self.attend(x, mask, angles)))
+        return self.feedforward_norm(x + self.dropout(self.feedforward(x)))
 
-    def _attend(self, x: Tensor, mask: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    def attend(self, x: Tensor, mask: Tensor, angles: Angles | None) -> Tensor:
+        """Self-attention of ``x (B, T, dim)``."""
         B, T, D = x.shape
         split = self.queries_keys_values(x).view(B, T, 3, self.heads, self.head_dim)
         queries, keys, values = split.permute(2, 0, 3, 1, 4)  # (B, heads, T, head_dim) each
+        scale = None
+        if self.attention == "rotary":
+            queries, keys = _rotate(queries, angles), _rotate(keys, angles)
+        elif self.attention == "relative":
+            assert angles is not None
+            positions = torch.cat(angles, dim=1).expand(B, self.heads, T, self.head_dim)
+            keys = torch.cat([keys, positions], dim=3)
+            turned = _rotate(queries + self.position_bias, angles)
+            queries = torch.cat([queries + self.content_bias, turned], dim=3)
+            scale = 1.0
+        dropout = self.attention_dropout if self.training else 0.0
         mixed = F.scaled_dot_product_attention(
-            _rotate(queries, rotation), _rotate(keys, rotation), values, attn_mask=mask
+            queries, keys, values, attn_mask=mask, dropout_p=dropout, scale=scale
         )
         return self.attention_output(mixed.transpose(1, 2).reshape(B, T, D))
 
 
-def _rotation(T: int, head_dim: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _angles(T: int, head_dim: int, like: Tensor) -> Angles:
     """Cosine and sine ``(T, head_dim / 2)`` of the angles ``t / 10000^(2i / head_dim)``."""
-    frequencies = 10_000.0 ** (-torch.arange(0, head_dim, 2, device=device) / head_dim)
-    angles = torch.arange(T, device=device)[:, None] * frequencies
-    return angles.cos(), angles.sin()
+    steps = torch.arange(0, head_dim, 2, device=like.device)
+    angles = torch.arange(T, device=like.device)[:, None] * 10_000.0 ** (-steps / head_dim)
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
 
 
-def _rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    cosine, sine = (part.to(x.dtype) for part in rotation)
+def _rotate(x: Tensor, angles: Angles | None) -> Tensor:
+    """Turn the pairs of features ``(i, i + head_dim / 2)`` of ``x (..., T, head_dim)``."""
+    assert angles is not None
+    cosine, sine = angles
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)

@@ -189,6 +189,7 @@ def test_a_size_that_the_weights_do_not_have_takes_no_memory(
 def test_heads_that_make_no_sense_are_refused(folder: Path, heads: object) -> None:
     encoder = {"_target_": "nerlab.modules.transformer.Transformer", "_partial_": True}
     sizes = {"hidden_dim": 32, "layers": 1, "heads": heads, "feedforward_dim": 8, "dropout": 0.1}
+    sizes |= {"attention_dropout": 0.1, "norm": "pre", "positions": "rotary", "max_positions": 512}
     edit(folder, "model.encoder", {**encoder, **sizes})
     refusal(folder)
 

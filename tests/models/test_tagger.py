@@ -43,7 +43,18 @@ def make_tagger(
 
 
 lstm = partial(LSTM, hidden_dim=8, layers=2, bidirectional=True, dropout=0.3)
-transformer = partial(Transformer, hidden_dim=8, layers=2, heads=2, feedforward_dim=16, dropout=0.3)
+transformer = partial(
+    Transformer,
+    hidden_dim=8,
+    layers=2,
+    heads=2,
+    feedforward_dim=16,
+    dropout=0.3,
+    attention_dropout=0.0,
+    norm="pre",
+    positions="rotary",
+    max_positions=512,
+)
 TAGGERS = {
     "lstm, crf": make_tagger(lstm, CRF),
     "lstm, softmax": make_tagger(lstm, Softmax),

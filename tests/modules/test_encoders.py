@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
-from nerlab.modules.transformer import Transformer, _Layer, _rotate, _rotation
+from nerlab.modules.transformer import Layer, Transformer, _angles, _rotate
 
 INPUT_DIM = 6
 
@@ -23,7 +23,7 @@ def make_lstm(layers: int = 2, bidirectional: bool = True, dropout: float = 0.0)
 
 def make_transformer(layers: int = 2, dropout: float = 0.0) -> Transformer:
     torch.manual_seed(0)
-    return Transformer(INPUT_DIM, 8, layers, 2, 16, dropout).double()
+    return Transformer(INPUT_DIM, 8, layers, 2, 16, dropout, 0.0, "pre", "rotary", 512).double()
 
 
 encoders = pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def attention_of_one_head(queries: Tensor, keys: Tensor, values: Tensor) -> Tens
 def transformed(encoder: Transformer, x: Tensor) -> Tensor:
     """One sentence ``(T, input_dim)`` through the transformer, head by head."""
     x = encoder.project(x)
-    for layer in encoder.layers:
-        assert isinstance(layer, _Layer)
+    for layer in encoder.layers.layers:
+        assert isinstance(layer, Layer)
         parts = layer.queries_keys_values(layer.attention_norm(x)).chunk(3, dim=1)
         heads = zip(*(part.split(layer.head_dim, dim=1) for part in parts), strict=True)
         mixed = torch.cat([attention_of_one_head(*head) for head in heads], dim=1)
         x = x + layer.attention_output(mixed)
-        x = x + layer.feedforward(x)
-    return encoder.norm(x)
+        x = x + layer.feedforward(layer.feedforward_norm(x))
+    return encoder.layers.norm(x)
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
@@ -197,7 +197,7 @@ def test_order_of_the_tokens_matters_to_the_transformer() -> None:
 def test_attention_scores_see_relative_distances_alone(T: int, shift: int, width: int) -> None:
     generator = torch.Generator().manual_seed(T)
     queries, keys = torch.randn(2, T, width, generator=generator, dtype=torch.float64)
-    cosine, sine = _rotation(T + shift, width, torch.device("cpu"))
+    cosine, sine = _angles(T + shift, width, queries)
 
     def scores(first: int) -> Tensor:
         here = cosine[first : first + T], sine[first : first + T]
@@ -208,7 +208,7 @@ def test_attention_scores_see_relative_distances_alone(T: int, shift: int, width
 
 def test_rotation_keeps_lengths_and_moves_all_positions_but_the_first() -> None:
     x = torch.ones(6, 8, dtype=torch.float64)
-    turned = _rotate(x, _rotation(6, 8, torch.device("cpu")))
+    turned = _rotate(x, _angles(6, 8, x))
     torch.testing.assert_close(turned.norm(dim=1), x.norm(dim=1), rtol=1e-6, atol=0.0)
     assert torch.equal(turned[0], x[0])
     assert len({tuple(row) for row in turned.tolist()}) == 6
@@ -224,7 +224,7 @@ def test_a_width_that_heads_cannot_halve_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"hidden_dim: expected a multiple of 2 \* heads = 8, found 12"
     ):
-        Transformer(INPUT_DIM, 12, 1, 4, 16, 0.0)
+        Transformer(INPUT_DIM, 12, 1, 4, 16, 0.0, 0.0, "pre", "rotary", 512)
 
 
 def test_no_encoder_leaves_the_embeddings_as_they_are() -> None:

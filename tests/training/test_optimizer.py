@@ -72,7 +72,7 @@ def make_tagger(decoder: type[nn.Module]) -> Tagger:
     torch.manual_seed(0)
     vocabulary, _ = make_batcher()
     embedder = make_embedders(vocabulary)
-    encoder = Transformer(embedder.output_dim, 8, layers=1, heads=2, feedforward_dim=8, dropout=0.0)
+    encoder = Transformer(embedder.output_dim, 8, 1, 2, 8, 0.0, 0.0, "pre", "rotary", 512)
     constraints = [torch.from_numpy(c) for c in iobes_constraints(vocabulary.tags)]
     stages = {"encoder": encoder}
     return Tagger(embedder, stages, decoder(*constraints), len(vocabulary.tags), 0.0)

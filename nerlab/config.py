@@ -1,4 +1,4 @@
-"""The configuration: the types of its stable sections, and the numbers that make sense in them.
+"""The configuration: the types of its stable sections, and the values that make sense in them.
 
 Every default is in ``conf/``. A wrong type or an unknown key fails before anything is loaded.
 """
@@ -57,9 +57,20 @@ class Range(NamedTuple):
         return type(value) in kinds and self.low <= value <= self.high and value != math.inf
 
 
+class Choice(tuple[str, ...]):
+    """The words that a key may have."""
+
+    def __str__(self) -> str:
+        return f"{', '.join(self[:-1])} or {self[-1]}"
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is one of these."""
+        return value in self
+
+
 _COUNT = Range(1, 2**31 - 1, int)
 # By the name of the key, in the sections below and in nerlab's own parts.
-_RANGES = {
+_RANGES: dict[str, Range | Choice] = {
     **dict.fromkeys(("seed", "split_seed"), Range(0, 2**63 - 1, int)),
     **dict.fromkeys(("epochs", "patience", "batch_tokens", "decode_tokens", "accumulate"), _COUNT),
     **dict.fromkeys(("log_every", "save_every_steps", "keep_last", "max_skipped_steps"), _COUNT),
@@ -73,6 +84,8 @@ _RANGES = {
     "widths": Range(1, 100, int, list=True),
     **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
     "init_timeout": Range(0, 3600),
+    "norm": Choice(("pre", "post")),
+    "positions": Choice(("none", "learned", "rotary", "relative")),
 }
 
 
@@ -157,9 +170,9 @@ def register_schemas() -> None:
     store.store(group="trainer", name="schema", node=TrainerConfig)
 
 
-def check_numbers(section: str, node: object) -> None:
-    """Raise ``ValueError`` at the first number in a section, or in one within it, that makes no
-    sense; what numbers a part of one's own takes, it knows itself."""
+def check_values(section: str, node: object) -> None:
+    """Raise ``ValueError`` at the first number or word in a section, or in one within it, that
+    makes no sense; what a part of one's own takes, it knows itself."""
     if not isinstance(node, DictConfig):
         return
     is_typed = is_dataclass(OmegaConf.get_type(node))  # and its type says where there may be none
@@ -168,7 +181,7 @@ def check_numbers(section: str, node: object) -> None:
     for key in sorted(map(str, node), key=lambda key: key not in ranges):
         value, where = node.get(key), f"{section}.{key}".removeprefix(".")
         if key not in ranges:
-            check_numbers(where, value)
+            check_values(where, value)
         elif not (ranges[key].holds(value) or (value is None and is_typed)):
             raise ValueError(f"{where}={reprlib.repr(value)}: expected {ranges[key]}")
 

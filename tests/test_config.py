@@ -8,7 +8,7 @@ from composed import compose
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nerlab.config import check_numbers
+from nerlab.config import check_values
 from nerlab.device import choose_device
 
 CHOICES = (
@@ -44,7 +44,7 @@ def refusal(config: DictConfig, key: str, value: object) -> str | None:
     changed = config.copy()
     try:
         OmegaConf.update(changed, key, value)
-        check_numbers("", changed)
+        check_values("", changed)
     except (OmegaConfBaseException, OverflowError) as error:
         return f"{key}: {error}"  # nerlab.command_line says it, before anything is run
     except ValueError as error:
@@ -55,7 +55,7 @@ def refusal(config: DictConfig, key: str, value: object) -> str | None:
 @pytest.mark.parametrize("overrides", CHOICES, ids=" ".join)
 def test_every_number_has_a_range(overrides: list[str]) -> None:
     config = composed(*overrides)
-    check_numbers("", config)
+    check_values("", config)
     keys = numbers(config)
     assert {"seed", "model.dropout", "trainer.epochs", MIN_COUNT, *OPTIONAL} <= {*keys}
     for key in keys:
@@ -105,6 +105,19 @@ def test_a_number_out_of_range_is_told_with_its_range(
     assert said is not None
     assert said.startswith(key)
     assert expected in said
+
+
+@pytest.mark.parametrize("value", ["Pre", "", 1, None, True, [], ["pre"], math.nan])
+def test_a_word_that_is_no_choice_is_told_with_the_choices(value: object) -> None:
+    config = composed("model=transformer_crf")
+    said = refusal(config, "model.encoder.norm", value)
+    assert said is not None
+    assert said == f"model.encoder.norm={value!r}: expected pre or post"
+    said = refusal(config, "model.encoder.positions", value)
+    assert said is not None
+    assert said.endswith(": expected none, learned, rotary or relative")
+    for word in ("none", "learned", "rotary", "relative"):
+        assert refusal(config, "model.encoder.positions", word) is None
 
 
 def test_the_numbers_of_a_part_of_ones_own_are_its_own() -> None:

@@ -18,7 +18,7 @@ from rich.table import Table
 from nerlab.commands.characters import visible
 from nerlab.commands.counts import SplitCounts, by_frequency
 from nerlab.commands.findings import Cases, Finding, Repetitions, compare, describe, faults
-from nerlab.config import DataConfig, check_numbers
+from nerlab.config import DataConfig, check_values
 from nerlab.data.build import FEWER_LABELS, too_many_labels
 from nerlab.data.index import sentences_of
 from nerlab.data.load import Source, split_source, splits_of
@@ -55,7 +55,7 @@ def run(config: DictConfig) -> None:
     """
     if config.format not in FORMATS:
         raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
-    check_numbers("data", config.data)
+    check_values("data", config.data)
     report = check(config.data, trusted_packages(config.trust))
     text = as_json(report) if config.format == "json" else as_text(report, make_console().width)
     with nullcontext(sys.stdout) if config.output is None else output_file(config.output) as file:

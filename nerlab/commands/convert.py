@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nerlab.commands.reading import Annotated, present_splits, read_annotated
-from nerlab.config import DataConfig, Scheme, check_numbers
+from nerlab.config import DataConfig, Scheme, check_values
 from nerlab.data.load import SPLITS, file_source, split_source
 from nerlab.data.readers.conll import DOCUMENT_MARK
 from nerlab.data.readers.messages import collected_warnings
@@ -33,7 +33,7 @@ def run(config: DictConfig) -> None:
     for key, known in (("format", WRITERS), ("to", schemes), ("split", (*SPLITS, "all"))):
         if str(config[key]) not in known:
             raise ValueError(f"{key}={config[key]}: expected one of {', '.join(known)}")
-    check_numbers("data", config.data)
+    check_values("data", config.data)
     trusted = trusted_packages(config.trust)
     lines = []
     with collected_warnings() as warned, ExitStack() as stack:

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from nerlab.commands.characters import visible
 from nerlab.commands.counts import SplitCounts, by_frequency, labels_by_form
 from nerlab.commands.reading import present_splits, read_annotated
-from nerlab.config import DataConfig, check_numbers
+from nerlab.config import DataConfig, check_values
 from nerlab.data.load import Source
 from nerlab.data.readers.messages import collected_warnings
 from nerlab.files import new_file
@@ -32,7 +32,7 @@ def run(config: DictConfig) -> None:
     """Write ``index.html`` and ``statistics.json``, which holds every number of the page, to
     ``config.output``. ``ValueError``: a split cannot be read, or has an unknown or illegal tag.
     """
-    check_numbers("data", config.data)
+    check_values("data", config.data)
     with collected_warnings() as warned:
         sources = present_splits(config.data, trusted_packages(config.trust))
         statistics = collect(config.data, sources)

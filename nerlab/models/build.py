@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from nerlab.config import check_numbers
+from nerlab.config import check_values
 from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Indexer, Vocabulary
 from nerlab.instantiation import instantiate
@@ -40,7 +40,7 @@ def fit_vocabulary(model: DictConfig, train: Corpus, trusted: tuple[str, ...] = 
 
 def build_indexers(model: DictConfig, trusted: tuple[str, ...] = ()) -> dict[str, Indexer]:
     """The indexer of each embedder, by its name, before it is fitted or loaded."""
-    check_numbers("model", model)
+    check_values("model", model)
     indexers = {}
     for name, (key, node) in _parts(model, "embedder").items():
         with _blaming(key):
@@ -58,7 +58,7 @@ def build_tagger(
     """Build the parts that the ``model`` section names; sizes are passed from part to part."""
     if missing := {"embedder", "encoder", "decoder", "dropout"} - model.keys():
         raise ValueError(f"model.{min(missing)}: missing")
-    check_numbers("model", model)
+    check_values("model", model)
     embedders: dict[str, nn.Module] = {}
     stages: dict[str, nn.Module] = {}
     for name, (key, node) in _parts(model, "embedder").items():

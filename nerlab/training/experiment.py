@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import BatchBy, RunDirectory, check_numbers, without_trust
+from nerlab.config import BatchBy, RunDirectory, check_values, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.documents import DocumentBatcher
@@ -60,7 +60,7 @@ def run_experiment(config: DictConfig) -> float:
 
             resumption = stack.enter_context(resumption_of(config))
         config = without_trust(config if resumption is None else resumption.config)
-        check_numbers("", config)
+        check_values("", config)
         threads = use_threads(config.threads)
         config.threads = torch.get_num_threads()
         if config.trainer.deterministic:

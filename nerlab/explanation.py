@@ -50,11 +50,11 @@ def _explain(error: Exception, conf: str, config_name: str) -> str:
         return f"{' '.join(typed)}: expected a configuration, found {what}; --help lists the keys"
     if not lines:
         return type(error).__name__
+    if needed := re.search(r"Missing mandatory value: (\S+)", text):
+        return f"{needed[1]}=... is needed; --help says what it takes"
     if key := re.search(r"full_key: (\S+)", text):
         if "not in" in lines[0]:
             return f"{key[1]}: no such key{nearest(key[1], _known_keys(conf, config_name))}"
-        if "Missing mandatory value" in lines[0]:
-            return f"{key[1]}=... is needed; --help says what it takes"
         return f"{key[1]}: {lines[0]}"
     if missing := re.match(r"In '.*': Could not find '(\S+)'", lines[0]):
         group, _, name = missing[1].rpartition("/")

@@ -1,4 +1,4 @@
-"""A transformer encoder: trained from scratch, or with the weights of a published model."""
+"""The transformer encoder: trained from scratch, or with the weights of a published model."""
 
 from typing import Literal
 
@@ -8,13 +8,13 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 Norm = Literal["pre", "post"]
-Attention = Literal["plain", "rotary", "relative"]
-Angles = tuple[Tensor, Tensor]
 Positions = Literal["none", "learned", "rotary", "relative"]
+Attention = Literal["plain", "rotary", "relative"]
+Angles = tuple[Tensor, Tensor]  # their cosines and sines, each (T, head_dim / 2)
 
 
 class Transformer(nn.Module):
-    """``project → [positions → norm → dropout] → layers → [norm]`` (Vaswani et al. 2017).
+    """``project → [+ positions] → dropout → layers`` (Vaswani et al. 2017).
 
     Learned positions are added to the input. Rotary and relative ones are part of the attention,
     see :class:`Layers`: it sees distances alone, and there is no longest sentence.
@@ -23,9 +23,10 @@ class Transformer(nn.Module):
         input_dim: width of the input, which is projected to ``hidden_dim``.
         hidden_dim: width inside and of the output.
         layers: how many.
-        heads: attention heads; each must have an even width.
+        heads: attention heads, of ``hidden_dim / heads`` each; this must be an even number where
+            positions are rotary or relative.
         feedforward_dim: width of the hidden layer of each feed-forward block.
-        dropout: on the output of each block.
+        dropout: on the input of the layers and the output of each block.
         attention_dropout: on the attention weights.
         norm: before each block ("pre", Xiong et al. 2020) or after it ("post").
         positions: "none", "learned", "rotary" or "relative".
@@ -49,6 +50,7 @@ class Transformer(nn.Module):
         self.project = nn.Linear(input_dim, hidden_dim)
         learned = positions == "learned"
         self.positions = LearnedPositions(max_positions, hidden_dim) if learned else None
+        self.dropout = nn.Dropout(dropout)
         attention: Attention = positions if positions in ("rotary", "relative") else "plain"
         self.layers = Layers(
             layers, hidden_dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention
@@ -57,10 +59,10 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``x (B, T, input_dim)`` to ``(B, T, output_dim)``, 0 beyond a length."""
-        x = self.project(x)
+        x = self.project(x).to(self.project.weight.dtype)  # autocast would round every sum to come
         if self.positions is not None:
             x = x + self.positions(x.shape[1])
-        return self.layers(x, lengths)
+        return self.layers(self.dropout(x), lengths)
 
 
 class LearnedPositions(nn.Module):
@@ -129,10 +131,11 @@ class Layers(nn.Module):
         epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
-        if dim % (2 * heads):
+        divisor = heads if attention == "plain" else 2 * heads  # pairs of features are turned
+        if dim % divisor:
             raise ValueError(
-                f"hidden_dim: expected a multiple of 2 * heads = {2 * heads}, found {dim}; "
-                "change one of the two"
+                f"hidden_dim: expected a multiple of {divisor} (heads={heads}, {attention} "
+                f"attention), found {dim}; change one of the two"
             )
         self.head_dim, self.attention = dim // heads, attention
         self.layers = nn.ModuleList(
@@ -217,8 +220,10 @@ class Layer(nn.Module):
 
 def _angles(T: int, head_dim: int, like: Tensor) -> Angles:
     """Cosine and sine ``(T, head_dim / 2)`` of the angles ``t / 10000^(2i / head_dim)``."""
-    steps = torch.arange(0, head_dim, 2, device=like.device)
-    angles = torch.arange(T, device=like.device)[:, None] * 10_000.0 ** (-steps / head_dim)
+    exact = torch.promote_types(like.dtype, torch.float32)
+    even = torch.arange(0, head_dim, 2, dtype=exact, device=like.device)  # 2i
+    positions = torch.arange(T, dtype=exact, device=like.device)
+    angles = positions[:, None] * 10_000.0 ** (-even / head_dim)
     return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
 
 

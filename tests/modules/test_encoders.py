@@ -1,6 +1,4 @@
-"""The encoders, against torch's packed LSTM and attention written as loops."""
-
-import math
+"""What every encoder does; the LSTM against torch's over packed sequences."""
 
 import pytest
 import torch
@@ -11,7 +9,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
-from nerlab.modules.transformer import Layer, Transformer, _angles, _rotate
+from nerlab.modules.transformer import Transformer
 
 INPUT_DIM = 6
 
@@ -21,9 +19,9 @@ def make_lstm(layers: int = 2, bidirectional: bool = True, dropout: float = 0.0)
     return LSTM(INPUT_DIM, 8, layers, bidirectional, dropout).double()
 
 
-def make_transformer(layers: int = 2, dropout: float = 0.0) -> Transformer:
+def make_transformer() -> Transformer:
     torch.manual_seed(0)
-    return Transformer(INPUT_DIM, 8, layers, 2, 16, dropout, 0.0, "pre", "rotary", 512).double()
+    return Transformer(INPUT_DIM, 8, 2, 2, 16, 0.0, 0.0, "pre", "rotary", 512).double()
 
 
 encoders = pytest.mark.parametrize(
@@ -137,94 +135,6 @@ def test_an_odd_width_cannot_be_shared_by_two_directions() -> None:
     with pytest.raises(ValueError, match=r"hidden_dim: expected an even number, found 7"):
         LSTM(INPUT_DIM, 7, 1, True, 0.0)
     assert LSTM(INPUT_DIM, 7, 1, False, 0.0).output_dim == 7
-
-
-def attention_of_one_head(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """Attention over one sentence, each ``(T, width)``, position by position.
-
-    Features i and i + width / 2 are the real and the imaginary part of a complex number, which
-    is turned by the angle ``t / 10000^(2i / width)``.
-    """
-    T, width = queries.shape
-    half = width // 2
-
-    def turned(vectors: Tensor, t: int) -> Tensor:
-        numbers = torch.complex(vectors[t, :half], vectors[t, half:])
-        angles = [t / 10_000 ** (2 * i / width) for i in range(half)]
-        numbers = numbers * torch.tensor([complex(math.cos(a), math.sin(a)) for a in angles])
-        return torch.cat([numbers.real, numbers.imag])
-
-    rows = []
-    for t in range(T):
-        scores = [turned(queries, t) @ turned(keys, s) / math.sqrt(width) for s in range(T)]
-        rows.append(torch.stack(scores).softmax(0) @ values)
-    return torch.stack(rows)
-
-
-def transformed(encoder: Transformer, x: Tensor) -> Tensor:
-    """One sentence ``(T, input_dim)`` through the transformer, head by head."""
-    x = encoder.project(x)
-    for layer in encoder.layers.layers:
-        assert isinstance(layer, Layer)
-        parts = layer.queries_keys_values(layer.attention_norm(x)).chunk(3, dim=1)
-        heads = zip(*(part.split(layer.head_dim, dim=1) for part in parts), strict=True)
-        mixed = torch.cat([attention_of_one_head(*head) for head in heads], dim=1)
-        x = x + layer.attention_output(mixed)
-        x = x + layer.feedforward(layer.feedforward_norm(x))
-    return encoder.layers.norm(x)
-
-
-@pytest.mark.parametrize("layers", [0, 1, 3])
-def test_transformer_computes_what_loops_over_heads_and_positions_do(layers: int) -> None:
-    encoder, lengths = make_transformer(layers), [6, 1, 4]
-    x = sentences(lengths)
-    found = encoder(x, torch.tensor(lengths))
-    for b, length in enumerate(lengths):
-        expected = transformed(encoder, x[b, :length])
-        torch.testing.assert_close(found[b, :length], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_order_of_the_tokens_matters_to_the_transformer() -> None:
-    encoder, x, lengths = make_transformer(), sentences([5]), torch.tensor([5])
-    order = torch.tensor([3, 1, 4, 0, 2])
-    assert not torch.allclose(
-        encoder(x[:, order], lengths), encoder(x, lengths)[:, order], atol=1e-3
-    )
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 6), st.integers(0, 40), st.sampled_from([2, 4, 16]))
-def test_attention_scores_see_relative_distances_alone(T: int, shift: int, width: int) -> None:
-    generator = torch.Generator().manual_seed(T)
-    queries, keys = torch.randn(2, T, width, generator=generator, dtype=torch.float64)
-    cosine, sine = _angles(T + shift, width, queries)
-
-    def scores(first: int) -> Tensor:
-        here = cosine[first : first + T], sine[first : first + T]
-        return _rotate(queries, here) @ _rotate(keys, here).T
-
-    torch.testing.assert_close(scores(shift), scores(0), rtol=1e-4, atol=1e-4)
-
-
-def test_rotation_keeps_lengths_and_moves_all_positions_but_the_first() -> None:
-    x = torch.ones(6, 8, dtype=torch.float64)
-    turned = _rotate(x, _angles(6, 8, x))
-    torch.testing.assert_close(turned.norm(dim=1), x.norm(dim=1), rtol=1e-6, atol=0.0)
-    assert torch.equal(turned[0], x[0])
-    assert len({tuple(row) for row in turned.tolist()}) == 6
-
-
-def test_transformer_drops_in_training_alone() -> None:
-    encoder, x, lengths = make_transformer(dropout=0.5), sentences([5]), torch.tensor([5])
-    assert not torch.equal(encoder(x, lengths), encoder(x, lengths))
-    torch.testing.assert_close(encoder.eval()(x, lengths), make_transformer()(x, lengths))
-
-
-def test_a_width_that_heads_cannot_halve_is_refused() -> None:
-    with pytest.raises(
-        ValueError, match=r"hidden_dim: expected a multiple of 2 \* heads = 8, found 12"
-    ):
-        Transformer(INPUT_DIM, 12, 1, 4, 16, 0.0, 0.0, "pre", "rotary", 512)
 
 
 def test_no_encoder_leaves_the_embeddings_as_they_are() -> None:

@@ -1,5 +1,6 @@
 """The configuration that a run has saved, which somebody else may have written."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,8 @@ from nerlab.config import DataConfig, TrainConfig, without_trust
 from nerlab.free_text import escape_references
 from nerlab.paths import check_file
 
+_HANDED_ON = ("model", "data", "trainer", "seed")
+_FILES_OF_DATA = ("dir", "train", "dev", "test")
 _LARGEST = 2**18  # bytes; YAML is read at a tenth of a megabyte a second
 
 
@@ -58,6 +61,27 @@ def _plain(value: Any) -> Any:
         raise ValueError(f"expected plain values, found a {type(value).__name__}")
     if value == MISSING:
         raise ValueError(f"expected a value, found {MISSING}")
+    return value
+
+
+def portable(config: DictConfig) -> DictConfig:
+    """What of the configuration of a run is of use elsewhere: not where it was written to and
+    logged, and of the absolute paths of files on that machine the last name alone."""
+    plain = cast(dict[str, Any], OmegaConf.to_container(config))
+    kept = {name: plain[name] for name in _HANDED_ON if name in plain}
+    kept["model"] = _without_folders(kept["model"])
+    data = kept["data"]
+    kept["data"] = data | {n: _without_folders(data[n]) for n in _FILES_OF_DATA if n in data}
+    return OmegaConf.create(literal(kept))
+
+
+def _without_folders(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_folders(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part) for part in value]
+    if isinstance(value, str) and os.path.isabs(value):
+        return Path(value).name or value
     return value
 
 

@@ -44,21 +44,32 @@ def save_checkpoint(
     """Write a checkpoint atomically; if it cannot be written, the one before stays whole."""
     try:
         with new_folder(directory) as part:
-            _save_tensors(weights, part / WEIGHTS)
-            for name, content in vocabulary.files().items():
-                (part / name).write_bytes(content)
-            OmegaConf.save(config, part / CONFIG, resolve=True)
-            if state is not None:
-                _save_tensors(state.tensors, part / TENSORS)
-                (part / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
-            digests = {path.name: sha256_of(path) for path in sorted(part.iterdir())}
-            text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
-            (part / MANIFEST).write_text(text, encoding="utf-8")
+            write_checkpoint(part, weights, vocabulary, config, state)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OSError(
             f"{directory}: {reason}; no checkpoint was written, the one before stays"
         ) from None
+
+
+def write_checkpoint(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    vocabulary: Vocabulary,
+    config: DictConfig,
+    state: State | None = None,
+) -> None:
+    """Write the files of a checkpoint into a folder, and a manifest of all that are in it then."""
+    _save_tensors(weights, folder / WEIGHTS)
+    for name, content in vocabulary.files().items():
+        (folder / name).write_bytes(content)
+    OmegaConf.save(config, folder / CONFIG, resolve=True)
+    if state is not None:
+        _save_tensors(state.tensors, folder / TENSORS)
+        (folder / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
+    digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -33,6 +33,7 @@ from nerlab.tags import MANY_LABELS
 from nerlab.training.failures import explain
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.provenance import write_provenance
 from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def _run(
         # The first file of a run: from now on it can be resumed.
         with new_file(run / "config.yaml") as file:
             OmegaConf.save(config, file, resolve=True)
+        if resumption is None:
+            write_provenance(run, splits, digests)
         with closing(RunLog(run / "train.log", console)):
             for line in (f"run {run} on {device}", threads, *lines):
                 logger.info(line)

@@ -66,8 +66,9 @@ def test_the_console_script_is_the_same_function() -> None:
 def test_each_verb_has_a_help_with_examples_and_every_key(tmp_path: Path, verb: str) -> None:
     result = run(tmp_path, verb, "--help")
     assert (result.status, result.err) == (0, "")
-    assert f"python -m nerlab {verb} data=conll2003" in result.out
-    for key in ("output:", "debug:", "reader:", "scheme:"):
+    of_data = verb != "export"
+    assert f"python -m nerlab {verb} {'data=conll2003' if of_data else 'checkpoint='}" in result.out
+    for key in ("output:", "debug:", *(("reader:", "scheme:") if of_data else ("format:",))):
         assert key in result.out
     assert "device:" not in result.out  # nothing here uses one
 

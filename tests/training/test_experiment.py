@@ -41,6 +41,7 @@ def test_a_run_directory_is_laid_out_as_the_contract_says(run: Path) -> None:
     assert found == {
         "config.yaml",
         "metrics.jsonl",
+        "run.json",
         "train.log",
         *(f"checkpoints/{name}/{file}" for name in ("best", "last") for file in checkpoint),
         *(f"checkpoints/last/training.{kind}" for kind in ("json", "safetensors")),

@@ -80,7 +80,8 @@ def test_wandb_writes_in_the_run_directory_alone(finished: Finished) -> None:
     assert [path.name for path in work.iterdir()] == ["runs"]
     names = {path.name for path in (work / "runs").iterdir()}
     assert names == {"latest", "sweeps", *(run.name for run in finished.runs)}
-    expected = {"checkpoints", "config.yaml", "evaluation", "metrics.jsonl", "train.log", "wandb"}
+    expected = {"checkpoints", "config.yaml", "evaluation", "wandb"}
+    expected |= {"metrics.jsonl", "run.json", "train.log"}
     for run in finished.runs:
         assert {path.name for path in run.iterdir()} == expected
 

@@ -1,0 +1,65 @@
+"""``python -m nerlab export``: a tagger as a folder to give away, with a model card."""
+
+import os
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from nerlab.commands.card import CARD, card
+from nerlab.data.vocabulary import LABELS
+from nerlab.files import former, new_folder
+from nerlab.instantiation import trusted_packages
+from nerlab.messages import counted
+from nerlab.models.checkpoint import CONFIG, MANIFEST, WEIGHTS, write_checkpoint
+from nerlab.models.loading import find_checkpoint, load_checkpoint
+from nerlab.saved_config import portable
+
+FORMATS = ("nerlab", "onnx")
+
+
+def run(config: DictConfig) -> None:
+    """Write the checkpoint that ``config`` names to ``config.output``, whole or not at all.
+
+    ``ValueError``: there is no such checkpoint, it is broken, or something is in the way.
+    """
+    if config.format not in FORMATS:
+        raise ValueError(f"format={config.format}: expected one of {', '.join(FORMATS)}")
+    trusted = trusted_packages(config.trust)
+    output = Path(os.path.abspath(config.output))
+    _check_output(output, config.overwrite)
+    directory = find_checkpoint(Path(config.checkpoint).absolute())
+    checkpoint = load_checkpoint(directory, torch.device("cpu"), trusted)
+    text = card(checkpoint, directory, output.name, trusted)
+    with new_folder(output) as part:
+        weights = checkpoint.tagger.state_dict()
+        write_checkpoint(part, weights, checkpoint.vocabulary, portable(checkpoint.config))
+        (part / CARD).write_text(text, encoding="utf-8")
+        (part / WEIGHTS).chmod((part / CARD).stat().st_mode)  # safetensors lets nobody else read it
+    size = sum(file.stat().st_size for file in output.iterdir())
+    print(f"written: {config.output}  {counted(size, 'byte')}")
+
+
+def _check_output(output: Path, overwrite: bool) -> None:
+    """Raise ``ValueError`` unless nothing is lost when the folder ``output`` is replaced."""
+    for beside in (output.with_name(f"{output.name}.part"), former(output)):
+        if beside.exists() or beside.is_symlink():
+            needed = f"needed to write {output.name}, or left over from where that was killed"
+            raise ValueError(f"{beside}: exists; its name is {needed}: remove it")
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise ValueError(f"output={output}: expected a folder or nothing, found something else")
+    found = {path.name for path in output.iterdir()} if output.exists() else set[str]()
+    if not found:
+        return
+    if not overwrite:
+        raise ValueError(
+            f"output={output}: exists; set overwrite=true, or output=FOLDER to another"
+        )
+    own = {WEIGHTS, CONFIG, LABELS, MANIFEST, CARD}
+    foreign = {name for name in found - own if not name.startswith("indexer.")}
+    if foreign or not own <= found:
+        what = f"{min(foreign)} in it" if foreign else f"no {min(own - found)} in it"
+        raise ValueError(
+            f"output={output}: overwrite=true replaces an earlier export alone, found {what}; "
+            "choose another folder"
+        )

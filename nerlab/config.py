@@ -75,7 +75,9 @@ _RANGES: dict[str, Range | Choice] = {
     **dict.fromkeys(("epochs", "patience", "batch_tokens", "decode_tokens", "accumulate"), _COUNT),
     **dict.fromkeys(("log_every", "save_every_steps", "keep_last", "max_skipped_steps"), _COUNT),
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
-    **dict.fromkeys(("learning_rate", "weight_decay", "clip_norm"), Range()),
+    **dict.fromkeys(("learning_rate", "head_learning_rate"), Range()),
+    **dict.fromkeys(("weight_decay", "clip_norm"), Range()),
+    "frozen_epochs": Range(0, 2**31 - 1, int),
     **dict.fromkeys(("momentum", "warmup", "ema", "rare_word_dropout"), Range(0, 1)),
     **dict.fromkeys(("dropout", "attention_dropout"), Range(0, 0.99)),
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), Range(1, 10_000, int)),
@@ -133,6 +135,9 @@ class TrainerConfig:
     keep_last: int = 1
     max_skipped_steps: int = 20
     deterministic: bool = False
+    head_learning_rate: float | None = None
+    frozen_epochs: int = 0
+    gradient_checkpointing: bool = False
 
 
 @dataclass

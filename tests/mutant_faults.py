@@ -364,7 +364,7 @@ FAULTS = (
     Fault(
         "all groups have the same learning rate",
         "nerlab/training/optimizer.py",
-        'self.learning_rate * group["learning_rate_factor"]',
+        'group["learning_rate"] * factor',
         "self.learning_rate",
         ("tests/training/test_optimizer.py",),
     ),

@@ -16,7 +16,7 @@ CHOICES = (
     ["model/embedder=words", "model/encoder=none"],
 )
 CHARACTERS = "model.embedder.characters"
-OPTIONAL = ("trainer.patience", "trainer.save_every_steps")
+OPTIONAL = ("trainer.patience", "trainer.save_every_steps", "trainer.head_learning_rate")
 ODD = [math.nan, math.inf, -math.inf, -1, -0.5, 10**400, True, False, "x", [], {}, "1e9999"]
 
 

@@ -28,6 +28,7 @@ from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
+from nerlab.modules.transformer import Layers
 from nerlab.process import Interrupted, Interruption, on_signals
 from nerlab.tags import MANY_LABELS
 from nerlab.training.failures import explain
@@ -122,12 +123,26 @@ def begin_training(
     trainer_config: Any = OmegaConf.to_object(config.trainer)
     optimizer = TaggerOptimizer(tagger, trainer_config, device)
     tagger.autocast_dtype = optimizer.dtype
+    if config.trainer.gradient_checkpointing:
+        checkpoint_layers(tagger)
     average = None
     if config.trainer.ema:
         from nerlab.training.averaging import average_weights
 
         average = average_weights(tagger, config.trainer.ema)
     return TrainingState(tagger, optimizer, Accumulator(device), average)
+
+
+def checkpoint_layers(tagger: Tagger) -> None:
+    """Set ``gradient_checkpointing`` of all :class:`Layers`; ``ValueError`` if there are none."""
+    layers = [module for module in tagger.modules() if isinstance(module, Layers)]
+    if not layers:
+        raise ValueError(
+            "trainer.gradient_checkpointing=true: expected a model with transformer layers, found "
+            "none; leave it out"
+        )
+    for module in layers:
+        module.gradient_checkpointing = True
 
 
 @contextmanager

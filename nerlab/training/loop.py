@@ -61,6 +61,7 @@ class Trainer:
         rng = np.random.default_rng((self.seed, state.epoch))  # the same for a run that goes on
         batches = self.train.shuffled_groups(config.batch_tokens, rng)
         state.tagger.train()
+        optimizer.begin_epoch(state.epoch)
         state.accumulator.start_clock()
         for first in range(state.batch_index, len(batches), config.accumulate):
             self.step_batches = batches[first : first + config.accumulate]

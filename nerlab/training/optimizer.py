@@ -32,9 +32,19 @@ class TaggerOptimizer:
         self.optimizers = build_optimizers(tagger, config, device)
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         self._parameters = [parameter for group in groups for parameter in group["params"]]
+        self._published = [p for group in groups if group["pretrained"] for p in group["params"]]
         self.learning_rate = config.learning_rate
         scale = 2.0**16 if self.dtype == torch.float16 else 1.0
         self.scaler = torch.amp.GradScaler(device.type, scale, enabled=device.type == "cuda")
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Freeze published weights in the first ``frozen_epochs``; then they learn as all others.
+
+        What is frozen has no gradient: nothing is computed back through it, and no optimiser
+        touches it or its moments. Its dropout stays that of training.
+        """
+        for parameter in self._published:
+            parameter.requires_grad_(epoch >= self.config.frozen_epochs)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss."""
@@ -70,7 +80,7 @@ class TaggerOptimizer:
         self.learning_rate = self.config.learning_rate * factor
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * group["learning_rate_factor"]
+                group["lr"] = group["learning_rate"] * factor
             if self.scaler.is_enabled():
                 self.scaler.step(optimizer)
             elif not norm.isnan():
@@ -109,29 +119,13 @@ def build_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """One optimiser, and on the CPU with Adam a second one for sparse parameters.
 
-    It has the groups that modules of the tagger name, and one of all other parameters.
-
     A batch uses some hundred rows of a table of many thousand. On the CPU, passing over the whole
     table would cost a third of the step, so its gradient is sparse there; a GPU would have to wait
-    to learn which rows. Weight decay applies to matrices, and makes a sparse group dense.
+    to learn which rows.
     """
     lazy = device.type == "cpu" and config.optimizer is not Optimizer.sgd
-    tables = {id(m.weight): m for m in tagger.modules() if isinstance(m, nn.Embedding)}
-    named = [g for m in tagger.modules() for g in getattr(m, "parameter_groups", list)()]
-    taken = {id(parameter) for group in named for parameter in group.parameters}
-    others = ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])
-    groups: dict[tuple[bool, float, float], dict[str, Any]] = {}
-    for group in [*named, others]:
-        for parameter in filter(lambda p: p.requires_grad, group.parameters):
-            decay = config.weight_decay * (group.weight_decay and parameter.dim() > 1)
-            table = tables.get(id(parameter))
-            sparse = lazy and group.sparse and not decay and table is not None
-            if table is not None:
-                table.sparse = sparse
-            factor = group.learning_rate_factor
-            new = {"params": [], "weight_decay": decay, "learning_rate_factor": factor}
-            groups.setdefault((sparse, decay, factor), new)["params"].append(parameter)
-    dense, rows = ([g for key, g in groups.items() if key[0] == sparse] for sparse in (False, True))
+    groups = group_parameters(tagger, config, lazy)
+    dense, rows = ([g for g in groups if g["sparse"] is sparse] for sparse in (False, True))
     lr = config.learning_rate
     optimizers: list[torch.optim.Optimizer]
     if config.optimizer is Optimizer.sgd:
@@ -150,6 +144,53 @@ def build_optimizers(
             if "exp_avg" in state:
                 state["step"] = torch.zeros((), device=parameter.device)
     return optimizers
+
+
+def group_parameters(tagger: nn.Module, config: TrainerConfig, lazy: bool) -> list[dict[str, Any]]:
+    """What is optimised, in groups that are optimised alike, each as torch takes it.
+
+    Modules of the tagger name groups, and all other parameters are one. Linear layer and decoder
+    have a rate of their own where ``head_learning_rate`` is one. Weight decay applies to matrices,
+    and makes a sparse group dense; unless ``lazy`` there is none.
+
+    Published weights that are frozen to the end need no gradient from now on, and are in no group.
+    ``ValueError`` if there are none to freeze.
+    """
+    tables = {id(m.weight): m for m in tagger.modules() if isinstance(m, nn.Embedding)}
+    named = [g for m in tagger.modules() for g in getattr(m, "parameter_groups", list)()]
+    taken = {id(parameter) for group in named for parameter in group.parameters}
+    others = ParameterGroup([p for p in tagger.parameters() if id(p) not in taken])
+    published = [p for group in named if group.pretrained for p in group.parameters]
+    if config.frozen_epochs and not published:
+        raise ValueError(
+            f"trainer.frozen_epochs={config.frozen_epochs}: expected a published model, whose "
+            "weights can be frozen, found none; set it to 0, or choose model=pretrained"
+        )
+    if config.frozen_epochs >= config.epochs:
+        for parameter in published:
+            parameter.requires_grad_(False)
+    rates = {id(parameter): config.learning_rate for parameter in tagger.parameters()}
+    if config.head_learning_rate is not None:
+        names = tagger.named_parameters()
+        head = (p for name, p in names if name.startswith(("linear.", "decoder.")))
+        rates |= dict.fromkeys(map(id, head), config.head_learning_rate)
+    groups: dict[tuple[float, ...], dict[str, Any]] = {}
+    for group in [*named, others]:
+        for parameter in filter(lambda p: p.requires_grad, group.parameters):
+            decay = config.weight_decay * (group.weight_decay and parameter.dim() > 1)
+            table = tables.get(id(parameter))
+            sparse = lazy and group.sparse and not decay and table is not None
+            if table is not None:
+                table.sparse = sparse
+            kind = {
+                "sparse": sparse,
+                "weight_decay": decay,
+                "learning_rate": rates[id(parameter)] * group.learning_rate_factor,
+                "pretrained": group.pretrained,
+            }
+            alike = groups.setdefault(tuple(kind.values()), {"params": [], **kind})
+            alike["params"].append(parameter)
+    return list(groups.values())
 
 
 class RowAdam(torch.optim.Optimizer):

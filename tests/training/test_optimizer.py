@@ -28,6 +28,7 @@ ROWS = 12  # of the table of the small network
 
 def trainer(**changes: Any) -> TrainerConfig:
     defaults = {
+        "epochs": 10,
         "accumulate": 1,
         "optimizer": Optimizer.adam,
         "learning_rate": 0.1,

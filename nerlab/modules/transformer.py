@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from nerlab.modules.windows import in_windows
+
 Norm = Literal["pre", "post"]
 Positions = Literal["none", "learned", "rotary", "relative"]
 Attention = Literal["plain", "rotary", "relative"]
@@ -16,8 +18,9 @@ Angles = tuple[Tensor, Tensor]  # their cosines and sines, each (T, head_dim / 2
 class Transformer(nn.Module):
     """``project → [+ positions] → dropout → layers`` (Vaswani et al. 2017).
 
-    Learned positions are added to the input. Rotary and relative ones are part of the attention,
-    see :class:`Layers`: it sees distances alone, and there is no longest sentence.
+    Learned positions are added to the input; a sentence that has more of them goes through
+    overlapping windows. Rotary and relative ones are part of the attention, see :class:`Layers`:
+    it sees distances alone, and there is no longest sentence.
 
     Args:
         input_dim: width of the input, which is projected to ``hidden_dim``.
@@ -30,7 +33,7 @@ class Transformer(nn.Module):
         attention_dropout: on the attention weights.
         norm: before each block ("pre", Xiong et al. 2020) or after it ("post").
         positions: "none", "learned", "rotary" or "relative".
-        max_positions: of learned positions.
+        max_positions: how many are learned.
     """
 
     def __init__(
@@ -59,6 +62,12 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``x (B, T, input_dim)`` to ``(B, T, output_dim)``, 0 beyond a length."""
+        if self.positions is None or x.shape[1] <= self.positions.count:
+            return self.encode(x, lengths)
+        return in_windows(self.encode, x, lengths, self.positions.count)
+
+    def encode(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The same for sentences that are not longer than the learned positions."""
         x = self.project(x).to(self.project.weight.dtype)  # autocast would round every sum to come
         if self.positions is not None:
             x = x + self.positions(x.shape[1])
@@ -78,7 +87,7 @@ class LearnedPositions(nn.Module):
         super().__init__()
         self.table = nn.Embedding(offset + count, dim)
         nn.init.normal_(self.table.weight, std=0.02)
-        self.offset = offset
+        self.count, self.offset = count, offset
 
     def forward(self, T: int) -> Tensor:
         """The vectors of the first T positions ``(T, dim)``."""

@@ -258,6 +258,31 @@ def test_learned_positions_begin_at_their_offset() -> None:
     assert torch.equal(positions(5), positions.table.weight[2:])
 
 
+@torch.no_grad()
+def test_a_sentence_of_3000_words_goes_through_windows_of_learned_positions() -> None:
+    encoder, lengths = make(positions="learned"), torch.tensor([3000, 7, 41, 0])
+    x = sentences(lengths.tolist())
+    together = encoder(x, lengths)
+    for b, length in enumerate(lengths.tolist()):
+        alone = encoder(x[b : b + 1, :length], lengths[b : b + 1])
+        torch.testing.assert_close(together[b, :length], alone[0])
+        assert not together[b, length:].any()
+    # 40 positions, so windows begin every 30 words; each gives its inner 30.
+    for t in (0, 34, 35, 36, 64, 65, 1500, 2989, 2999):
+        start = max(t - 5, 0) // 30 * 30
+        window = x[:1, start : start + 40]
+        in_window = encoder(window, torch.tensor([window.shape[1]]))
+        torch.testing.assert_close(together[0, t], in_window[0, t - start])
+
+
+@pytest.mark.parametrize("positions", ["none", "rotary", "relative"])
+def test_other_attention_sees_all_of_a_long_sentence(positions: Positions) -> None:
+    encoder, x = make(positions=positions, layers=1), sentences([300]).requires_grad_()
+    encoder(x, torch.tensor([300]))[0, 0].sum().backward()
+    assert x.grad is not None
+    assert x.grad[0].any(1).all()
+
+
 def test_angles_are_exact_for_long_sentences() -> None:
     cosines, sines = _angles(5000, 32, torch.zeros(0, dtype=exact))
     for t, i in ((0, 0), (1, 3), (4999, 0), (4999, 1), (4999, 15), (2048, 7)):

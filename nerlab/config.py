@@ -79,6 +79,7 @@ _RANGES: dict[str, Range | Choice] = {
     **dict.fromkeys(("weight_decay", "clip_norm"), Range()),
     "frozen_epochs": Range(0, 2**31 - 1, int),
     **dict.fromkeys(("momentum", "warmup", "ema", "rare_word_dropout"), Range(0, 1)),
+    "layer_decay": Range(0, 1),
     **dict.fromkeys(("dropout", "attention_dropout"), Range(0, 0.99)),
     **dict.fromkeys(("dim", "filters", "hidden_dim", "feedforward_dim"), Range(1, 10_000, int)),
     **dict.fromkeys(("layers", "heads"), Range(1, 100, int)),
@@ -86,6 +87,7 @@ _RANGES: dict[str, Range | Choice] = {
     "widths": Range(1, 100, int, list=True),
     **dict.fromkeys(("bidirectional", "lowercase", "fold_digits", "turkic_i"), Range(kind=bool)),
     "init_timeout": Range(0, 3600),
+    "align": Choice(("first", "mean")),
     "norm": Choice(("pre", "post")),
     "positions": Choice(("none", "learned", "rotary", "relative")),
 }

@@ -15,8 +15,16 @@ from nerlab.models.tagger import Embedders, Tagger
 from nerlab.tags import iobes_constraints
 
 # What the sections of a model may name, beside what trusted packages define.
-EMBEDDERS = ("nerlab.models.words.Words", "nerlab.models.characters.Characters")
-INDEXERS = ("nerlab.models.words.WordIndexer", "nerlab.models.characters.CharacterIndexer")
+EMBEDDERS = (
+    "nerlab.models.words.Words",
+    "nerlab.models.characters.Characters",
+    "nerlab.models.pretrained.Pretrained",
+)
+INDEXERS = (
+    "nerlab.models.words.WordIndexer",
+    "nerlab.models.characters.CharacterIndexer",
+    "nerlab.models.pretrained.PretrainedIndexer",
+)
 ENCODERS = (
     "nerlab.modules.lstm.LSTM",
     "nerlab.modules.transformer.Transformer",

@@ -34,6 +34,8 @@ MODELS, DATA, TRACKERS, TRAINERS, EMBEDDERS, ENCODERS, DECODERS = map(
     choices,
     ["model", "data", "tracker", "trainer", "model/embedder", "model/encoder", "model/decoder"],
 )
+PUBLISHED = "pretrained"  # needs a folder, see test_pretrained.py
+FROM_SCRATCH = [model for model in MODELS if model != PUBLISHED]
 
 
 def plain(config: DictConfig) -> None:
@@ -56,7 +58,8 @@ def test_the_choices_are_found() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_goes_with_all_trackers_and_trainers(model: str) -> None:
     for tracker, trainer in itertools.product(TRACKERS, TRAINERS):
-        goes_together(f"model={model}", f"tracker={tracker}", f"trainer={trainer}")
+        path = ["model.path=FOLDER"] if model == PUBLISHED else []
+        goes_together(f"model={model}", f"tracker={tracker}", f"trainer={trainer}", *path)
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -97,7 +100,7 @@ def test_a_wrong_type_or_an_unknown_key_fails_when_composed(override: str) -> No
         compose("train", [override])
 
 
-@pytest.mark.parametrize("embedder", EMBEDDERS)
+@pytest.mark.parametrize("embedder", [name for name in EMBEDDERS if name != PUBLISHED])
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_every_embedder_encoder_and_decoder_go_together(
@@ -120,7 +123,7 @@ def test_every_embedder_encoder_and_decoder_go_together(
     assert tagger.decoder.decode(emissions, batch.lengths).shape == batch.token_index.shape
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", FROM_SCRATCH)
 def test_a_model_is_the_same_from_the_same_seed_and_another_from_another(model: str) -> None:
     config = compose("train", [f"model={model}"])
     first, again, other = (make_tagger(config, seed).state_dict() for seed in (1, 1, 2))
@@ -128,7 +131,7 @@ def test_a_model_is_the_same_from_the_same_seed_and_another_from_another(model: 
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", FROM_SCRATCH)
 def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
     config = compose("train", [f"model={model}"])
     tagger = make_tagger(config).train()

@@ -1,0 +1,200 @@
+"""A published model (BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA), to be fine-tuned."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nerlab.data.batch import Batch
+from nerlab.data.vocabulary import Indexed
+from nerlab.models.pieces import Tokenizer, index_pieces, load_tokenizer, read_tokenizer
+from nerlab.models.published import (
+    CONFIG,
+    Architecture,
+    match_tensors,
+    read_config,
+    read_json,
+    read_tensors,
+)
+from nerlab.models.tagger import ParameterGroup
+from nerlab.modules.transformer import Layers, LearnedPositions
+from nerlab.modules.windows import in_windows
+
+_SPECIAL = 2  # pieces of each window that are no token's: [CLS] and [SEP]
+
+
+class PretrainedIndexer:
+    """Tokens to the ids of their pieces, as the tokenizer of a published model cuts them.
+
+    Args:
+        path: the folder of the model, see :mod:`nerlab.models.published`. A new run reads it; the
+            checkpoint then has all that is needed.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.weights: Path | None = None  # the folder they are read from, where the run is new
+        self.notes: list[str] = []
+
+    def fit(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Read the folder, all but the weights; nothing of it depends on the tokens of train."""
+        folder = Path(self.path)
+        if not folder.is_dir():
+            raise ValueError(
+                f"{self.path}: no such folder; expected that of a published model, with {CONFIG}, "
+                "the weights and the files of its tokenizer"
+            )
+        self._begin(read_json(folder / CONFIG), str(folder / CONFIG), read_tokenizer(folder))
+        self.weights = folder
+
+    def index(self, tokens: Sequence[str]) -> Indexed:
+        """``pieces``, the id plus 1 of each piece of each token."""
+        return index_pieces(self.tokenizer, tokens)
+
+    def files(self) -> dict[str, bytes]:
+        """The config.json of the model and the files of its tokenizer."""
+        return {CONFIG: self._config, **self.tokenizer.files()}
+
+    def load(self, files: Mapping[str, bytes]) -> None:
+        """Take the model's config.json and its tokenizer from a checkpoint."""
+        tokenizer = {name: content for name, content in files.items() if name != CONFIG}
+        self._begin(files[CONFIG], CONFIG, load_tokenizer(tokenizer))
+
+    def _begin(self, config: bytes, where: str, tokenizer: Tokenizer) -> None:
+        try:
+            self.architecture: Architecture = read_config(config)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        if tokenizer.num_pieces > self.architecture.num_pieces:
+            raise ValueError(
+                f"{where}: expected vocab_size to be at least the {tokenizer.num_pieces} pieces of "
+                f"the tokenizer, found {self.architecture.num_pieces}; they are of different models"
+            )
+        self._config, self.tokenizer = config, tokenizer
+
+
+class Pretrained(nn.Module):
+    """The last hidden states of a published model, one for each token.
+
+        e_i = norm(piece_i + position_i + type_0) → dropout → [projection] → layers
+
+    over ``[CLS] pieces of the sentence [SEP]``. A sentence of more pieces than there are positions
+    goes through overlapping windows, each with its own [CLS] and [SEP]: nothing is truncated.
+
+    Args:
+        indexer: gives architecture and tokenizer, and, where the run is new, the weights.
+        align: the vector of a token is that of its "first" piece or the "mean" of all of them.
+        layer_decay: the learning rate of layer l of L is multiplied by ``layer_decay^(L - l)``,
+            that of the embeddings by ``layer_decay^L`` (Sun et al. 2019).
+    """
+
+    contextual = True
+
+    def __init__(
+        self, indexer: PretrainedIndexer, align: Literal["first", "mean"], layer_decay: float
+    ) -> None:
+        super().__init__()
+        self.align, self.layer_decay = align, layer_decay
+        model = indexer.architecture
+        self.start, self.end = indexer.tokenizer.start, indexer.tokenizer.end
+        self.padding, self.window = model.padding, model.positions - _SPECIAL
+        self.output_dim = model.dim
+        with torch.device("meta"):  # the weights come from a file
+            width = model.embedding_dim
+            self.pieces = nn.Embedding(model.num_pieces, width, padding_idx=model.padding)
+            self.positions = LearnedPositions(model.positions, width, model.first_position)
+            self.types = nn.Embedding(model.types, width) if model.types else None
+            self.norm = nn.LayerNorm(width, model.epsilon)
+            self.dropout = nn.Dropout(model.dropout)
+            self.project = nn.Linear(width, model.dim) if width != model.dim else nn.Identity()
+            self.layers = Layers(
+                model.layers,
+                model.dim,
+                model.heads,
+                model.feedforward_dim,
+                model.dropout,
+                model.attention_dropout,
+                norm="post",
+                attention="plain",
+                epsilon=model.epsilon,
+            )
+        if indexer.weights is not None:
+            weights = self._read(indexer)
+        else:  # those of a checkpoint are about to be loaded
+            weights = {name: torch.zeros(t.shape) for name, t in self.state_dict().items()}
+        self.load_state_dict(weights, assign=True)
+
+    def _read(self, indexer: PretrainedIndexer) -> dict[str, Tensor]:
+        """The weights in the folder of the indexer, by our names."""
+        assert indexer.weights is not None
+        model = indexer.architecture
+        shapes = {name: t.shape for name, t in self.state_dict().items()}
+        try:
+            tensors, heads = match_tensors(read_tensors(indexer.weights), model, shapes)
+        except ValueError as error:
+            raise ValueError(f"{indexer.weights}: {error}") from None
+        indexer.notes = [
+            f"pretrained: {model.family} of {indexer.weights}, {model.layers} layers, {model.dim} "
+            f"wide, {model.num_pieces} pieces, {model.positions} positions"
+        ]
+        if heads:
+            indexer.notes.append(
+                f"pretrained: left out, of another task: {', '.join(sorted(heads))}"
+            )
+        return {name: torch.cat(parts).float() for name, parts in tensors.items()}
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The embeddings, then one group a layer, with their learning rates; a batch uses few of
+        the vectors of pieces, and decay would wear down the rare ones."""
+        layers = [list(layer.parameters()) for layer in self.layers.layers]
+        factors = [self.layer_decay**i for i in range(len(layers), -1, -1)]
+        pieces = self.pieces.weight
+        inside = {id(p) for layer in layers for p in layer} | {id(pieces)}
+        groups = [[p for p in self.parameters() if id(p) not in inside], *layers]
+        return [
+            ParameterGroup([pieces], True, False, factors[0], pretrained=True),
+            *(
+                ParameterGroup(group, learning_rate_factor=factor, pretrained=True)
+                for group, factor in zip(groups, factors, strict=True)
+            ),
+        ]
+
+    def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
+        """``pieces (U, P)``, id + 1, of the distinct tokens to the vectors ``(B, T, D)``."""
+        pieces = features["pieces"]
+        B, T = batch.token_index.shape
+        device = pieces.device
+        inside = torch.arange(T, device=device) < batch.lengths[:, None]
+        counts = (pieces > 0).sum(1)[batch.token_index] * inside  # (B, T) pieces of each token
+        ends = counts.cumsum(1)
+        starts = ends - counts
+        S = len(batch.positions)
+        # Which token a piece is of, (B, S): 1 where one starts, summed up. Padding starts at the
+        # end of the sentence, which may be S.
+        marks = torch.zeros(B, S + 1, dtype=torch.long, device=device).scatter(1, starts, 1)
+        token = marks[:, :S].cumsum(1) - 1
+        place = batch.positions - starts.gather(1, token)  # in its token
+        ids = pieces[batch.token_index.gather(1, token), place.clamp(max=pieces.shape[1] - 1)] - 1
+        x = in_windows(self.encode, ids.clamp(min=0), ends[:, -1], self.window)  # (B, S, D)
+
+        rows = torch.arange(B, device=device)[:, None]
+        if self.align == "first":
+            return F.embedding(rows * S + starts.clamp(max=S - 1), x.flatten(0, 1))
+        sums = x.new_zeros(B * T, self.output_dim)
+        sums = sums.index_add(0, (rows * T + token).flatten(), x.flatten(0, 1))
+        return sums.view(B, T, -1) / counts.clamp(min=1)[..., None]
+
+    def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Pieces ``(M, W)`` that fit into the positions to their vectors ``(M, W, D)``."""
+        ids = F.pad(F.pad(ids, (1, 0), value=self.start), (0, 1), value=self.padding)
+        end = (lengths + 1)[:, None]
+        steps = torch.arange(ids.shape[1], device=ids.device)
+        ids = ids.masked_fill(steps == end, self.end).masked_fill(steps > end, self.padding)
+        x = self.pieces(ids) + self.positions(ids.shape[1])  # (M, W + 2, E)
+        if self.types is not None:
+            x = x + self.types.weight[0]
+        x = self.project(self.dropout(self.norm(x)))
+        return self.layers(x, lengths + _SPECIAL)[:, 1:-1]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from nerlab.modules.linear import Linear
 from nerlab.modules.windows import in_windows
 
 Norm = Literal["pre", "post"]
@@ -50,7 +51,7 @@ class Transformer(nn.Module):
         max_positions: int,
     ) -> None:
         super().__init__()
-        self.project = nn.Linear(input_dim, hidden_dim)
+        self.project = Linear(input_dim, hidden_dim)
         learned = positions == "learned"
         self.positions = LearnedPositions(max_positions, hidden_dim) if learned else None
         self.dropout = nn.Dropout(dropout)
@@ -185,14 +186,14 @@ class Layer(nn.Module):
         self.heads, self.head_dim, self.attention = heads, dim // heads, attention
         self.is_pre_norm = norm == "pre"
         self.attention_dropout = attention_dropout
-        self.queries_keys_values = nn.Linear(dim, 3 * dim)
-        self.attention_output = nn.Linear(dim, dim)
+        self.queries_keys_values = Linear(dim, 3 * dim)
+        self.attention_output = Linear(dim, dim)
         self.attention_norm = nn.LayerNorm(dim, epsilon)
         if attention == "relative":
             self.content_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # u
             self.position_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # v
         self.feedforward = nn.Sequential(
-            nn.Linear(dim, feedforward_dim), nn.GELU(), nn.Linear(feedforward_dim, dim)
+            Linear(dim, feedforward_dim), nn.GELU(), Linear(feedforward_dim, dim)
         )
         self.feedforward_norm = nn.LayerNorm(dim, epsilon)
         self.dropout = nn.Dropout(dropout)

@@ -77,6 +77,7 @@ _RANGES: dict[str, Range | Choice] = {
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     **dict.fromkeys(("learning_rate", "head_learning_rate"), Range()),
     **dict.fromkeys(("weight_decay", "clip_norm"), Range()),
+    "label_smoothing": Range(0, 1),
     "frozen_epochs": Range(0, 2**31 - 1, int),
     **dict.fromkeys(("momentum", "warmup", "ema", "rare_word_dropout"), Range(0, 1)),
     "layer_decay": Range(0, 1),

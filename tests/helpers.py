@@ -1,11 +1,12 @@
 """Eight sentences, and their batches; checkpoints that are changed on purpose."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
@@ -16,7 +17,10 @@ from nerlab.files import sha256_of
 from nerlab.models.characters import CharacterIndexer, Characters
 from nerlab.models.tagger import Embedders
 from nerlab.models.words import WordIndexer, Words
+from nerlab.modules.crf import CRF
+from nerlab.modules.softmax import Softmax
 from nerlab.schemes import violations
+from nerlab.tags import iobes_constraints
 
 
 def one_in(number: int, cases: Iterable[Any]) -> list[Any]:
@@ -84,6 +88,21 @@ def make_embedders(vocabulary: Vocabulary, rare_word_dropout: float = 0.0) -> Em
             "characters": Characters(characters, dim=4, filters=5, widths=[2, 3]),
         }
     )
+
+
+def make_crf(tags: Sequence[str]) -> CRF:
+    """A CRF under the constraints of IOBES."""
+    return CRF(tags, *map(torch.from_numpy, iobes_constraints(tags)))
+
+
+def make_softmax(
+    tags: Sequence[str],
+    label_smoothing: float = 0.0,
+    class_weights: Mapping[str, float] | None = None,
+) -> Softmax:
+    """A softmax, by default with the loss of the CRF."""
+    constraints = map(torch.from_numpy, iobes_constraints(tags))
+    return Softmax(tags, *constraints, label_smoothing, class_weights)
 
 
 def make_batcher() -> tuple[Vocabulary, Batcher]:

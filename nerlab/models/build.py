@@ -85,7 +85,7 @@ def build_tagger(
             width = int(stage.output_dim)
     with _blaming("model.decoder"):
         constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(vocabulary.tags))
-        decoder = instantiate(model.decoder, DECODERS, trusted)(*constraints)
+        decoder = instantiate(model.decoder, DECODERS, trusted)(vocabulary.tags, *constraints)
     return Tagger(embedder, stages, decoder, len(vocabulary.tags), model.dropout)
 
 

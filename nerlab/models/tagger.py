@@ -34,7 +34,14 @@ class Embedder(Protocol):
 
 
 class Decoder(Protocol):
-    """What turns emissions ``(B, T, K)`` into tags and probabilities."""
+    """What turns emissions ``(B, T, K)`` into tags and probabilities.
+
+    It is built with the names of the K tags, the constraints ``start (K,)``,
+    ``transitions (K, K)``, ``end (K,)``, and its options.
+    """
+
+    def loss(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
+        """What training minimises: a mean over the tokens of the batch, of ``nll`` or another."""
 
     def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
         """``-log p(tags)`` of each sentence ``(B,)``."""
@@ -125,8 +132,7 @@ class Tagger(nn.Module):
         return torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The negative log-likelihood of the batch's tags, in nats a token."""
+        """What training minimises, as the decoder has it: a mean over the batch's tokens."""
         if batch.tags is None:
             raise ValueError("this batch has no tags; make its Batcher with_tags=True")
-        nll = self.decoder.nll(self.emissions(batch), batch.lengths, batch.tags)
-        return nll.sum() / batch.lengths.sum()
+        return self.decoder.loss(self.emissions(batch), batch.lengths, batch.tags)

@@ -1,5 +1,7 @@
 """The CRF decoder: trainable transitions under constraints."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -14,14 +16,17 @@ class CRF(nn.Module):
     autocast leaves alone.
 
     Args:
+        tags: the names of the K tags.
         start: ``(K,)`` bool, the tags a sentence may begin with.
         transitions: ``(K, K)`` bool [from, to], the tags that may follow each other.
         end: ``(K,)`` bool, the tags a sentence may end with.
     """
 
-    def __init__(self, start: Tensor, transitions: Tensor, end: Tensor) -> None:
+    def __init__(
+        self, tags: Sequence[str], start: Tensor, transitions: Tensor, end: Tensor
+    ) -> None:
         super().__init__()
-        K = len(start)
+        K = len(tags)
         self.start_transitions = nn.Parameter(torch.empty(K).uniform_(-0.1, 0.1))
         self.transitions = nn.Parameter(torch.empty(K, K).uniform_(-0.1, 0.1))
         self.end_transitions = nn.Parameter(torch.empty(K).uniform_(-0.1, 0.1))
@@ -38,6 +43,10 @@ class CRF(nn.Module):
             self.end_transitions.masked_fill(self._forbidden_end, -torch.inf),
             lengths,
         )
+
+    def loss(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
+        """What training minimises: the negative log-likelihood of a batch, in nats a token."""
+        return self.nll(emissions, lengths, tags).sum() / lengths.sum()
 
     def nll(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:
         """``-log p(tags)`` of each sentence ``(B,)``; tags beyond a length are ignored."""

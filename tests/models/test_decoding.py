@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
-from helpers import TAGGED, make_batcher, make_embedders
+from helpers import TAGGED, make_batcher, make_embedders, make_softmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,8 +17,6 @@ from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
-from nerlab.modules.softmax import Softmax
-from nerlab.tags import iobes_constraints
 
 Result = TypeVar("Result")
 VOCABULARY, BATCHER = make_batcher()
@@ -51,9 +49,8 @@ def make_tagger(encoder: Callable[..., nn.Module], contextual: bool = False) -> 
     embedder = make_embedders(VOCABULARY)
     if contextual:
         embedder = Embedders({name: Contextual(part) for name, part in embedder.items()})
-    constraints = (torch.from_numpy(allowed) for allowed in iobes_constraints(VOCABULARY.tags))
     stages = {"encoder": encoder(input_dim=embedder.output_dim)}
-    tagger = Tagger(embedder, stages, Softmax(*constraints), len(VOCABULARY.tags), 0.5)
+    tagger = Tagger(embedder, stages, make_softmax(VOCABULARY.tags), len(VOCABULARY.tags), 0.5)
     return tagger.eval()
 
 

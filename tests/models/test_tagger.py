@@ -1,13 +1,13 @@
 """The tagger: the same for a sentence alone and in company, whatever it is made of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from helpers import TAGGED, make_batcher, make_embedders
+from helpers import TAGGED, make_batcher, make_crf, make_embedders, make_softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -17,12 +17,9 @@ from nerlab.data.vocabulary import UNKNOWN
 from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.models.words import WordIndexer, Words
-from nerlab.modules.crf import CRF
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
-from nerlab.modules.softmax import Softmax
 from nerlab.modules.transformer import Transformer
-from nerlab.tags import iobes_constraints
 
 VOCABULARY, BATCHER = make_batcher()
 EIGHT = np.arange(len(TAGGED))
@@ -30,14 +27,15 @@ LENGTHS = [len(line.split()) for line in TAGGED]
 
 
 def make_tagger(
-    encoder: Callable[..., nn.Module], decoder: Callable[..., nn.Module], dropout: float = 0.3
+    encoder: Callable[..., nn.Module],
+    make_decoder: Callable[[Sequence[str]], nn.Module],
+    dropout: float = 0.3,
 ) -> Tagger:
     torch.manual_seed(0)
     embedder = make_embedders(VOCABULARY)
-    K = len(VOCABULARY.tags)
-    constraints = (torch.from_numpy(c) for c in iobes_constraints(VOCABULARY.tags))
+    tags = VOCABULARY.tags
     stages = {"encoder": encoder(input_dim=embedder.output_dim)}
-    tagger = Tagger(embedder, stages, decoder(*constraints), K, dropout)
+    tagger = Tagger(embedder, stages, make_decoder(tags), len(tags), dropout)
     tagger.linear.weight.data.mul_(5.0)  # decided tags, not ties
     return tagger.eval()
 
@@ -56,11 +54,11 @@ transformer = partial(
     max_positions=512,
 )
 TAGGERS = {
-    "lstm, crf": make_tagger(lstm, CRF),
-    "lstm, softmax": make_tagger(lstm, Softmax),
-    "transformer, crf": make_tagger(transformer, CRF),
-    "transformer, softmax": make_tagger(transformer, Softmax),
-    "none, crf": make_tagger(Identity, CRF),
+    "lstm, crf": make_tagger(lstm, make_crf),
+    "lstm, softmax": make_tagger(lstm, make_softmax),
+    "transformer, crf": make_tagger(transformer, make_crf),
+    "transformer, softmax": make_tagger(transformer, make_softmax),
+    "none, crf": make_tagger(Identity, make_crf),
 }
 every_tagger = pytest.mark.parametrize("tagger", TAGGERS.values(), ids=TAGGERS.keys())
 
@@ -155,7 +153,7 @@ def test_a_batch_without_tags_has_no_loss() -> None:
 
 
 def test_dropout_works_in_training_alone() -> None:
-    tagger, batch = make_tagger(Identity, Softmax, dropout=0.5), BATCHER.collate(EIGHT)
+    tagger, batch = make_tagger(Identity, make_softmax, dropout=0.5), BATCHER.collate(EIGHT)
     assert torch.equal(tagger.emissions(batch), tagger.emissions(batch))
     tagger.train()
     assert not torch.equal(tagger.emissions(batch), tagger.emissions(batch))
@@ -213,10 +211,10 @@ class SameWord(nn.Module):
 
 
 def test_a_context_stands_between_embedders_and_encoder_and_sees_the_batch() -> None:
-    plain = make_tagger(Identity, Softmax)
+    plain = make_tagger(Identity, make_softmax)
     stages = {"context": SameWord(plain.embedder.output_dim), **plain.stages}
-    constraints = (torch.from_numpy(c) for c in iobes_constraints(VOCABULARY.tags))
-    tagger = Tagger(plain.embedder, stages, Softmax(*constraints), plain.linear.out_features, 0.0)
+    decoder = make_softmax(VOCABULARY.tags)
+    tagger = Tagger(plain.embedder, stages, decoder, plain.linear.out_features, 0.0)
     tagger.linear.load_state_dict(plain.linear.state_dict())
     batch = BATCHER.collate(EIGHT)
     mask = torch.arange(batch.token_index.shape[1]) < batch.lengths[:, None]

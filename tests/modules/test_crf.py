@@ -21,7 +21,7 @@ K = len(TAGS)
 
 def make_crf() -> CRF:
     torch.manual_seed(0)
-    crf = CRF(*(torch.from_numpy(allowed) for allowed in iobes_constraints(TAGS)))
+    crf = CRF(TAGS, *(torch.from_numpy(allowed) for allowed in iobes_constraints(TAGS)))
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf

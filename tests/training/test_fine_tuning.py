@@ -9,16 +9,14 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 import torch
-from helpers import make_batcher
+from helpers import make_batcher, make_crf
 from torch import Tensor, nn
 
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
 from nerlab.models.tagger import Embedders, ParameterGroup, Tagger
 from nerlab.models.words import WordIndexer, Words
-from nerlab.modules.crf import CRF
 from nerlab.modules.transformer import Transformer
 from nerlab.process import Interrupted, Interruption
-from nerlab.tags import iobes_constraints
 from nerlab.training.experiment import checkpoint_layers
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
@@ -187,8 +185,8 @@ def make_trainer(config: TrainerConfig, stop_at: int | None = None) -> Trainer:
     assert isinstance(indexer, WordIndexer)
     embedder = Embedders({"words": PublishedWords(indexer, 8, 0.3)})
     encoder = Transformer(8, 8, 2, 2, 8, 0.2, 0.1, "pre", "relative", 512)
-    decoder = CRF(*map(torch.from_numpy, iobes_constraints(VOCABULARY.tags)))
-    tagger = Tagger(embedder, {"encoder": encoder}, decoder, len(VOCABULARY.tags), 0.3)
+    tags = VOCABULARY.tags
+    tagger = Tagger(embedder, {"encoder": encoder}, make_crf(tags), len(tags), 0.3)
     state = TrainingState(tagger, TaggerOptimizer(tagger, config, CPU), Accumulator(CPU), None)
     recorder = create_autospec(Recorder, instance=True)
     recorder.vocabulary = VOCABULARY

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SMALL_MODEL, Result, run_script
-from helpers import make_batcher, make_embedders
+from helpers import make_batcher, make_embedders, make_softmax
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -18,9 +18,7 @@ from nerlab.data.batch import Batch
 from nerlab.evaluation.report import Report
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
-from nerlab.modules.softmax import Softmax
 from nerlab.process import Interruption
-from nerlab.tags import iobes_constraints
 from nerlab.training import loop
 from nerlab.training.averaging import average_weights
 from nerlab.training.loop import Trainer
@@ -43,8 +41,7 @@ def make_tagger() -> Tagger:
     """A tagger without encoder, whose dropout makes all random numbers count."""
     torch.manual_seed(SEED)
     embedder = make_embedders(VOCABULARY, rare_word_dropout=0.3)
-    decoder = Softmax(*map(torch.from_numpy, iobes_constraints(VOCABULARY.tags)))
-    return Tagger(embedder, {}, decoder, len(VOCABULARY.tags), dropout=0.3)
+    return Tagger(embedder, {}, make_softmax(VOCABULARY.tags), len(VOCABULARY.tags), dropout=0.3)
 
 
 def trainer_config(**changes: Any) -> TrainerConfig:

@@ -1,13 +1,14 @@
 """What happens to the weights, against torch's own optimisers and plain loops."""
 
 import math
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import make_batcher, make_embedders
+from helpers import make_batcher, make_crf, make_embedders, make_softmax
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -15,10 +16,7 @@ from torch import Tensor, nn
 from nerlab.config import Optimizer, Precision, Schedule, TrainerConfig
 from nerlab.device import autocast_dtype
 from nerlab.models.tagger import ParameterGroup, Tagger
-from nerlab.modules.crf import CRF
-from nerlab.modules.softmax import Softmax
 from nerlab.modules.transformer import Transformer
-from nerlab.tags import iobes_constraints
 from nerlab.training.averaging import average_weights
 from nerlab.training.optimizer import RowAdam, TaggerOptimizer, build_optimizers, schedule
 
@@ -69,14 +67,13 @@ def step(made: TaggerOptimizer, *losses: Tensor, progress: float = 0.0) -> Tenso
     return norm
 
 
-def make_tagger(decoder: type[nn.Module]) -> Tagger:
+def make_tagger(make_decoder: Callable[[Sequence[str]], nn.Module]) -> Tagger:
     torch.manual_seed(0)
     vocabulary, _ = make_batcher()
     embedder = make_embedders(vocabulary)
     encoder = Transformer(embedder.output_dim, 8, 1, 2, 8, 0.0, 0.0, "pre", "rotary", 512)
-    constraints = [torch.from_numpy(c) for c in iobes_constraints(vocabulary.tags)]
-    stages = {"encoder": encoder}
-    return Tagger(embedder, stages, decoder(*constraints), len(vocabulary.tags), 0.0)
+    decoder = make_decoder(vocabulary.tags)
+    return Tagger(embedder, {"encoder": encoder}, decoder, len(vocabulary.tags), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +204,7 @@ def test_at_the_end_of_a_falling_schedule_nothing_moves() -> None:
 @pytest.mark.parametrize("device", ["cpu", "meta"])  # what is not a CPU has one optimiser for all
 @pytest.mark.parametrize("kind", list(Optimizer))
 def test_learned_positions_decay_and_lookup_tables_do_not(kind: Optimizer, device: str) -> None:
-    tagger = make_tagger(Softmax)
+    tagger = make_tagger(make_softmax)
     tagger.stages["encoder"].positions = nn.Embedding(50, 8)
     config = trainer(optimizer=kind, weight_decay=0.5)
     optimizers = build_optimizers(tagger, config, torch.device(device))
@@ -231,7 +228,7 @@ def test_learned_positions_decay_and_lookup_tables_do_not(kind: Optimizer, devic
 
 @pytest.mark.parametrize("kind", [Optimizer.adamw, Optimizer.sgd])
 def test_weight_decay_spares_biases_norms_and_lookup_tables(kind: Optimizer) -> None:
-    tagger = make_tagger(Softmax)
+    tagger = make_tagger(make_softmax)
     nn.init.ones_(tagger.linear.bias)
     before = {name: p.detach().clone() for name, p in tagger.named_parameters()}
     made = TaggerOptimizer(tagger, trainer(optimizer=kind, weight_decay=0.5), CPU)
@@ -373,14 +370,16 @@ def test_fp16_on_the_cpu_is_refused_in_one_line_that_says_what_to_do() -> None:
 def test_emissions_are_computed_in_the_precision_asked_for(
     precision: Precision, dtype: torch.dtype
 ) -> None:
-    tagger, (_, batcher) = make_tagger(Softmax), make_batcher()
+    tagger, (_, batcher) = make_tagger(make_softmax), make_batcher()
     tagger.autocast_dtype = autocast_dtype(precision, CPU)
     assert tagger.emissions(batcher.collate(np.arange(8))).dtype == dtype
 
 
-@pytest.mark.parametrize("decoder", [CRF, Softmax])
-def test_bf16_keeps_weights_and_loss_in_float32_and_learns(decoder: type[nn.Module]) -> None:
-    tagger, (_, batcher) = make_tagger(decoder), make_batcher()
+@pytest.mark.parametrize("make_decoder", [make_crf, make_softmax])
+def test_bf16_keeps_weights_and_loss_in_float32_and_learns(
+    make_decoder: Callable[[Sequence[str]], nn.Module],
+) -> None:
+    tagger, (_, batcher) = make_tagger(make_decoder), make_batcher()
     config = trainer(precision=Precision.bf16, learning_rate=0.02)
     made = TaggerOptimizer(tagger, config, CPU)
     tagger.autocast_dtype = made.dtype

@@ -101,8 +101,8 @@ def make_softmax(
     class_weights: Mapping[str, float] | None = None,
 ) -> Softmax:
     """A softmax, by default with the loss of the CRF."""
-    constraints = map(torch.from_numpy, iobes_constraints(tags))
-    return Softmax(tags, *constraints, label_smoothing, class_weights)
+    start, transitions, end = map(torch.from_numpy, iobes_constraints(tags))
+    return Softmax(tags, start, transitions, end, label_smoothing, class_weights)
 
 
 def make_batcher() -> tuple[Vocabulary, Batcher]:

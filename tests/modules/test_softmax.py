@@ -15,6 +15,7 @@ from nerlab.tags import iobes_tags
 
 TAGS = iobes_tags(["A", "B-C"])
 
+
 def example(B: int = 3, T: int = 5, K: int = 4) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(100 * B + 10 * T + K)
     lengths = torch.randint(1, T + 1, (B,), generator=generator)
@@ -137,9 +138,11 @@ def test_marginals_are_probabilities_of_tokens_and_0_beyond_a_length() -> None:
 
 def test_loss_of_bfloat16_is_computed_in_float32() -> None:
     emissions, lengths, tags = example()
-    found = make_softmax(TAGS[:4]).nll(emissions.bfloat16(), lengths, tags)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, make_softmax(TAGS[:4]).nll(emissions.bfloat16().float(), lengths, tags))
+    softmax, rounded = make_softmax(TAGS[:4]), emissions.bfloat16()
+    for method in (softmax.loss, softmax.nll):
+        found = method(rounded, lengths, tags)
+        assert found.dtype == torch.float32
+        assert torch.equal(found, method(rounded.float(), lengths, tags))
 
 
 def test_it_has_nothing_to_learn() -> None:

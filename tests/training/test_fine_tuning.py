@@ -1,5 +1,6 @@
 """Two rates, frozen weights, gradient checkpointing: against torch by hand, and bit for bit."""
 
+import signal
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -194,7 +195,7 @@ def make_trainer(config: TrainerConfig, stop_at: int | None = None) -> Trainer:
 
     def stop(**_: object) -> None:
         if state.step == stop_at:
-            interruption.note(15, None)
+            interruption.requested = signal.SIGTERM
 
     return Trainer(state, config, SEED, BATCHER, BATCHER, recorder, interruption, stop)
 
@@ -204,17 +205,18 @@ def snapshot(state: TrainingState) -> dict[str, Tensor]:
     return deepcopy({**state.tagger.state_dict(), **state.snapshot().tensors})
 
 
-@pytest.mark.parametrize("kind", [Optimizer.adamw, Optimizer.sgd])
-@pytest.mark.parametrize("frozen_epochs", [2, 4])
+@pytest.mark.parametrize(
+    ("kind", "frozen_epochs"), [(Optimizer.adamw, 2), (Optimizer.adamw, 3), (Optimizer.sgd, 2)]
+)
 def test_a_run_stopped_while_frozen_or_after_goes_on_bit_for_bit(
     kind: Optimizer, frozen_epochs: int
 ) -> None:
-    config = trainer(optimizer=kind, frozen_epochs=frozen_epochs, momentum=0.9)
+    config = trainer(optimizer=kind, frozen_epochs=frozen_epochs, epochs=3)
     whole = make_trainer(config)
     whole.fit()
     expected = snapshot(whole.state)
     steps = whole.state.step
-    for stop_at in range(1, steps, 4):
+    for stop_at in (1, 2 * steps // 3, steps - 1):
         stopped = make_trainer(config, stop_at)
         with pytest.raises(Interrupted):
             stopped.fit()

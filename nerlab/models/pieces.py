@@ -3,13 +3,13 @@
 Each token is cut by itself, as transformers does with ``is_split_into_words=True`` (RoBERTa's with
 ``add_prefix_space=True``). A folder holds one or more of these, and the first is taken:
 
-    sentencepiece.bpe.model   XLM-R, as it was trained; the other files were converted from it
-    tokenizer.json            any model, everything about the tokenizer in one file
+    sentencepiece.bpe.model   XLM-R, as it was trained; its other files were converted from it
+    tokenizer.json            any model: everything about the tokenizer in one file
     vocab.txt                 BERT, DistilBERT, ELECTRA: WordPiece
     vocab.json, merges.txt    RoBERTa: byte-level BPE
 
 tokenizer_config.json and special_tokens_map.json stand beside them and need not be there. All but
-the first need the library tokenizers. A tokenizer is data: reading one runs nothing of it.
+the first need the library tokenizers. Reading a tokenizer runs nothing of what it holds.
 """
 
 import json
@@ -18,33 +18,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
 from nerlab.data.vocabulary import Indexed, Ragged
+from nerlab.models.tokenizer_files import (
+    BESIDE,
+    KINDS,
+    SENTENCEPIECE,
+    SPECIAL_KEYS,
+    describe,
+    special_pieces,
+)
 from nerlab.paths import check_file
 
-if TYPE_CHECKING:
-    import tokenizers
-
-SENTENCEPIECE, TOKENIZER, WORDPIECE = "sentencepiece.bpe.model", "tokenizer.json", "vocab.txt"
-BPE, MERGES = "vocab.json", "merges.txt"
-CONFIG, SPECIAL = "tokenizer_config.json", "special_tokens_map.json"
-KINDS = ((SENTENCEPIECE,), (TOKENIZER,), (WORDPIECE,), (BPE, MERGES))
-
 _LARGEST = 2**28  # bytes of a file
-_CHUNK = 10_000  # tokens cut at once: what the library makes of one takes a kilobyte
+_CHUNK = 10_000  # tokens that are cut at once: what the library makes of one takes a kilobyte
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SPECIAL = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
-_BERT_OPTIONS = {
-    "do_lower_case": "lowercase",
-    "strip_accents": "strip_accents",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-}
-_BERT = dict(zip(_SPECIAL, ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"), strict=True))
-_ROBERTA = dict(zip(_SPECIAL, ("<unk>", "<s>", "</s>", "<pad>", "<mask>"), strict=True))
+_OF_BERT = dict(zip(SPECIAL_KEYS, ("[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]"), strict=True))
+_OF_ROBERTA = dict(zip(SPECIAL_KEYS, ("<unk>", "<s>", "</s>", "<pad>", "<mask>"), strict=True))
 
 
 class Tokenizer(Protocol):
@@ -53,7 +47,7 @@ class Tokenizer(Protocol):
     Attributes:
         num_pieces: ids are below it.
         unknown: id of the unknown piece.
-        start, end: ids of the pieces before and behind a sentence, [CLS] and [SEP] or <s> and </s>.
+        start, end: ids of the pieces before and behind a sentence: [CLS], [SEP] or <s>, </s>.
     """
 
     num_pieces: int
@@ -65,7 +59,7 @@ class Tokenizer(Protocol):
         """The ids of the pieces of each token; there may be none."""
 
     def files(self) -> dict[str, bytes]:
-        """What :func:`load_tokenizer` needs."""
+        """What :func:`load_tokenizer` needs: the published files, as they are."""
 
 
 def index_pieces(tokenizer: Tokenizer, tokens: Sequence[str]) -> Indexed:
@@ -90,37 +84,35 @@ def read_tokenizer(folder: Path) -> Tokenizer:
     else:
         expected = "; ".join(" and ".join(names) for names in KINDS)
         raise ValueError(f"{folder}: no tokenizer found; expected one of {expected}")
-    beside = () if names == (SENTENCEPIECE,) else (CONFIG, SPECIAL)
-    paths = [folder / name for name in names]
-    paths += [folder / name for name in beside if (folder / name).exists()]
+    paths = [folder / name for name in (*names, *BESIDE) if (folder / name).exists()]
     for path in paths:
-        check_file(path.resolve(), _LARGEST)  # the cache of the hub is made of links
+        check_file(path.resolve(), _LARGEST)  # in the cache of a hub they are links
     try:
         return load_tokenizer({path.name: path.read_bytes() for path in paths})
     except ValueError as error:
-        raise ValueError(f"{folder}/{error}") from error
+        raise ValueError(f"{folder}/{error}") from None
 
 
 def load_tokenizer(files: Mapping[str, bytes]) -> Tokenizer:
     """The tokenizer that has these :meth:`Tokenizer.files`.
 
     Raises:
-        ValueError: they are none of a tokenizer; the message begins with the name of a file.
+        ValueError: they are not those of a tokenizer; the message begins with the name of a file.
     """
     if SENTENCEPIECE in files:
-        return SentencePieceTokenizer(files[SENTENCEPIECE])
+        return SentencePieceTokenizer(files)
     return LibraryTokenizer(files)
 
 
 class SentencePieceTokenizer:
     """XLM-R's: ids are those of sentencepiece plus 1, after <s> 0, <pad> 1, </s> 2, <unk> 3; <mask>
-    is the last. Text is never a special piece, whatever it spells."""
+    is the last. A token is never a special piece, whatever it spells."""
 
     start, end, unknown = 0, 2, 3
 
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._processor = open_sentencepiece(content, SENTENCEPIECE)
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = dict(files)
+        self._processor = open_sentencepiece(files[SENTENCEPIECE], SENTENCEPIECE)
         found = [self._processor.piece_to_id(piece) for piece in ("<unk>", "<s>", "</s>")]
         if found != [0, 1, 2]:
             raise ValueError(
@@ -135,8 +127,8 @@ class SentencePieceTokenizer:
         return Ragged(np.where(values == 0, self.unknown, values + 1), offsets)
 
     def files(self) -> dict[str, bytes]:
-        """The published file."""
-        return {SENTENCEPIECE: self._content}
+        """See :class:`Tokenizer`."""
+        return dict(self._files)
 
 
 def open_sentencepiece(content: bytes, name: str) -> SentencePieceProcessor:
@@ -157,27 +149,27 @@ def cut_sentencepieces(processor: SentencePieceProcessor, tokens: Sequence[str])
 class LibraryTokenizer:
     """A tokenizer of the library tokenizers.
 
-    What tokenizer_config.json says of lower case, accents and Chinese characters holds for BERT's,
-    whichever file it has; where it says nothing vocab.txt is read in lower case. Special pieces are
-    those named there or in special_tokens_map.json, else the usual ones of the family; a token that
-    spells one is that piece, as in transformers.
+    Special pieces are those that tokenizer_config.json or special_tokens_map.json names, else the
+    usual ones of the family. A token that spells one is that piece, as in transformers.
     """
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self._files = dict(files)
         self._name = next(names[0] for names in KINDS if all(name in files for name in names))
-        config = _object(files, CONFIG)
-        special = _names(config) | _names(_object(files, SPECIAL))
         with _blaming(self._name):
-            self._tokenizer = _build(self._name, files, config, special)
+            from tokenizers import Tokenizer as Implementation
+
+            self._tokenizer = Implementation.from_str(json.dumps(describe(files)))
             pieces = self._tokenizer.get_vocab()
-        special = (_BERT if "[CLS]" in pieces else _ROBERTA) | special
-        for key in _SPECIAL[:3]:
-            if special[key] not in pieces:
-                raise ValueError(f"{self._name}: {key} {special[key]!r} is not among its pieces")
-        self.unknown, self.start, self.end = (pieces[special[key]] for key in _SPECIAL[:3])
+            usual = _OF_ROBERTA if "<s>" in pieces and "[CLS]" not in pieces else _OF_BERT
+            special = usual | special_pieces(files)
+            for key in SPECIAL_KEYS[:3]:
+                if special[key] not in pieces:
+                    raise ValueError(f"{key}: {special[key]!r} is not among the pieces")
+            known = [name for name in special.values() if name in pieces]
+            self._tokenizer.add_special_tokens(known)
+        self.unknown, self.start, self.end = (pieces[special[key]] for key in SPECIAL_KEYS[:3])
         self.num_pieces = max(pieces.values()) + 1
-        self._tokenizer.add_special_tokens([name for name in special.values() if name in pieces])
 
     def cut(self, tokens: Sequence[str]) -> Ragged:
         """See :class:`Tokenizer`."""
@@ -190,62 +182,8 @@ class LibraryTokenizer:
         return _ragged(rows)
 
     def files(self) -> dict[str, bytes]:
-        """The published files."""
+        """See :class:`Tokenizer`."""
         return dict(self._files)
-
-
-def _build(
-    name: str, files: Mapping[str, bytes], config: Mapping[str, Any], special: Mapping[str, str]
-) -> "tokenizers.Tokenizer":
-    try:
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-    except ImportError:
-        needed = 'the package tokenizers is needed; pip install -e ".[pretrained]"'
-        raise ValueError(needed) from None
-    if name == TOKENIZER:
-        tokenizer = Tokenizer.from_str(files[TOKENIZER].decode())
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-    elif name == WORDPIECE:
-        pieces = {piece: i for i, piece in enumerate(_lines(files[WORDPIECE]))}
-        unknown = special.get("unk_token", _BERT["unk_token"])
-        tokenizer = Tokenizer(models.WordPiece(pieces, unk_token=unknown))
-        tokenizer.normalizer = normalizers.BertNormalizer()
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    else:
-        lines = (line for line in _lines(files[MERGES]) if not line.startswith("#version"))
-        merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
-        tokenizer = Tokenizer(models.BPE(_object(files, BPE), merges))
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
-    if isinstance(tokenizer.normalizer, normalizers.BertNormalizer):
-        for key, attribute in _BERT_OPTIONS.items():
-            if key in config:
-                setattr(tokenizer.normalizer, attribute, config[key])
-    if isinstance(tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
-        tokenizer.pre_tokenizer.add_prefix_space = True
-    return tokenizer
-
-
-def _object(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
-    """The JSON object in a file, empty where there is no such file."""
-    try:
-        data = json.loads(files.get(name, b"{}"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{name}: no JSON: {_line(error)}") from None
-    if not isinstance(data, dict):
-        raise ValueError(f"{name}: expected an object, found a {type(data).__name__}")
-    return data
-
-
-def _names(config: Mapping[str, Any]) -> dict[str, str]:
-    """The special pieces that a file names, as strings or as objects with their ``content``."""
-    found = {key: config.get(key) for key in _SPECIAL}
-    names = {key: v.get("content") if isinstance(v, dict) else v for key, v in found.items()}
-    return {key: name for key, name in names.items() if isinstance(name, str)}
-
-
-def _lines(content: bytes) -> list[str]:
-    return [line.rstrip() for line in content.decode().removesuffix("\n").split("\n")]
 
 
 def _encodable(token: str) -> str:
@@ -263,11 +201,15 @@ def _blaming(name: str) -> Iterator[None]:
     """What the library tokenizers makes of a file that it does not understand becomes one line."""
     try:
         yield
+    except ImportError:
+        needed = 'the library tokenizers is needed to read it; pip install -e ".[pretrained]"'
+        raise ValueError(f"{name}: {needed}") from None
     except BaseException as error:
         # It may panic, which is no ``Exception``.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError(f"{name}: {_line(error)}") from None
+        line = _line(error)
+        raise ValueError(line if line.startswith(BESIDE) else f"{name}: {line}") from None
 
 
 def _line(error: BaseException) -> str:

@@ -30,7 +30,13 @@ _PLACES = ("run.", "resume=", "tracker")  # keys that say where a run was writte
 _SPLITS = ("dev", "test")  # whose figures are shown
 
 
-def card(checkpoint: Checkpoint, directory: Path, folder: str, trusted: tuple[str, ...]) -> str:
+def card(
+    checkpoint: Checkpoint,
+    directory: Path,
+    folder: str,
+    trusted: tuple[str, ...],
+    with_graph: bool,
+) -> str:
     """The model card, Markdown, of the checkpoint in ``directory`` that is exported to ``folder``.
 
     Figures are those of the run directory that it lies in, if it is the best checkpoint of it, or
@@ -56,6 +62,7 @@ def card(checkpoint: Checkpoint, directory: Path, folder: str, trusted: tuple[st
             model,
             folder=shlex.quote(escape_controls(folder)),
             trust=f" {shlex.quote(f'trust=[{names}]')}" if (names := ",".join(trusted)) else "",
+            with_graph=with_graph,
             figures=figures,
             splits=provenance.get("splits", {}),
             command=_as_typed(provenance.get("command")),

@@ -11,7 +11,14 @@ from nerlab.data.vocabulary import LABELS
 from nerlab.files import former, new_folder
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
-from nerlab.models.checkpoint import CONFIG, MANIFEST, WEIGHTS, write_checkpoint
+from nerlab.models.checkpoint import (
+    CONFIG,
+    EMISSIONS,
+    MANIFEST,
+    WEIGHTS,
+    write_files,
+    write_manifest,
+)
 from nerlab.models.loading import find_checkpoint, load_checkpoint
 from nerlab.saved_config import portable
 
@@ -30,10 +37,17 @@ def run(config: DictConfig) -> None:
     _check_output(output, config.overwrite)
     directory = find_checkpoint(Path(config.checkpoint).absolute())
     checkpoint = load_checkpoint(directory, torch.device("cpu"), trusted)
-    text = card(checkpoint, directory, output.name, trusted)
+    with_graph = config.format == "onnx"
+    text = card(checkpoint, directory, output.name, trusted, with_graph)
     with new_folder(output) as part:
-        weights = checkpoint.tagger.state_dict()
-        write_checkpoint(part, weights, checkpoint.vocabulary, portable(checkpoint.config))
+        weights, vocabulary = checkpoint.tagger.state_dict(), checkpoint.vocabulary
+        write_files(part, weights, vocabulary, portable(checkpoint.config))
+        if with_graph:
+            from nerlab.models.onnx import export_emissions
+
+            checkpoint.tagger.autocast_dtype = torch.float32
+            export_emissions(checkpoint.tagger, vocabulary, part)
+        write_manifest(part)
         (part / CARD).write_text(text, encoding="utf-8")
         (part / WEIGHTS).chmod((part / CARD).stat().st_mode)  # safetensors lets nobody else read it
     size = sum(file.stat().st_size for file in output.iterdir())
@@ -56,7 +70,7 @@ def _check_output(output: Path, overwrite: bool) -> None:
             f"output={output}: exists; set overwrite=true, or output=FOLDER to another"
         )
     own = {WEIGHTS, CONFIG, LABELS, MANIFEST, CARD}
-    foreign = {name for name in found - own if not name.startswith("indexer.")}
+    foreign = {name for name in found - own - {EMISSIONS} if not name.startswith("indexer.")}
     if foreign or not own <= found:
         what = f"{min(foreign)} in it" if foreign else f"no {min(own - found)} in it"
         raise ValueError(

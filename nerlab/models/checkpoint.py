@@ -2,8 +2,9 @@
 
 ``model.safetensors`` holds the weights, ``labels.json`` and ``indexer.<embedder>.<file>`` the
 vocabulary, ``config.yaml`` the whole configuration of the run; ``training.safetensors`` and
-``training.json`` the state of the training, where it can go on from here. ``manifest.json`` holds
-the version and the checksums of the others. :mod:`nerlab.models.loading` reads it.
+``training.json`` the state of the training, where it can go on from here; ``emissions.onnx`` in
+an export the graph of the emissions. ``manifest.json`` holds the version and the checksums of the
+others. :mod:`nerlab.models.loading` reads it.
 """
 
 import json
@@ -25,6 +26,7 @@ FORMAT = 4
 """The version: 1 had no manifest, 2 a ``vocab.json``, 3 other names of the character CNN."""
 WEIGHTS, CONFIG, MANIFEST = "model.safetensors", "config.yaml", "manifest.json"
 TENSORS, VALUES = "training.safetensors", "training.json"
+EMISSIONS = "emissions.onnx"
 
 
 class State(NamedTuple):
@@ -44,7 +46,11 @@ def save_checkpoint(
     """Write a checkpoint atomically; if it cannot be written, the one before stays whole."""
     try:
         with new_folder(directory) as part:
-            write_checkpoint(part, weights, vocabulary, config, state)
+            write_files(part, weights, vocabulary, config)
+            if state is not None:
+                _save_tensors(state.tensors, part / TENSORS)
+                (part / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
+            write_manifest(part)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise OSError(
@@ -52,21 +58,18 @@ def save_checkpoint(
         ) from None
 
 
-def write_checkpoint(
-    folder: Path,
-    weights: Mapping[str, Tensor],
-    vocabulary: Vocabulary,
-    config: DictConfig,
-    state: State | None = None,
+def write_files(
+    folder: Path, weights: Mapping[str, Tensor], vocabulary: Vocabulary, config: DictConfig
 ) -> None:
-    """Write the files of a checkpoint into a folder, and a manifest of all that are in it then."""
+    """Write what a tagger is rebuilt from into a folder."""
     _save_tensors(weights, folder / WEIGHTS)
     for name, content in vocabulary.files().items():
         (folder / name).write_bytes(content)
     OmegaConf.save(config, folder / CONFIG, resolve=True)
-    if state is not None:
-        _save_tensors(state.tensors, folder / TENSORS)
-        (folder / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
+
+
+def write_manifest(folder: Path) -> None:
+    """Write the checksums of the files in a folder; with them it is a checkpoint."""
     digests = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
     text = json.dumps({"format": FORMAT, "sha256": digests}, indent=1)
     (folder / MANIFEST).write_text(text, encoding="utf-8")

@@ -19,6 +19,7 @@ from nerlab.files import former
 from nerlab.models.build import build_indexers, build_tagger
 from nerlab.models.checkpoint import (
     CONFIG,
+    EMISSIONS,
     FORMAT,
     MANIFEST,
     TENSORS,
@@ -149,7 +150,7 @@ def _digests(path: Path) -> dict[str, str]:
         raise ValueError(f"{path}: broken file ({error}); use another checkpoint") from None
     if version != FORMAT:
         raise _unknown_version(path, version)
-    others = {name for name in digests if not _OF_INDEXER.fullmatch(name)}
+    others = {name for name in digests if not _OF_INDEXER.fullmatch(name)} - {EMISSIONS}
     if others not in (_REQUIRED, {*_REQUIRED, TENSORS, VALUES}):
         raise ValueError(
             f"{path}: expected the checksums of {', '.join(sorted(_REQUIRED))}, of files of "

@@ -171,7 +171,7 @@ class Pretrained(nn.Module):
         counts = (pieces > 0).sum(1)[batch.token_index] * inside  # (B, T) pieces of each token
         ends = counts.cumsum(1)
         starts = ends - counts
-        S = len(batch.positions)
+        S = batch.positions.shape[0]  # no len(): ONNX would take it for a constant
         # Which token a piece is of, (B, S): 1 where one starts, summed up. Padding starts at the
         # end of the sentence, which may be S.
         marks = torch.zeros(B, S + 1, dtype=torch.long, device=device).scatter(1, starts, 1)
@@ -183,8 +183,8 @@ class Pretrained(nn.Module):
         rows = torch.arange(B, device=device)[:, None]
         if self.align == "first":
             return F.embedding(rows * S + starts.clamp(max=S - 1), x.flatten(0, 1))
-        sums = x.new_zeros(B * T, self.output_dim)
-        sums = sums.index_add(0, (rows * T + token).flatten(), x.flatten(0, 1))
+        of = (rows * T + token).flatten()[:, None].expand(-1, self.output_dim)  # (B S, D)
+        sums = x.new_zeros(B * T, self.output_dim).scatter_add(0, of, x.flatten(0, 1))
         return sums.view(B, T, -1) / counts.clamp(min=1)[..., None]
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:

@@ -4,8 +4,10 @@ import json
 import re
 import shlex
 import shutil
+import sys
 from contextlib import redirect_stdout
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,11 @@ from omegaconf import OmegaConf
 import nerlab
 from nerlab.commands import export as command
 from nerlab.commands.card import markdown
+from nerlab.inference.onnx import load_onnx
 from nerlab.models.loading import verify
 
 TEXTS = ["Anna Smith flew to New York .", "In Bakı Li Wei met Eve .", "x", ""]
+CHANGED = ("config.yaml", "manifest.json", "README.md")  # of a checkpoint that is exported
 _SECRET = "nobody-should-see-this"
 
 
@@ -57,10 +61,7 @@ def test_an_export_is_the_checkpoint_without_the_state_of_its_training(
 ) -> None:
     best, exported = files_of(run / "checkpoints" / "best"), files_of(tagger)
     assert exported.keys() == best.keys() | {"README.md"}
-    changed = {"config.yaml", "manifest.json", "README.md"}
-    assert {n: exported[n] for n in best if n not in changed} == {
-        n: best[n] for n in best if n not in changed
-    }
+    assert all(exported[name] == best[name] for name in best if name not in CHANGED)
     verify(tagger)
     assert export(run / "checkpoints" / "last", tagger.with_name("last"))
     assert files_of(tagger.with_name("last")).keys() == exported.keys()
@@ -286,3 +287,61 @@ def test_what_cannot_be_written_leaves_nothing_and_what_was_there(
 def test_a_format_that_there_is_not_is_told(run: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format=pickle: expected one of nerlab, onnx"):
         export(run, tmp_path / "tagger", format="pickle")
+
+
+@pytest.fixture(scope="module")
+def with_graph(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of the run with a graph; do not write into it."""
+    folder = tmp_path_factory.mktemp("exported") / "graph"
+    export(run, folder, format="onnx")
+    return folder
+
+
+def test_an_export_with_a_graph_is_the_same_tagger_beside_it(
+    run: Path, tagger: Path, with_graph: Path
+) -> None:
+    verify(with_graph)
+    plain, found = files_of(tagger), files_of(with_graph)
+    assert found.keys() == plain.keys() | {"emissions.onnx"}
+    assert all(found[name] == plain[name] for name in plain if name not in CHANGED)
+    assert outputs(with_graph) == outputs(run)
+    assert b"`load_onnx` of `nerlab.inference.onnx`" in found["README.md"]
+    assert b"onnx" not in plain["README.md"]
+
+
+def test_onnxruntime_and_our_decoding_find_the_same_entities(
+    run: Path, with_graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = nerlab.load(run, device="cpu").predict(TEXTS)
+    predictor = load_onnx(with_graph)
+    # Nothing but the decoder is computed by torch.
+    monkeypatch.setattr("nerlab.models.tagger.Tagger.emissions", None)
+    found = predictor.predict(TEXTS)
+    assert [[entity[:4] for entity in row] for row in found] == [
+        [entity[:4] for entity in row] for row in expected
+    ]
+    for pair in zip(*(chain.from_iterable(rows) for rows in (found, expected)), strict=True):
+        assert abs(pair[0].score - pair[1].score) < 1e-4
+
+
+def test_a_folder_without_a_graph_is_told_how_it_gets_one(tagger: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"emissions\.onnx: no such file; .* format=onnx writes it"
+    ):
+        load_onnx(tagger)
+
+
+def test_a_graph_that_has_changed_is_found(with_graph: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(with_graph, tmp_path / "copy"))
+    (copy / "emissions.onnx").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"emissions\.onnx: broken file, its checksum"):
+        load_onnx(copy)
+
+
+def test_a_graph_that_cannot_be_made_leaves_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ValueError, match="format=onnx needs onnx "):
+        export(run, tmp_path / "tagger", format="onnx")
+    assert list(tmp_path.iterdir()) == []

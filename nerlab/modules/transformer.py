@@ -1,5 +1,6 @@
 """The transformer encoder: trained from scratch, or with the weights of a published model."""
 
+import math
 from typing import Literal
 
 import torch
@@ -110,6 +111,9 @@ class Layers(nn.Module):
     ``x · r_{t-j} = R_t x · [cos, sin]_j``, relative attention is plain attention with queries and
     keys that are twice as wide. It is not divided by √d: sharp attention is what tagging wants.
 
+    Relative attention begins nearby: queries are 1/√d as large as those of plain attention, u is
+    0, and v of head h of H is ``r_{H/2 - h}``, with which token ``t + h - H/2`` scores highest.
+
     Args:
         layers: how many.
         dim: width of input and output.
@@ -156,9 +160,9 @@ class Layers(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """``x (B, T, dim)`` to the same shape, 0 beyond a length."""
-        T = x.shape[1]
-        mask = torch.arange(T, device=x.device) < lengths[:, None]
-        angles = None if self.attention == "plain" else _angles(T, self.head_dim, x)
+        positions = torch.arange(x.shape[1], device=x.device)
+        mask = positions < lengths[:, None]  # (B, T)
+        angles = _angles(positions, self.head_dim, x) if self.attention != "plain" else None
         for layer in self.layers:
             arguments = (x, mask[:, None, None, :], angles)
             if self.gradient_checkpointing and self.training:
@@ -190,8 +194,11 @@ class Layer(nn.Module):
         self.attention_output = Linear(dim, dim)
         self.attention_norm = nn.LayerNorm(dim, epsilon)
         if attention == "relative":
+            for parameter in self.queries_keys_values.parameters():
+                parameter.data[:dim] /= math.sqrt(self.head_dim)
+            cosine, sine = _angles(heads // 2 - torch.arange(heads), self.head_dim, torch.empty(0))
             self.content_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # u
-            self.position_bias = nn.Parameter(torch.zeros(heads, 1, self.head_dim))  # v
+            self.position_bias = nn.Parameter(torch.cat([cosine, -sine], dim=1)[:, None])  # v
         self.feedforward = nn.Sequential(
             Linear(dim, feedforward_dim), nn.GELU(), Linear(feedforward_dim, dim)
         )
@@ -228,11 +235,10 @@ class Layer(nn.Module):
         return self.attention_output(mixed.transpose(1, 2).reshape(B, T, D))
 
 
-def _angles(T: int, head_dim: int, like: Tensor) -> Angles:
+def _angles(positions: Tensor, head_dim: int, like: Tensor) -> Angles:
     """Cosine and sine ``(T, head_dim / 2)`` of the angles ``t / 10000^(2i / head_dim)``."""
     exact = torch.promote_types(like.dtype, torch.float32)
-    even = torch.arange(0, head_dim, 2, dtype=exact, device=like.device)  # 2i
-    positions = torch.arange(T, dtype=exact, device=like.device)
+    even = torch.arange(0, head_dim, 2, dtype=exact, device=positions.device)  # 2i
     angles = positions[:, None] * 10_000.0 ** (-even / head_dim)
     return angles.cos().to(like.dtype), angles.sin().to(like.dtype)
 

@@ -246,9 +246,29 @@ def test_attention_sees_distances_alone(attention: Attention, T: int, shift: int
         nn.init.normal_(parameter, std=0.4)
     x = torch.randn(1, shift + T, 8, dtype=exact)
     mask = (torch.arange(shift + T) >= shift)[None, None, None]  # padding at the left
-    found = layer(x, mask, _angles(shift + T, 4, x))[:, shift:]
-    expected = layer(x[:, shift:], mask[..., shift:], _angles(T, 4, x))
+    found = layer(x, mask, _angles(torch.arange(shift + T), 4, x))[:, shift:]
+    expected = layer(x[:, shift:], mask[..., shift:], _angles(torch.arange(T), 4, x))
     torch.testing.assert_close(found, expected)
+
+
+@torch.no_grad()
+def test_heads_of_relative_attention_begin_with_different_neighbours() -> None:
+    """Where the content says nothing, head h of 8 looks at the token h - 4 further on."""
+    layer = Layer(128, 8, 16, 0.0, 0.0, "pre", "relative", 1e-5).double()
+    silent = torch.zeros(16, dtype=exact)
+    for head in range(8):
+        scores = [score(layer, head, silent, silent, 10, j).item() for j in range(21)]
+        nearest = 10 + head - 4
+        assert max(range(21), key=scores.__getitem__) == nearest
+        assert torch.tensor(scores).softmax(0)[nearest] > 0.2
+    torch.manual_seed(0)
+    queries, keys, _ = layer.queries_keys_values(torch.randn(500, 128, dtype=exact)).chunk(3, dim=1)
+    assert queries.std().item() == pytest.approx(keys.std().item() / 4, rel=0.1)  # √16
+    torch.manual_seed(1)
+    plain = Layer(128, 8, 16, 0.0, 0.0, "pre", "plain", 1e-5).queries_keys_values.weight
+    torch.manual_seed(1)
+    relative = Layer(128, 8, 16, 0.0, 0.0, "pre", "relative", 1e-5).queries_keys_values.weight
+    torch.testing.assert_close(relative[128:], plain[128:])
 
 
 def test_learned_positions_begin_at_their_offset() -> None:
@@ -284,14 +304,16 @@ def test_other_attention_sees_all_of_a_long_sentence(positions: Positions) -> No
 
 
 def test_angles_are_exact_for_long_sentences() -> None:
-    cosines, sines = _angles(5000, 32, torch.zeros(0, dtype=exact))
+    cosines, sines = _angles(torch.arange(5000), 32, torch.zeros(0, dtype=exact))
     for t, i in ((0, 0), (1, 3), (4999, 0), (4999, 1), (4999, 15), (2048, 7)):
         expected = t * angle(i, 32)
         assert cosines[t, i].item() == pytest.approx(math.cos(expected), abs=1e-10)
         assert sines[t, i].item() == pytest.approx(math.sin(expected), abs=1e-10)
     for dtype, tolerance in ((torch.float32, 1e-3), (torch.bfloat16, 5e-3)):
         for rounded, full in zip(
-            _angles(5000, 32, torch.zeros(0, dtype=dtype)), (cosines, sines), strict=True
+            _angles(torch.arange(5000), 32, torch.zeros(0, dtype=dtype)),
+            (cosines, sines),
+            strict=True,
         ):
             assert rounded.dtype == dtype
             torch.testing.assert_close(rounded.double(), full, rtol=0.0, atol=tolerance)
@@ -326,7 +348,7 @@ def test_attention_dropout_drops_whole_weights_and_scales_the_others() -> None:
     assert isinstance(layer, Layer)
     mask = torch.ones(200, 1, 1, 1, dtype=torch.bool)
     with torch.no_grad():
-        found = layer.attend(hidden, mask, _angles(1, 8, x))[:, 0]
+        found = layer.attend(hidden, mask, _angles(torch.arange(1), 8, x))[:, 0]
         values = layer.queries_keys_values(hidden[0, 0]).chunk(3)[2]
         dropped, kept = (layer.attention_output(factor * values) for factor in (0.0, 2.0))
     is_dropped = torch.isclose(found, dropped).all(1)

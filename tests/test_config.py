@@ -125,6 +125,16 @@ def test_the_numbers_of_a_part_of_ones_own_are_its_own() -> None:
     assert refusal(config, "model.encoder.layers", 10**9) is None
 
 
+@pytest.mark.parametrize("model", ["transformer", "transformer_crf"])
+def test_a_transformer_is_trained_in_its_own_way_and_an_lstm_as_ever(model: str) -> None:
+    default = composed("model=bilstm_crf").trainer
+    assert default == composed("model=bilstm_crf", "trainer=default").trainer
+    chosen = composed(f"model={model}").trainer
+    assert chosen == composed("model=bilstm_crf", "trainer=transformer").trainer
+    assert chosen.warmup > default.warmup == 0
+    assert chosen.ema > default.ema == 0
+
+
 def test_a_quoted_value_of_a_run_has_its_type() -> None:
     config = composed("seed='7'", "test='false'")
     assert (config.seed, config.test) == (7, False)

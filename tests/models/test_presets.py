@@ -145,5 +145,5 @@ def test_every_model_learns_eight_sentences_by_heart(model: str) -> None:
         if loss * batch.lengths.sum() < 0.5:  # every sentence is likelier right than wrong
             break
         optimizer.backward(loss)
-        optimizer.step(optimizer.clip(loss.detach()), 0.0)
+        optimizer.step(optimizer.clip(loss.detach()), config.trainer.warmup)
     assert score(tagger.eval(), VOCABULARY, BATCHER, "train", 1000).scores.total.f1 == 1.0

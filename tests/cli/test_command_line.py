@@ -136,7 +136,7 @@ def one_line(result: Result) -> str:
         ("train", "data.scheme=conll", "expected one of [iob1, iob, iob2, bio, iobes, bioes"),
         ("train", "seed", "'seed': expected key=value"),
         ("train", "seed=(", "'seed=(': expected key=value"),
-        ("train", "model=gpt", "bilstm_crf, lstm, transformer"),
+        ("train", "model=gpt", "bilstm_crf, lstm, pretrained, transformer"),
         ("train", "model/encoder=gru", "bilstm, lstm, none, transformer"),
         (
             "train",

@@ -579,7 +579,7 @@ FAULTS = (
         ("tests/modules/test_transformer.py",),
     ),
     Fault(
-        "relative attention takes its left for its right",
+        "attention takes its left for its right",
         "nerlab/modules/transformer.py",
         "[first * cosine - second * sine, second * cosine + first * sine]",
         "[first * cosine + second * sine, second * cosine - first * sine]",
@@ -604,6 +604,27 @@ FAULTS = (
         "nerlab/modules/transformer.py",
         "self.layers(self.dropout(x), lengths)",
         "self.layers(x, lengths)",
+        ("tests/modules/test_transformer.py",),
+    ),
+    Fault(
+        "heads of relative attention all begin with the token itself",
+        "nerlab/modules/transformer.py",
+        "_angles(heads // 2 - torch.arange(heads), ",
+        "_angles(0 * torch.arange(heads), ",
+        ("tests/modules/test_transformer.py",),
+    ),
+    Fault(
+        "autocast rounds the sum of the blocks",
+        "nerlab/modules/transformer.py",
+        "self.project(x).to(self.project.weight.dtype)",
+        "self.project(x)",
+        ("tests/modules/test_transformer.py",),
+    ),
+    Fault(
+        "one more word than there are positions",
+        "nerlab/modules/transformer.py",
+        "x.shape[1] <= self.positions.count:",
+        "x.shape[1] <= self.positions.count + 1:",
         ("tests/modules/test_transformer.py",),
     ),
     Fault(

@@ -16,6 +16,7 @@ from conftest import SMALL_MODEL, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from published_folders import make_folder
 
 import nerlab
 from nerlab.commands import export as command
@@ -78,6 +79,32 @@ def test_an_export_tags_bit_for_bit_as_the_run(run: Path, tagger: Path) -> None:
     again = tagger.with_name("again")
     export(tagger, again)
     assert outputs(again) == outputs(run)
+
+
+def export_and_compare(corpus: Path, folder: Path, *model: str) -> None:
+    """Train any model, and export it with its graph."""
+    small = ("data=conll", "tracker=none", "trainer.epochs=1", f"data.dir={corpus}")
+    assert run_script("train", *small, *model, f"run.dir={folder}/run").status == 0
+    export(folder / "run", folder / "tagger", format="onnx")
+    assert outputs(folder / "tagger") == outputs(folder / "run")
+
+
+def test_a_transformer_of_reduced_precision_is_exported_and_its_graph_is_exact(
+    corpus: Path, tmp_path: Path
+) -> None:
+    sizes = ("model.encoder.hidden_dim=16", "model.encoder.positions=learned")
+    export_and_compare(corpus, tmp_path, "model=transformer_crf", *sizes, "trainer.precision=bf16")
+
+
+@pytest.mark.long
+def test_a_published_model_is_exported_with_its_tokenizer(corpus: Path, tmp_path: Path) -> None:
+    published = make_folder(tmp_path / _SECRET, "xlm-roberta")
+    export_and_compare(corpus, tmp_path, "model=pretrained", f"model.path={published}")
+    shutil.rmtree(published)
+    assert outputs(tmp_path / "tagger") == outputs(tmp_path / "run")
+    card = (tmp_path / "tagger" / "README.md").read_text(encoding="utf-8")
+    assert f"model.path={_SECRET}" in card  # the last name
+    assert f"- begun with the published model {_SECRET}\n" in card
 
 
 def test_scores_of_an_export_are_those_of_the_run(

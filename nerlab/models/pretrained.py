@@ -10,19 +10,14 @@ from torch.nn import functional as F
 
 from nerlab.data.batch import Batch
 from nerlab.data.vocabulary import Indexed
+from nerlab.models.architecture import Architecture, read_config
 from nerlab.models.pieces import Tokenizer, index_pieces, load_tokenizer, read_tokenizer
-from nerlab.models.published import (
-    CONFIG,
-    Architecture,
-    match_tensors,
-    read_config,
-    read_json,
-    read_tensors,
-)
+from nerlab.models.published import read_json, read_weights
 from nerlab.models.tagger import ParameterGroup
 from nerlab.modules.transformer import Layers, LearnedPositions
 from nerlab.modules.windows import in_windows
 
+CONFIG = "config.json"
 _SPECIAL = 2  # pieces of each window that are no token's: [CLS] and [SEP]
 
 
@@ -122,29 +117,24 @@ class Pretrained(nn.Module):
                 epsilon=model.epsilon,
             )
         if indexer.weights is not None:
-            weights = self._read(indexer)
+            self.load_state_dict(self._read(indexer), assign=True)
         else:  # those of a checkpoint are about to be loaded
-            weights = {name: torch.zeros(t.shape) for name, t in self.state_dict().items()}
-        self.load_state_dict(weights, assign=True)
+            self.to_empty(device=torch.get_default_device())
 
     def _read(self, indexer: PretrainedIndexer) -> dict[str, Tensor]:
-        """The weights in the folder of the indexer, by our names."""
+        """The weights in the folder of the indexer, whose notes say what was found."""
         assert indexer.weights is not None
         model = indexer.architecture
-        shapes = {name: t.shape for name, t in self.state_dict().items()}
-        try:
-            tensors, heads = match_tensors(read_tensors(indexer.weights), model, shapes)
-        except ValueError as error:
-            raise ValueError(f"{indexer.weights}: {error}") from None
+        shapes = {name: weights.shape for name, weights in self.state_dict().items()}
+        weights, heads = read_weights(indexer.weights, model.family, shapes)
         indexer.notes = [
-            f"pretrained: {model.family} of {indexer.weights}, {model.layers} layers, {model.dim} "
-            f"wide, {model.num_pieces} pieces, {model.positions} positions"
+            f"pretrained: {indexer.weights}, {model.family} with {model.layers} layers of width "
+            f"{model.dim}, {model.num_pieces} pieces, {model.positions} positions"
         ]
         if heads:
-            indexer.notes.append(
-                f"pretrained: left out, of another task: {', '.join(sorted(heads))}"
-            )
-        return {name: torch.cat(parts).float() for name, parts in tensors.items()}
+            names = ", ".join(sorted(heads))
+            indexer.notes.append(f"pretrained: left out, of another task: {names:.200}")
+        return weights
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The embeddings, then one group a layer, with their learning rates; a batch uses few of
@@ -197,4 +187,5 @@ class Pretrained(nn.Module):
         if self.types is not None:
             x = x + self.types.weight[0]
         x = self.project(self.dropout(self.norm(x)))
+        x = x.to(self.norm.weight.dtype)  # autocast would round every sum to come
         return self.layers(x, lengths + _SPECIAL)[:, 1:-1]

@@ -1,10 +1,10 @@
-"""Folders of published models: what config.json says, and the tensors beside it.
+"""Folders of published models: the tensors beside config.json, and how the families name them.
 
-A folder holds ``config.json`` and one of these, and the first is taken:
+A folder holds one of these, and the first is taken:
 
     model.safetensors              the tensors
     model.safetensors.index.json   names the files that the tensors are spread over
-    pytorch_model.bin              the same, as torch saves it; nothing in it is run
+    pytorch_model.bin              as torch saves them; nothing in it is run
     pytorch_model.bin.index.json
 
 Sources: Devlin et al. 2019 (BERT), Liu et al. 2019 (RoBERTa), Conneau et al. 2020 (XLM-R), Sanh et
@@ -15,73 +15,45 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zipfile import is_zipfile
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
-from nerlab.config import Range
-
-CONFIG = "config.json"
-LARGEST = 2**20  # bytes of a file of JSON
+_LARGEST = 2**24  # bytes of a file of JSON
 _SAFETENSORS, _PICKLE, _INDEX = "model.safetensors", "pytorch_model.bin", ".index.json"
 _NAMED = 3  # tensors that an error names
-# What there is only for the task that a model was trained on.
+# What a model has only for the task that it was trained on.
 _HEADS = (
-    *("pooler", "cls", "lm_head", "classifier", "pre_classifier", "qa_outputs"),
-    *("discriminator_predictions", "generator_predictions", "generator_lm_head"),
-    *("vocab_transform", "vocab_layer_norm", "vocab_projector"),
+    *("pooler.", "cls.", "lm_head.", "classifier.", "pre_classifier.", "qa_outputs."),
+    *("discriminator_predictions.", "generator_predictions.", "generator_lm_head."),
+    *("vocab_transform.", "vocab_layer_norm.", "vocab_projector."),
 )
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")  # 0, 1, 2 ... and zeros
+_OLD = {"gamma": "weight", "beta": "bias"}
+_EMBEDDINGS = {
+    "pieces": "embeddings.word_embeddings",
+    "positions.table": "embeddings.position_embeddings",
+    "types": "embeddings.token_type_embeddings",
+    "norm": "embeddings.LayerNorm",
+    "project": "embeddings_project",
+}
 
 
-class Architecture(NamedTuple):
-    """What there is to know of a model before its weights; names are those of ``Layers``.
-
-    Attributes:
-        family: model_type of config.json.
-        num_pieces: rows of the table of pieces.
-        embedding_dim: width of its vectors; where it is not ``dim`` they are projected.
-        positions: the longest sequence, [CLS] and [SEP] counted.
-        first_position: the row of the first position.
-        types: rows of the table of token types, of which the first is used; 0: there is no table.
-        padding: the id of padding.
-    """
-
-    family: str
-    num_pieces: int
-    embedding_dim: int
-    dim: int
-    layers: int
-    heads: int
-    feedforward_dim: int
-    positions: int
-    first_position: int
-    types: int
-    padding: int
-    dropout: float
-    attention_dropout: float
-    epsilon: float
-
-
-class _Family(NamedTuple):
-    """How a family names things.
+class _Names(NamedTuple):
+    """How a family names its tensors.
 
     Attributes:
-        prefix: what stands before the names of the tensors of a model with a head.
-        layers: ... and before those of layers.
-        parts: by ours, the names of the parts of a layer.
-        keys: of config.json, where they are not BERT's.
-        padding: the id of padding where config.json does not say it.
+        prefix: of all of a model that stands beside a head.
+        layers: what comes before the number of a layer.
+        parts: of a layer, by our names.
     """
 
     prefix: str
     layers: str
     parts: Mapping[str, tuple[str, ...]]
-    keys: Mapping[str, str]
-    padding: int
 
 
 _BERT_PARTS = {
@@ -100,92 +72,13 @@ _DISTILBERT_PARTS = {
     "feedforward.2": ("ffn.lin2",),
     "feedforward_norm": ("output_layer_norm",),
 }
-_DISTILBERT_KEYS = {
-    **{"hidden_size": "dim", "num_hidden_layers": "n_layers", "num_attention_heads": "n_heads"},
-    **{"intermediate_size": "hidden_dim", "hidden_act": "activation"},
-    **{"hidden_dropout_prob": "dropout", "attention_probs_dropout_prob": "attention_dropout"},
+_NAMES = {
+    "bert": _Names("bert.", "encoder.layer.", _BERT_PARTS),
+    "roberta": _Names("roberta.", "encoder.layer.", _BERT_PARTS),
+    "xlm-roberta": _Names("roberta.", "encoder.layer.", _BERT_PARTS),
+    "distilbert": _Names("distilbert.", "transformer.layer.", _DISTILBERT_PARTS),
+    "electra": _Names("electra.", "encoder.layer.", _BERT_PARTS),
 }
-_FAMILIES = {
-    "bert": _Family("bert.", "encoder.layer.", _BERT_PARTS, {}, 0),
-    "roberta": _Family("roberta.", "encoder.layer.", _BERT_PARTS, {}, 1),
-    "xlm-roberta": _Family("roberta.", "encoder.layer.", _BERT_PARTS, {}, 1),
-    "distilbert": _Family(
-        "distilbert.", "transformer.layer.", _DISTILBERT_PARTS, _DISTILBERT_KEYS, 0
-    ),
-    "electra": _Family("electra.", "encoder.layer.", _BERT_PARTS, {}, 0),
-}
-_SUPPORTED: dict[str, tuple[object, ...]] = {
-    "hidden_act": ("gelu", "gelu_python"),  # both exact
-    "position_embedding_type": ("absolute",),
-    "is_decoder": (False,),
-}
-_OLD = {"gamma": "weight", "beta": "bias"}
-_EMBEDDINGS = {
-    "pieces": "embeddings.word_embeddings",
-    "positions.table": "embeddings.position_embeddings",
-    "types": "embeddings.token_type_embeddings",
-    "norm": "embeddings.LayerNorm",
-    "project": "embeddings_project",
-}
-
-
-def read_config(content: bytes) -> Architecture:
-    """The architecture that a config.json describes; somebody else may have written it.
-
-    Raises:
-        ValueError: it is no such file, or describes a model that there is not here.
-    """
-    try:
-        config = json.loads(content)
-        if not isinstance(config, dict):
-            raise ValueError(f"expected an object, found a {type(config).__name__}")
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"broken file ({error}); download it again") from None
-    name = config.get("model_type")
-    if not isinstance(name, str) or name not in _FAMILIES:
-        known = ", ".join(_FAMILIES)
-        raise ValueError(f"model_type={name!r:.60}: expected one of {known}; choose such a model")
-    family = _FAMILIES[name]
-
-    def value(key: str, default: object = None) -> Any:
-        return config.get(family.keys.get(key, key), default)
-
-    def number(key: str, allowed: Range, default: float | None = None) -> Any:
-        found = value(key, default)
-        if not allowed.holds(found):
-            key = family.keys.get(key, key)
-            raise ValueError(f"{key}={found!r:.60}: expected {allowed}; it is no model that works")
-        return found
-
-    for key, supported in _SUPPORTED.items():
-        if (found := value(key, supported[0])) not in supported:
-            key = family.keys.get(key, key)
-            raise ValueError(f"{key}={found!r:.60}: expected {supported[0]}; choose another model")
-    width, share = Range(1, 10_000, int), Range(0, 0.99)
-    dim = number("hidden_size", width)
-    heads = number("num_attention_heads", Range(1, 100, int))
-    if dim % (2 * heads):
-        raise ValueError(f"{heads} heads in a width of {dim}: expected heads of an even width")
-    num_pieces = number("vocab_size", Range(1, 10**7, int))
-    padding = number("pad_token_id", Range(0, num_pieces - 1, int), family.padding)
-    first_position = padding + 1 if "roberta" in name else 0
-    rows = number("max_position_embeddings", Range(first_position + 3, 10**6, int))
-    return Architecture(
-        family=name,
-        num_pieces=num_pieces,
-        embedding_dim=number("embedding_size", width, dim) if name == "electra" else dim,
-        dim=dim,
-        layers=number("num_hidden_layers", Range(1, 100, int)),
-        heads=heads,
-        feedforward_dim=number("intermediate_size", Range(1, 100_000, int)),
-        positions=rows - first_position,
-        first_position=first_position,
-        types=0 if name == "distilbert" else number("type_vocab_size", Range(1, 1000, int), 2),
-        padding=padding,
-        dropout=number("hidden_dropout_prob", share, 0.1),
-        attention_dropout=number("attention_probs_dropout_prob", share, 0.1),
-        epsilon=1e-12 if name == "distilbert" else number("layer_norm_eps", Range(0, 0.1), 1e-12),
-    )
 
 
 def read_json(path: Path) -> bytes:
@@ -196,17 +89,95 @@ def read_json(path: Path) -> bytes:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; expected the folder of a published model")
-    if (size := path.stat().st_size) > LARGEST:
-        raise ValueError(f"{path}: expected at most {LARGEST:,} bytes, found {size:,}")
+    if (size := path.stat().st_size) > _LARGEST:
+        raise ValueError(f"{path}: expected at most {_LARGEST:,} bytes, found {size:,}")
     return path.read_bytes()
 
 
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """The tensors of a published folder, by their published names; they are mapped, not read.
+def read_weights(
+    folder: Path, family: str, shapes: Mapping[str, torch.Size]
+) -> tuple[dict[str, Tensor], set[str]]:
+    """The weights of a published model in float32, by our names; and the heads for other tasks,
+    which are left out.
+
+    Args:
+        folder: it is read file by file, so it takes its own size in memory, beside the weights.
+        family: model_type of its config.json.
+        shapes: of the weights, by our names.
 
     Raises:
-        ValueError: there are none, or a file is missing, broken, or more than tensors.
+        ValueError: a file is missing, broken, or more than tensors; a tensor is missing, nobody
+            knows it, or it has another shape or type.
     """
+    names = _published_names(shapes, family)
+    expected: dict[str, torch.Size] = {}
+    for ours, parts in names.items():
+        rows, *rest = shapes[ours]
+        expected |= dict.fromkeys(parts, torch.Size([rows // len(parts), *rest]))
+    tensors = _read_tensors(folder)
+    try:
+        found, heads = _match(tensors, family, expected)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+    # Copies, each of which lies where torch wants it.
+    weights = {ours: torch.cat([found[p] for p in parts]).float() for ours, parts in names.items()}
+    return weights, heads
+
+
+def _published_names(ours: Iterable[str], family: str) -> dict[str, list[str]]:
+    """By our names the published ones, whose tensors are put one below the other."""
+    names, scheme = {}, _NAMES[family]
+    for name in ours:
+        part, _, kind = name.rpartition(".")
+        if part in _EMBEDDINGS:
+            names[name] = [f"{_EMBEDDINGS[part]}.{kind}"]
+        else:
+            _, _, number, part = part.split(".", 3)  # layers.layers.3.attention_norm
+            names[name] = [f"{scheme.layers}{number}.{p}.{kind}" for p in scheme.parts[part]]
+    return names
+
+
+def _match(
+    tensors: Mapping[str, Tensor], family: str, shapes: Mapping[str, torch.Size]
+) -> tuple[dict[str, Tensor], set[str]]:
+    """The tensors by their names without prefix, as they are published today, of the ``shapes``
+    that these should have; and the heads that are left out."""
+    prefix = _NAMES[family].prefix
+    if not any(name.startswith(prefix) for name in tensors):
+        prefix = ""
+    found, heads, problems = {}, set(), []
+    for name, tensor in tensors.items():
+        short = name.removeprefix(prefix)
+        norm, _, kind = short.rpartition(".LayerNorm.")
+        if kind in _OLD:
+            short = f"{norm}.LayerNorm.{_OLD[kind]}"
+        if name.startswith(prefix) and short in shapes:
+            found[short] = tensor
+        elif not name.startswith(prefix) or short.startswith(_HEADS):
+            heads.add(short.partition(".")[0])
+        elif short not in _BUFFERS:
+            problems.append(f"{name} is not of such a model")
+    for name, shape in shapes.items():
+        if name not in found:
+            problems.append(f"{prefix}{name} is missing")
+        elif (tensor := found[name]).shape != shape:
+            shapes_of = f"{list(tensor.shape)}, expected {list(shape)}"
+            problems.append(f"{prefix}{name} has the shape {shapes_of}")
+        elif not tensor.is_floating_point() or tensor.layout != torch.strided:
+            problems.append(f"{prefix}{name} has the type {tensor.dtype}, expected one of floats")
+        elif not all(end.isfinite() for end in tensor.aminmax()):
+            problems.append(f"{prefix}{name} is not finite")
+    if problems:
+        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+        raise ValueError(
+            f"expected the tensors of the {family} in config.json, found: "
+            f"{'; '.join(problems[:_NAMED])}{more}; download both again"
+        )
+    return found, heads
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder, by their published names; they are mapped, not read."""
     for name in (_SAFETENSORS, _PICKLE):
         if (folder / name).is_file():
             return _read_file(folder / name)
@@ -243,79 +214,15 @@ def _read_file(path: Path) -> dict[str, Tensor]:
         with path.open("rb") as opened:
             is_mapped = is_zipfile(opened)  # not what torch saved before version 1.6
         tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
-    except UnpicklingError:
+    except UnpicklingError as error:
+        problem = " ".join(str(error).split())
         raise ValueError(
-            f"{path}: holds more than tensors, and to read it might run code; use {_SAFETENSORS} "
-            "of this model"
+            f"{path}: broken, or more than tensors, which might run code ({problem:.100}); "
+            f"download it again, or use {_SAFETENSORS} of this model"
         ) from None
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, SafetensorError) as error:
+    except Exception as error:  # whatever the two libraries make of it
         problem = " ".join(str(error).split())
         raise ValueError(f"{path}: broken file ({problem:.200}); download it again") from None
     if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
         raise ValueError(f"{path}: expected tensors by name; use {_SAFETENSORS} of this model")
     return tensors
-
-
-def our_names(architecture: Architecture, ours: Iterable[str]) -> dict[str, list[str]]:
-    """By our names the published ones, whose tensors are put one below the other."""
-    family = _FAMILIES[architecture.family]
-    names = {}
-    for name in ours:
-        part, _, kind = name.rpartition(".")
-        if part in _EMBEDDINGS:
-            names[name] = [f"{_EMBEDDINGS[part]}.{kind}"]
-        else:
-            _, _, number, part = part.split(".", 3)  # layers.layers.3.attention_norm
-            names[name] = [f"{family.layers}{number}.{p}.{kind}" for p in family.parts[part]]
-    return names
-
-
-def match_tensors(
-    tensors: Mapping[str, Tensor], architecture: Architecture, shapes: Mapping[str, torch.Size]
-) -> tuple[dict[str, list[Tensor]], set[str]]:
-    """By our names the tensors that are put one below the other; and the heads that are left out.
-
-    Args:
-        tensors: by their published names; LayerNorm may have gamma and beta, as in old files.
-        architecture: what they should be of.
-        shapes: of our tensors, by our names.
-
-    Raises:
-        ValueError: tensors are missing, of another shape or type, or nobody knows them.
-    """
-    names = our_names(architecture, shapes)
-    prefix = _FAMILIES[architecture.family].prefix
-    if not any(name.startswith(f"{prefix}embeddings.") for name in tensors):
-        prefix = ""
-    found, heads, problems = {}, set(), []
-    expected = {name for parts in names.values() for name in parts}
-    for name, tensor in tensors.items():
-        short = name.removeprefix(prefix)
-        old, _, kind = short.rpartition(".LayerNorm.")
-        short = f"{old}.LayerNorm.{_OLD[kind]}" if kind in _OLD else short
-        head = short.partition(".")[0]
-        if name.startswith(prefix) and short in expected:
-            found[short] = tensor
-        elif head in _HEADS or not name.startswith(prefix):
-            heads.add(head)
-        elif short not in _BUFFERS:
-            problems.append(f"{name} is not of such a model")
-    for ours, parts in names.items():
-        rows, *rest = shapes[ours]
-        shape = [rows // len(parts), *rest]
-        for name in parts:
-            if name not in found:
-                problems.append(f"{prefix}{name} is missing")
-            elif list(found[name].shape) != shape:
-                problems.append(
-                    f"{prefix}{name} has the shape {list(found[name].shape)}, not {shape}"
-                )
-            elif not found[name].is_floating_point() or found[name].layout != torch.strided:
-                problems.append(f"{prefix}{name} has the type {found[name].dtype}, not float")
-    if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-        raise ValueError(
-            f"the tensors are not those of the {architecture.family} in {CONFIG}: "
-            f"{', '.join(problems[:_NAMED])}{more}; put the two that belong together"
-        )
-    return {ours: [found[name] for name in parts] for ours, parts in names.items()}, heads

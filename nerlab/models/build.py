@@ -19,11 +19,13 @@ EMBEDDERS = (
     "nerlab.models.words.Words",
     "nerlab.models.characters.Characters",
     "nerlab.models.pretrained.Pretrained",
+    "nerlab.models.subwords.Subwords",
 )
 INDEXERS = (
     "nerlab.models.words.WordIndexer",
     "nerlab.models.characters.CharacterIndexer",
     "nerlab.models.pretrained.PretrainedIndexer",
+    "nerlab.models.subwords.SubwordIndexer",
 )
 ENCODERS = (
     "nerlab.modules.lstm.LSTM",

@@ -63,13 +63,18 @@ class Tokenizer(Protocol):
 
 
 def index_pieces(tokenizer: Tokenizer, tokens: Sequence[str]) -> Indexed:
-    """``pieces``, the ids of the pieces of each token plus 1, for 0 is padding; a token costs as
-    many positions. One that has no piece, such as a zero-width space, gets the unknown one."""
-    values, offsets = tokenizer.cut(tokens)
+    """``pieces``, see :func:`with_padding`; a token costs as many positions as it has pieces."""
+    pieces = with_padding(tokenizer.cut(tokens), tokenizer.unknown)
+    return Indexed({"pieces": pieces}, np.diff(pieces.offsets))
+
+
+def with_padding(pieces: Ragged, unknown: int) -> Ragged:
+    """The ids of pieces plus 1, for 0 is padding. A token that has no piece, such as a zero-width
+    space, gets the unknown one: it keeps its place."""
+    values, offsets = pieces
     is_empty = offsets[1:] == offsets[:-1]
-    values = np.insert(values, offsets[:-1][is_empty], tokenizer.unknown) + 1
-    offsets = offsets + np.cumsum(np.concatenate([[0], is_empty]))
-    return Indexed({"pieces": Ragged(values, offsets)}, np.diff(offsets))
+    values = np.insert(values, offsets[:-1][is_empty], unknown) + 1
+    return Ragged(values, offsets + np.cumsum(np.concatenate([[0], is_empty])))
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
@@ -143,7 +148,7 @@ def open_sentencepiece(content: bytes, name: str) -> SentencePieceProcessor:
 
 def cut_sentencepieces(processor: SentencePieceProcessor, tokens: Sequence[str]) -> Ragged:
     """The ids that sentencepiece gives to the pieces of each token."""
-    return _ragged(processor.encode([_encodable(token) for token in tokens]))
+    return _ragged(processor.encode([encodable(token) for token in tokens]))
 
 
 class LibraryTokenizer:
@@ -175,7 +180,7 @@ class LibraryTokenizer:
         """See :class:`Tokenizer`."""
         rows: list[list[int]] = []
         for first in range(0, len(tokens), _CHUNK):
-            texts = [_encodable(token) for token in tokens[first : first + _CHUNK]]
+            texts = [encodable(token) for token in tokens[first : first + _CHUNK]]
             with _blaming(self._name):
                 found = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             rows += (encoding.ids for encoding in found)
@@ -186,7 +191,7 @@ class LibraryTokenizer:
         return dict(self._files)
 
 
-def _encodable(token: str) -> str:
+def encodable(token: str) -> str:
     """The token with U+FFFD for half a surrogate pair, which UTF-8 does not have."""
     return _SURROGATE.sub("\ufffd", token)
 

@@ -1,0 +1,143 @@
+"""Words read through pieces that sentencepiece learns from the training split."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import torch
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+from torch import Tensor, nn
+
+from nerlab.data.vocabulary import PADDING, Indexed
+from nerlab.models.pieces import cut_sentencepieces, encodable, open_sentencepiece, with_padding
+from nerlab.models.tagger import ParameterGroup
+from nerlab.paths import check_file
+
+Algorithm = Literal["unigram", "bpe"]
+
+_FILE = "subwords.model"
+_LARGEST = 2**28  # bytes of a model
+_SPACE = re.compile(r"[\t\r\n]")
+_TOO_FEW = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
+
+
+def train_subwords(
+    counts: Iterable[tuple[str, int]], vocab_size: int, algorithm: Algorithm, coverage: float
+) -> bytes:
+    """A model of sentencepiece, trained on distinct tokens and how often each occurs.
+
+    The same counts give the same bytes, in whatever order they come.
+
+    Args:
+        counts: the tokens; each is cut by itself.
+        vocab_size: pieces, ``<unk>``, ``<s>`` and ``</s>`` among them; fewer if there are no more.
+        algorithm: "unigram" (Kudo 2018) or "bpe" (Sennrich et al. 2016).
+        coverage: share of the characters of the text that pieces are made of; others are unknown.
+
+    Raises:
+        ValueError: there is nothing to train on, or there are more characters than pieces.
+    """
+    lines = (f"{_SPACE.sub(' ', encodable(token))}\t{count}" for token, count in counts)
+    content = BytesIO()
+    try:
+        SentencePieceTrainer.Train(
+            sentence_iterator=lines,
+            input_format="tsv",
+            model_writer=content,
+            model_type=algorithm,
+            vocab_size=vocab_size,
+            hard_vocab_limit=False,
+            character_coverage=coverage,
+            minloglevel=2,  # of what it says on standard error: errors
+        )
+    except (RuntimeError, ValueError) as error:
+        if found := _TOO_FEW.search(str(error)):
+            raise ValueError(
+                f"vocab_size={vocab_size}: expected at least {found[1]}, as each character is a "
+                "piece; set it to that or more, or coverage to less"
+            ) from None
+        raise ValueError(f"sentencepiece found no pieces in the tokens: {error}") from None
+    return content.getvalue()
+
+
+class SubwordIndexer:
+    """Tokens to the ids of their pieces: 0 is padding, then those of sentencepiece.
+
+    Args:
+        model: a file of sentencepiece, such as ``python -m nerlab subwords`` writes; None: it is
+            trained on the tokens of train.
+        vocab_size: pieces that are trained, at most.
+        coverage: share of the characters of train that are known.
+    """
+
+    def __init__(self, model: str | None, vocab_size: int, coverage: float) -> None:
+        self.model, self.vocab_size, self.coverage = model, vocab_size, coverage
+        self.notes: list[str] = []
+
+    @property
+    def num_ids(self) -> int:
+        """How many ids there are."""
+        return 1 + len(self._processor)
+
+    def fit(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Read the model, or train it."""
+        if self.model is None:
+            content = train_subwords(counts, self.vocab_size, "unigram", self.coverage)
+            self._begin(content, _FILE)
+        else:
+            check_file(Path(self.model).resolve(), _LARGEST)
+            self._begin(Path(self.model).read_bytes(), self.model)
+        self.notes = [f"subwords: {len(self._processor)} pieces"]
+
+    def index(self, tokens: Sequence[str]) -> Indexed:
+        """``pieces``, the ids of the pieces of each token."""
+        pieces = cut_sentencepieces(self._processor, tokens)
+        return Indexed({"pieces": with_padding(pieces, self._processor.unk_id())})
+
+    def files(self) -> dict[str, bytes]:
+        """The model of sentencepiece."""
+        return {_FILE: self._content}
+
+    def load(self, files: Mapping[str, bytes]) -> None:
+        """Take the model of sentencepiece from a checkpoint."""
+        self._begin(files[_FILE], _FILE)
+
+    def _begin(self, content: bytes, name: str) -> None:
+        self._content = content
+        self._processor: SentencePieceProcessor = open_sentencepiece(content, name)
+
+
+class Subwords(nn.Module):
+    """A table of vectors of pieces; a word has that of its first piece, or the mean of all.
+
+    Args:
+        indexer: gives the number of ids.
+        dim: width of the vectors.
+        align: "first" or "mean".
+    """
+
+    def __init__(self, indexer: SubwordIndexer, dim: int, align: Literal["first", "mean"]) -> None:
+        super().__init__()
+        self.table = nn.Embedding(indexer.num_ids, dim, padding_idx=PADDING)
+        bound = math.sqrt(3.0 / dim)
+        with torch.no_grad():
+            self.table.weight.uniform_(-bound, bound)[PADDING] = 0.0
+        self.align = align
+        self.output_dim = dim
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """A batch uses few of the vectors, and decay would wear down the rare ones."""
+        return [ParameterGroup([self.table.weight], sparse=True, weight_decay=False)]
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``pieces (U, S)``, 0 padded, to ``(U, dim)``."""
+        pieces = features["pieces"]
+        if self.align == "first":
+            first: Tensor = self.table(pieces[:, 0])
+            return first
+        counts = (pieces != PADDING).sum(1, keepdim=True)  # (U, 1), at least 1
+        mean: Tensor = self.table(pieces).sum(1) / counts
+        return mean

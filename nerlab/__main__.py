@@ -16,6 +16,7 @@ VERBS = {
     "check": "what is wrong with a corpus, before it is trained on",
     "stats": "numbers and bar charts of a corpus, as one HTML page",
     "convert": "write a corpus in another format or tag scheme",
+    "subwords": "learn subword pieces from a training split",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }
 

@@ -40,11 +40,11 @@ def train_subwords(
     Raises:
         ValueError: there is nothing to train on, or there are more characters than pieces.
     """
-    lines = (f"{_SPACE.sub(' ', encodable(token))}\t{count}" for token, count in counts)
+    tokens = sorted((_SPACE.sub(" ", encodable(token)), count) for token, count in counts)
     content = BytesIO()
     try:
         SentencePieceTrainer.Train(
-            sentence_iterator=lines,
+            sentence_iterator=(f"{token}\t{count}" for token, count in tokens),
             input_format="tsv",
             model_writer=content,
             model_type=algorithm,

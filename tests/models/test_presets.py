@@ -12,15 +12,27 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from nerlab.data import load
+from nerlab.data.batch import Batcher
+from nerlab.data.vocabulary import Vocabulary
 from nerlab.instantiation import instantiate
 from nerlab.models.build import build_tagger
 from nerlab.models.decoding import score
+from nerlab.models.subwords import SubwordIndexer
 from nerlab.models.tagger import Tagger
 from nerlab.modules.lstm import LockedDropout
 from nerlab.training import experiment
 from nerlab.training.optimizer import TaggerOptimizer
 
-VOCABULARY, BATCHER = make_batcher()
+
+def with_subwords(vocabulary: Vocabulary, batcher: Batcher) -> tuple[Vocabulary, Batcher]:
+    """The vocabulary and the batches, with what every embedder from scratch sees."""
+    subwords = SubwordIndexer(model=None, vocab_size=100, coverage=1.0)
+    subwords.fit(batcher.corpus.token_counts())
+    vocabulary = Vocabulary(vocabulary.labels, {**vocabulary.indexers, "subwords": subwords})
+    return vocabulary, Batcher(batcher.corpus, vocabulary, with_tags=True)
+
+
+VOCABULARY, BATCHER = with_subwords(*make_batcher())
 EIGHT = np.arange(len(TAGGED))
 
 

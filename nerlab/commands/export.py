@@ -19,7 +19,7 @@ from nerlab.models.checkpoint import (
     write_files,
     write_manifest,
 )
-from nerlab.models.loading import find_checkpoint, load_checkpoint
+from nerlab.models.loading import Checkpoint, find_checkpoint, load_checkpoint
 from nerlab.saved_config import portable
 
 FORMATS = ("nerlab", "onnx")
@@ -39,19 +39,28 @@ def run(config: DictConfig) -> None:
     checkpoint = load_checkpoint(directory, torch.device("cpu"), trusted)
     with_graph = config.format == "onnx"
     text = card(checkpoint, directory, output.name, trusted, with_graph)
-    with new_folder(output) as part:
-        weights, vocabulary = checkpoint.tagger.state_dict(), checkpoint.vocabulary
-        write_files(part, weights, vocabulary, portable(checkpoint.config))
-        if with_graph:
-            from nerlab.models.onnx import export_emissions
-
-            checkpoint.tagger.autocast_dtype = torch.float32
-            export_emissions(checkpoint.tagger, vocabulary, part)
-        write_manifest(part)
-        (part / CARD).write_text(text, encoding="utf-8")
-        (part / WEIGHTS).chmod((part / CARD).stat().st_mode)  # safetensors lets nobody else read it
+    try:
+        with new_folder(output) as part:
+            _write(checkpoint, part, text, with_graph)
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise OSError(f"output={output}: {reason}; nothing was written") from None
     size = sum(file.stat().st_size for file in output.iterdir())
     print(f"written: {config.output}  {counted(size, 'byte')}")
+
+
+def _write(checkpoint: Checkpoint, folder: Path, text: str, with_graph: bool) -> None:
+    weights, vocabulary = checkpoint.tagger.state_dict(), checkpoint.vocabulary
+    write_files(folder, weights, vocabulary, portable(checkpoint.config))
+    if with_graph:
+        from nerlab.models.onnx import export_emissions
+
+        checkpoint.tagger.autocast_dtype = torch.float32
+        export_emissions(checkpoint.tagger, vocabulary, folder)
+    write_manifest(folder)
+    (folder / CARD).write_text(text, encoding="utf-8")
+    # safetensors lets nobody else read what it writes.
+    (folder / WEIGHTS).chmod((folder / CARD).stat().st_mode)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:

@@ -51,8 +51,8 @@ def save_checkpoint(
                 _save_tensors(state.tensors, part / TENSORS)
                 (part / VALUES).write_text(json.dumps(state.values), encoding="utf-8")
             write_manifest(part)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
         raise OSError(
             f"{directory}: {reason}; no checkpoint was written, the one before stays"
         ) from None
@@ -77,7 +77,10 @@ def write_manifest(folder: Path) -> None:
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(plain, path)
+    try:
+        save_file(plain, path)
+    except SafetensorError as error:
+        raise OSError(f"{path.name}: {error}") from None
 
 
 def load_own_weights(tagger: Tagger, directory: Path) -> None:

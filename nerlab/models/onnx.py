@@ -25,7 +25,6 @@ from nerlab.models.tagger import Tagger
 from nerlab.modules.transformer import LearnedPositions
 
 if TYPE_CHECKING:
-    from onnx import TensorProto
     from onnxruntime import InferenceSession
 
 _OPSET = 17  # of August 2022; the first that has layer norm
@@ -162,7 +161,7 @@ def _name_weights(graph: Any, module: nn.Module, file: Path) -> None:
     """Let the weights, which stand in the graph as inputs without values, lie in a file of
     safetensors, as its header says: its length in 8 bytes, then names with first and last byte.
     Tensors that are not saved there, as they follow from others, are written into the graph."""
-    from onnx import numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
@@ -170,21 +169,20 @@ def _name_weights(graph: Any, module: nn.Module, file: Path) -> None:
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for node in [node for node in graph.input if node.name in tensors]:
         graph.input.remove(node)
-        tensor = numpy_helper.from_array(tensors[node.name].numpy(force=True), node.name)
-        place = places.get(node.name.removeprefix("tagger."))
-        if place is not None:
-            first, last = place["data_offsets"]
-            _place(tensor, {"offset": 8 + size + first, "length": last - first})
-        graph.initializer.append(tensor)
-
-
-def _place(tensor: "TensorProto", where: Mapping[str, int]) -> None:
-    from onnx import TensorProto
-
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in {"location": WEIGHTS, **where}.items():
-        tensor.external_data.add(key=key, value=str(value))
+        tensor, place = tensors[node.name], places.get(node.name.removeprefix("tagger."))
+        if place is None:
+            graph.initializer.append(numpy_helper.from_array(tensor.numpy(force=True), node.name))
+            continue
+        first, last = place["data_offsets"]
+        where = {"location": WEIGHTS, "offset": 8 + size + first, "length": last - first}
+        weights = graph.initializer.add(
+            name=node.name,
+            dims=tensor.shape,
+            data_type=TensorProto.FLOAT,
+            data_location=TensorProto.EXTERNAL,
+        )
+        for key, value in where.items():
+            weights.external_data.add(key=key, value=str(value))
 
 
 def _compare(found: Tensor, expected: Tensor, lengths: Tensor) -> None:

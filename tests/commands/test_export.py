@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL_MODEL, run_script
+from conftest import ROOT, SMALL_MODEL, run_process, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -291,22 +291,34 @@ def test_an_export_takes_no_place_of_something_else(run: Path, tmp_path: Path) -
     assert outputs(tmp_path / "empty") == outputs(run)
 
 
-def test_what_cannot_be_written_leaves_nothing_and_what_was_there(
-    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Files of more bytes than these cannot be written, as on a disk that is full.
+_LIMITED = """
+import resource, runpy, signal, sys
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.argv[0] = "nerlab"
+runpy.run_module("nerlab", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    "size", [10_000, pytest.param(100, marks=pytest.mark.long)], ids=["weights", "README.md"]
+)
+def test_a_full_disk_is_one_line_and_what_was_there_stays(
+    size: int, run: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "tagger"
     export(run, output)
     before = files_of(output)
-    write_text = Path.write_text
-
-    def full(path: Path, *arguments: object, **options: object) -> int:
-        if path.name == "README.md":
-            raise OSError(28, "No space left on device", str(path))
-        return write_text(path, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
-        export(run, output, overwrite=True)
+    words = ("export", f"checkpoint={run}", f"output={output}", "overwrite=true")
+    result = run_process(["-c", _LIMITED, str(size), *words], ROOT)
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"error: output={output}: ")
+    assert result.err.endswith("; nothing was written\n")
+    assert result.err.count("\n") == 1
     assert files_of(output) == before
     assert [path.name for path in tmp_path.iterdir()] == ["tagger"]
 

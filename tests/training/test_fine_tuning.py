@@ -27,6 +27,7 @@ from nerlab.training.restore import restore
 CPU = torch.device("cpu")
 SEED = 3
 VOCABULARY, BATCHER = make_batcher()
+TABLE = "embedder.words.table.weight"  # counts as published below
 
 
 def trainer(**changes: Any) -> TrainerConfig:
@@ -213,6 +214,7 @@ def test_a_run_stopped_while_frozen_or_after_goes_on_bit_for_bit(
 ) -> None:
     config = trainer(optimizer=kind, frozen_epochs=frozen_epochs, epochs=3)
     whole = make_trainer(config)
+    before = whole.state.tagger.get_parameter(TABLE).detach().clone()
     whole.fit()
     expected = snapshot(whole.state)
     steps = whole.state.step
@@ -220,6 +222,8 @@ def test_a_run_stopped_while_frozen_or_after_goes_on_bit_for_bit(
         stopped = make_trainer(config, stop_at)
         with pytest.raises(Interrupted):
             stopped.fit()
+        is_frozen = stopped.state.epoch < frozen_epochs
+        assert torch.equal(stopped.state.tagger.get_parameter(TABLE), before) == is_frozen
         saved = deepcopy(stopped.state.snapshot())
         going_on = make_trainer(config)
         going_on.state.tagger.load_state_dict(stopped.state.tagger.state_dict())

@@ -18,8 +18,8 @@ NOT_RUN = {
     "make": "CI runs make test, which installs; the other targets take long",
     "python train.py data=wnut17": "downloads",
     "python train.py data=localdoc": "tests/data/test_data_presets.py makes such a file",
-    "python train.py experiment=": "tests/training/test_published_runs.py has small models for them",
-    "python train.py model=pretrained model.path=": "and tests/models/test_pretrained.py for these",
+    "python train.py experiment=": "tests/training/test_published_runs.py, with small models",
+    "python train.py model=pretrained model.path=": "tests/models/test_pretrained.py",
     "python benchmarks/": "measures, for minutes",
 }
 TEXT = [

@@ -735,7 +735,7 @@ FAULTS = (
     Fault(
         "weights that are not finite are loaded",
         "nerlab/models/loading.py",
-        "if not weights.isfinite().all():",
+        "if not is_finite(weights):",
         "if weights.isnan().all():",
         ("tests/models/test_checkpoint.py", "tests/faults/test_hostile_checkpoint.py"),
     ),
@@ -852,7 +852,7 @@ FAULTS = (
         ("tests/models/test_pretrained.py", "tests/models/test_parity.py"),
     ),
     Fault(
-        "the mean of pieces counts those of padding",
+        "the mean of pieces is divided by the most that a token has",
         "nerlab/models/pretrained.py",
         "/ counts.clamp(min=1)[..., None]",
         "/ counts.max().clamp(min=1)",

@@ -100,6 +100,11 @@ def load_weights(tagger: Tagger, directory: Path) -> None:
         raise weights_error(path, " ".join(str(error).split())[:200]) from None
 
 
+def is_finite(weights: Tensor) -> bool:
+    """Whether every number is, without making anything as large as ``weights``."""
+    return not weights.numel() or all(bool(end.isfinite()) for end in weights.aminmax())
+
+
 @contextmanager
 def open_tensors(path: Path) -> Iterator[Any]:
     """A file of safetensors, to be read; ``ValueError`` where it is broken."""

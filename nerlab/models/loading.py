@@ -27,6 +27,7 @@ from nerlab.models.checkpoint import (
     WEIGHTS,
     State,
     check_digest,
+    is_finite,
     load_weights,
     open_tensors,
     weights_error,
@@ -87,7 +88,7 @@ def load_checkpoint(
         raise ValueError(f"{directory / CONFIG}: {error}") from None
     load_weights(tagger, directory)
     for name, weights in tagger.state_dict().items():
-        if not weights.isfinite().all():
+        if not is_finite(weights):
             raise ValueError(f"{directory / WEIGHTS}: {name} is not finite; use another checkpoint")
     tagger.autocast_dtype = autocast_dtype(Precision[precision], device)
     run = directory.parent.parent if directory.parent.name == "checkpoints" else directory

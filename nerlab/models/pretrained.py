@@ -155,27 +155,12 @@ class Pretrained(nn.Module):
     def forward(self, features: Mapping[str, Tensor], batch: Batch) -> Tensor:
         """``pieces (U, P)``, id + 1, of the distinct tokens to the vectors ``(B, T, D)``."""
         pieces = features["pieces"]
-        B, T = batch.token_index.shape
-        device = pieces.device
-        inside = torch.arange(T, device=device) < batch.lengths[:, None]
+        T = batch.token_index.shape[1]
+        inside = torch.arange(T, device=pieces.device) < batch.lengths[:, None]
         counts = (pieces > 0).sum(1)[batch.token_index] * inside  # (B, T) pieces of each token
-        ends = counts.cumsum(1)
-        starts = ends - counts
-        S = batch.positions.shape[0]  # no len(): ONNX would take it for a constant
-        # Which token a piece is of, (B, S): 1 where one starts, summed up. Padding starts at the
-        # end of the sentence, which may be S.
-        marks = torch.zeros(B, S + 1, dtype=torch.long, device=device).scatter(1, starts, 1)
-        token = marks[:, :S].cumsum(1) - 1
-        place = batch.positions - starts.gather(1, token)  # in its token
-        ids = pieces[batch.token_index.gather(1, token), place.clamp(max=pieces.shape[1] - 1)] - 1
-        x = in_windows(self.encode, ids.clamp(min=0), ends[:, -1], self.window)  # (B, S, D)
-
-        rows = torch.arange(B, device=device)[:, None]
-        if self.align == "first":
-            return F.embedding(rows * S + starts.clamp(max=S - 1), x.flatten(0, 1))
-        of = (rows * T + token).flatten()[:, None].expand(-1, self.output_dim)  # (B S, D)
-        sums = x.new_zeros(B * T, self.output_dim).scatter_add(0, of, x.flatten(0, 1))
-        return sums.view(B, T, -1) / counts.clamp(min=1)[..., None]
+        ids, token = lay_out(pieces, counts, batch)
+        x = in_windows(self.encode, ids, counts.sum(1), self.window)
+        return first_piece(x, counts) if self.align == "first" else mean_of_pieces(x, counts, token)
 
     def encode(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Pieces ``(M, W)`` that fit into the positions to their vectors ``(M, W, D)``."""
@@ -189,3 +174,42 @@ class Pretrained(nn.Module):
         x = self.project(self.dropout(self.norm(x)))
         x = x.to(self.norm.weight.dtype)  # autocast would round every sum to come
         return self.layers(x, lengths + _SPECIAL)[:, 1:-1]
+
+
+def lay_out(pieces: Tensor, counts: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The pieces of each sentence one after the other: their ids, and of which token each is, both
+    ``(B, S)``; beyond the sentence they mean nothing.
+
+    Args:
+        pieces: ``(U, P)``, id + 1, of the distinct tokens.
+        counts: ``(B, T)`` pieces of each token, 0 on padding.
+        batch: S is the number of its positions.
+    """
+    B, S = counts.shape[0], batch.positions.shape[0]  # ONNX takes len() for a constant
+    starts = counts.cumsum(1) - counts
+    # 1 where a token starts, summed up. Padding starts at the end of the sentence, which may be S.
+    marks = torch.zeros(B, S + 1, dtype=torch.long, device=counts.device).scatter(1, starts, 1)
+    token = marks[:, :S].cumsum(1) - 1
+    place = (batch.positions - starts.gather(1, token)).clamp(max=pieces.shape[1] - 1)
+    ids = pieces[batch.token_index.gather(1, token), place] - 1
+    return ids.clamp(min=0), token
+
+
+def first_piece(x: Tensor, counts: Tensor) -> Tensor:
+    """The vector of the first piece of each token ``(B, T, D)``, of those of pieces ``(B, S, D)``
+    and how many each token has ``(B, T)``."""
+    B, S = x.shape[:2]
+    starts = (counts.cumsum(1) - counts).clamp(max=S - 1)
+    return F.embedding(torch.arange(B, device=x.device)[:, None] * S + starts, x.flatten(0, 1))
+
+
+def mean_of_pieces(x: Tensor, counts: Tensor, token: Tensor) -> Tensor:
+    """The mean of the vectors of the pieces of each token ``(B, T, D)``; ``token (B, S)`` says
+    whose they are, and ``x`` is 0 beyond a sentence."""
+    B, T = counts.shape
+    D = x.shape[2]
+    rows = torch.arange(B, device=x.device)[:, None] * T + token
+    # Scattered, which ONNX has.
+    of = rows.flatten()[:, None].expand(-1, D)  # (B S, D)
+    sums = x.new_zeros(B * T, D).scatter_add(0, of, x.flatten(0, 1))
+    return sums.view(B, T, D) / counts.clamp(min=1)[..., None]

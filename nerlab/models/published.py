@@ -22,6 +22,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from nerlab.models.checkpoint import is_finite
+
 _LARGEST = 2**24  # bytes of a file of JSON
 _SAFETENSORS, _PICKLE, _INDEX = "model.safetensors", "pytorch_model.bin", ".index.json"
 _NAMED = 3  # tensors that an error names
@@ -165,7 +167,7 @@ def _match(
             problems.append(f"{prefix}{name} has the shape {shapes_of}")
         elif not tensor.is_floating_point() or tensor.layout != torch.strided:
             problems.append(f"{prefix}{name} has the type {tensor.dtype}, expected one of floats")
-        elif not all(end.isfinite() for end in tensor.aminmax()):
+        elif not is_finite(tensor):
             problems.append(f"{prefix}{name} is not finite")
     if problems:
         more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""

@@ -96,6 +96,11 @@ def test_a_transformer_of_reduced_precision_is_exported_and_its_graph_is_exact(
     export_and_compare(corpus, tmp_path, "model=transformer_crf", *sizes, "trainer.precision=bf16")
 
 
+def test_subwords_are_exported_with_their_tokenizer(corpus: Path, tmp_path: Path) -> None:
+    sizes = ("model.embedder.subwords.indexer.vocab_size=80", "model.encoder.hidden_dim=16")
+    export_and_compare(corpus, tmp_path, "model/embedder=subwords", *sizes)
+
+
 @pytest.mark.long
 def test_a_published_model_is_exported_with_its_tokenizer(corpus: Path, tmp_path: Path) -> None:
     published = make_folder(tmp_path / _SECRET, "xlm-roberta")

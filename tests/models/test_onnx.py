@@ -28,7 +28,7 @@ from nerlab.models.pretrained import PretrainedIndexer
 from nerlab.models.tagger import Tagger
 from nerlab.modules.windows import in_windows
 
-VOCABULARY, _ = make_batcher()
+VOCABULARY, BATCHER = make_batcher()
 TRANSFORMER = ("model=transformer_crf", "model.encoder.hidden_dim=16", "model.encoder.heads=2")
 MODELS = [
     ("model=bilstm_crf", "model.encoder.hidden_dim=16", "model.encoder.layers=2"),
@@ -164,6 +164,15 @@ def test_a_graph_of_a_model_of_pieces_computes_the_same_of_sentences_of_any_leng
     for parameter in tagger.parameters():  # as of a checkpoint that is not read, they are 0
         nn.init.normal_(parameter, 0.1, 0.3)
     holds_for_pieces(tagger, vocabulary, tmp_path)
+
+
+@pytest.mark.parametrize("align", [pytest.param("first", marks=pytest.mark.long), "mean"])
+def test_a_graph_of_subwords_computes_the_same(align: str, tmp_path: Path) -> None:
+    options = (f"align={align}", "indexer.vocab_size=80")
+    overrides = ["model/embedder=subwords", *(f"model.embedder.subwords.{o}" for o in options)]
+    model = compose("train", overrides).model
+    vocabulary = fit_vocabulary(model, BATCHER.corpus)
+    holds_for_pieces(build_tagger(model, vocabulary).eval(), vocabulary, tmp_path)
 
 
 @pytest.mark.long

@@ -903,8 +903,8 @@ FAULTS = (
     Fault(
         "the mean of the pieces of a word counts padding",
         "nerlab/models/subwords.py",
-        "counts = (pieces != PADDING).sum(1, keepdim=True)",
-        "counts = pieces.shape[1]",
+        "vectors.sum(1) / inside.sum(1)",
+        "vectors.mean(1)",
         ("tests/models/test_subwords.py",),
     ),
     Fault(

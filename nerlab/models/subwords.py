@@ -111,33 +111,42 @@ class SubwordIndexer:
 
 
 class Subwords(nn.Module):
-    """A table of vectors of pieces; a word has that of its first piece, or the mean of all.
+    """The vector of a word from those of its pieces: the first or the mean of all, which know
+    nothing of their order, beside the largest values of a convolution over them.
+
+    With piece vectors ``e_p`` (0 outside the word), for each filter
+
+        h = max_p ( b + W_0 e_{p-1} + W_1 e_p + W_2 e_{p+1} )
 
     Args:
         indexer: gives the number of ids.
-        dim: width of the vectors.
+        dim: width of the vectors of pieces.
         align: "first" or "mean".
+        filters: of the convolution.
     """
 
-    def __init__(self, indexer: SubwordIndexer, dim: int, align: Literal["first", "mean"]) -> None:
+    def __init__(
+        self, indexer: SubwordIndexer, dim: int, align: Literal["first", "mean"], filters: int
+    ) -> None:
         super().__init__()
         self.table = nn.Embedding(indexer.num_ids, dim, padding_idx=PADDING)
         bound = math.sqrt(3.0 / dim)
         with torch.no_grad():
             self.table.weight.uniform_(-bound, bound)[PADDING] = 0.0
         self.align = align
-        self.output_dim = dim
+        self.convolution = nn.Conv1d(dim, filters, kernel_size=3, padding=1)
+        self.output_dim = dim + filters
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """A batch uses few of the vectors, and decay would wear down the rare ones."""
         return [ParameterGroup([self.table.weight], sparse=True, weight_decay=False)]
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
-        """``pieces (U, S)``, 0 padded, to ``(U, dim)``."""
+        """``pieces (U, S)``, 0 padded, to ``(U, dim + filters)``."""
         pieces = features["pieces"]
-        if self.align == "first":
-            first: Tensor = self.table(pieces[:, 0])
-            return first
-        counts = (pieces != PADDING).sum(1, keepdim=True)  # (U, 1), at least 1
-        mean: Tensor = self.table(pieces).sum(1) / counts
-        return mean
+        vectors = self.table(pieces)  # (U, S, dim)
+        inside = (pieces != PADDING)[..., None]
+        aligned = vectors[:, 0] if self.align == "first" else vectors.sum(1) / inside.sum(1)
+        convolved = self.convolution(vectors.transpose(1, 2)).transpose(1, 2)  # (U, S, filters)
+        largest = convolved.masked_fill(~inside, -torch.inf).amax(1)
+        return torch.cat([aligned, largest], dim=1)

@@ -33,8 +33,8 @@ def write_provenance(run: Path, splits: Mapping[str, Corpus], digests: Mapping[s
 
 
 def command() -> list[str] | None:
-    """The words to type to train like this process, or this job of a sweep; None where Hydra did
-    not begin it."""
+    """The words to type to train like this process, or this job of a sweep, without whom to trust,
+    which each person says; None where Hydra did not begin it."""
     if not HydraConfig.initialized():
         return None
     hydra: Any = HydraConfig.get()
@@ -42,4 +42,5 @@ def command() -> list[str] | None:
     own = [source.path for source in sources if source.provider == "command-line"]
     folders = [f"--config-dir={os.path.relpath(path)}" for path in own]
     given: Any = OmegaConf.to_container(hydra.overrides.task)  # as typed: references stay
-    return ["python", "train.py", *folders, *given]
+    kept = (word for word in given if not word.lstrip("+~").startswith("trust="))
+    return ["python", "train.py", *folders, *kept]

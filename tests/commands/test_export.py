@@ -16,6 +16,7 @@ from conftest import ROOT, SMALL_MODEL, run_process, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from own_package import importable, write_package
 from published_folders import make_folder
 
 import nerlab
@@ -94,6 +95,27 @@ def test_a_transformer_of_reduced_precision_is_exported_and_its_graph_is_exact(
 ) -> None:
     sizes = ("model.encoder.hidden_dim=16", "model.encoder.positions=learned")
     export_and_compare(corpus, tmp_path, "model=transformer_crf", *sizes, "trainer.precision=bf16")
+
+
+def test_a_part_of_ones_own_is_exported_by_whoever_trusts_it(corpus: Path, tmp_path: Path) -> None:
+    write_package(tmp_path / "lab")
+    small = [key for key in SMALL_MODEL if not key.startswith("model.encoder")]
+    own = ("model.encoder._target_=mylab.encoders.GRU", "model/encoder=none")
+    keys = (*own, "+model.encoder.hidden_dim=8", "trust=mylab", "trainer.epochs=1")
+    run, output = tmp_path / "run", tmp_path / "tagger"
+    with importable(tmp_path / "lab"):
+        arguments = (*small, *keys, f"data.dir={corpus}", f"run.dir={run}")
+        assert run_script("train", *arguments).status == 0
+        with pytest.raises(ValueError, match="trust=mylab admits it"):
+            export(run, output)
+        export(run, output, trust="mylab", format="onnx")
+        card = (output / "README.md").read_text(encoding="utf-8")
+        commands = re.findall(r"^python .*$", card, re.M)
+        assert len(commands) == 3
+        assert all(line.endswith(" 'trust=[mylab]'") for line in commands)
+        assert "trust" not in (run / "run.json").read_text()
+        predictors = [nerlab.load(folder, "cpu", "mylab") for folder in (run, output)]
+        assert predictors[0].predict(TEXTS) == predictors[1].predict(TEXTS)
 
 
 def test_subwords_are_exported_with_their_tokenizer(corpus: Path, tmp_path: Path) -> None:

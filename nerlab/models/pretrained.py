@@ -36,11 +36,11 @@ class PretrainedIndexer:
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Read the folder, all but the weights; nothing of it depends on the tokens of train."""
-        folder = Path(self.path)
+        folder = Path(str(self.path))  # null is none either
         if not folder.is_dir():
             raise ValueError(
                 f"{self.path}: no such folder; expected that of a published model, with {CONFIG}, "
-                "the weights and the files of its tokenizer"
+                "the weights and the files of its tokenizer; download it first"
             )
         self._begin(read_json(folder / CONFIG), str(folder / CONFIG), read_tokenizer(folder))
         self.weights = folder

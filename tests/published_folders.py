@@ -34,7 +34,12 @@ The United Nations met in Geneva , Switzerland , while it rained for 40 days in 
 
 
 def make_folder(
-    folder: Path, family: str, head: str | None = None, seed: int = 1, **sizes: Any
+    folder: Path,
+    family: str,
+    head: str | None = None,
+    seed: int = 1,
+    std: float = 0.3,
+    **sizes: Any,
 ) -> Path:
     """A published folder: config.json, model.safetensors, and the files of a tokenizer.
 
@@ -44,6 +49,7 @@ def make_folder(
         head: the end of a class of transformers with a head for a task, "ForMaskedLM" say; None:
             the model alone, whose tensors have no prefix.
         seed: of the weights, none of which is 0 or 1.
+        std: of the weights around 0, and of biases and norms around 1.
         sizes: of BERT's configuration, by its names; see ``SIZES``.
     """
     import transformers
@@ -64,7 +70,7 @@ def make_folder(
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
         center = 1.0 if parameter.dim() == 1 else 0.0
-        torch.nn.init.normal_(parameter, center, 0.3, generator)
+        torch.nn.init.normal_(parameter, center, std, generator)
     model.save_pretrained(folder)
     return folder
 

@@ -41,18 +41,18 @@ TAGS = ("B-PER", "I-PER", "O", "O", "B-LOC", "O", "B-ORG", "I-ORG")  # of a sent
 NUM_TAGS = 1 + 3 * 4  # O, and IOBES of three types
 LONG = 510  # pieces that BERT's 512 positions hold
 
-families = pytest.mark.parametrize("family", FAMILIES)
-
 
 @pytest.fixture(scope="session", params=FAMILIES)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model of each family with a head for tokens, and without dropout."""
     path = tmp_path_factory.mktemp("parity") / request.param
-    rows = {"max_position_embeddings": LONG + 2 + 2 * ("roberta" in request.param)}
-    none = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
-    return make_folder(
-        path, request.param, "ForTokenClassification", num_labels=NUM_TAGS, **rows, **none
-    )
+    sizes: dict[str, Any] = {
+        "max_position_embeddings": LONG + 2 + 2 * ("roberta" in request.param),
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "num_labels": NUM_TAGS,
+    }
+    return make_folder(path, request.param, "ForTokenClassification", **sizes)
 
 
 def ours(
@@ -121,6 +121,25 @@ def test_the_vector_of_each_word_is_theirs(folder: Path, align: str) -> None:
     for b, expected in enumerate(theirs(folder, SENTENCES, align)):
         assert_close(vectors[b, : len(expected)], expected)
         assert not vectors[b, len(expected) :].any() or align == "first"
+
+
+@pytest.mark.long
+@torch.no_grad()
+def test_a_model_of_real_size_gives_the_vectors_of_theirs(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {
+        "vocab_size": 250_002,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 514,
+    }
+    path = make_folder(tmp_path / "xlm-roberta", "xlm-roberta", std=0.03, **sizes)
+    sentences = [*SENTENCES, words_of_pieces(path, 200)]
+    tagger, batch = ours(path, sentences)
+    vectors = tagger.embedder(batch)
+    for b, expected in enumerate(theirs(path, sentences, "first")):
+        assert_close(vectors[b, : len(expected)], expected, 1e-4)
 
 
 @torch.no_grad()

@@ -2,17 +2,19 @@
 
 import json
 import re
+import resource
 import shlex
 import shutil
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, SMALL_MODEL, run_process, run_script
+from conftest import SMALL_MODEL, run_script
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
@@ -93,8 +95,14 @@ def export_and_compare(corpus: Path, folder: Path, *model: str) -> None:
 def test_a_transformer_of_reduced_precision_is_exported_and_its_graph_is_exact(
     corpus: Path, tmp_path: Path
 ) -> None:
-    sizes = ("model.encoder.hidden_dim=16", "model.encoder.positions=learned")
-    export_and_compare(corpus, tmp_path, "model=transformer_crf", *sizes, "trainer.precision=bf16")
+    sizes = ("hidden_dim=16", "layers=1", "positions=learned", "max_positions=30")
+    export_and_compare(
+        corpus,
+        tmp_path,
+        "model=transformer_crf",
+        "trainer.precision=bf16",
+        *(f"model.encoder.{size}" for size in sizes),
+    )
 
 
 def test_a_part_of_ones_own_is_exported_by_whoever_trusts_it(corpus: Path, tmp_path: Path) -> None:
@@ -118,6 +126,7 @@ def test_a_part_of_ones_own_is_exported_by_whoever_trusts_it(corpus: Path, tmp_p
         assert predictors[0].predict(TEXTS) == predictors[1].predict(TEXTS)
 
 
+@pytest.mark.long
 def test_subwords_are_exported_with_their_tokenizer(corpus: Path, tmp_path: Path) -> None:
     sizes = ("model.embedder.subwords.indexer.vocab_size=80", "model.encoder.hidden_dim=16")
     export_and_compare(corpus, tmp_path, "model/embedder=subwords", *sizes)
@@ -318,22 +327,18 @@ def test_an_export_takes_no_place_of_something_else(run: Path, tmp_path: Path) -
     assert outputs(tmp_path / "empty") == outputs(run)
 
 
-# Files of more bytes than these cannot be written, as on a disk that is full.
-_LIMITED = """
-import resource, runpy, signal, sys
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-sys.dont_write_bytecode = True
-limit = int(sys.argv.pop(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-sys.argv[0] = "nerlab"
-runpy.run_module("nerlab", run_name="__main__")
-"""
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """What is longer cannot be written, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize(
-    "size", [10_000, pytest.param(100, marks=pytest.mark.long)], ids=["weights", "README.md"]
-)
+@pytest.mark.parametrize("size", [100, 10_000], ids=["config.yaml", "model.safetensors"])
 def test_a_full_disk_is_one_line_and_what_was_there_stays(
     size: int, run: Path, tmp_path: Path
 ) -> None:
@@ -341,7 +346,8 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(
     export(run, output)
     before = files_of(output)
     words = ("export", f"checkpoint={run}", f"output={output}", "overwrite=true")
-    result = run_process(["-c", _LIMITED, str(size), *words], ROOT)
+    with files_of_at_most(size):
+        result = run_script("nerlab/__main__", *words)
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith(f"error: output={output}: ")
     assert result.err.endswith("; nothing was written\n")

@@ -147,7 +147,7 @@ def holds_for_pieces(tagger: Tagger, vocabulary: Vocabulary, folder: Path) -> No
     holds()
 
 
-@pytest.mark.parametrize("align", ["first", "mean"])
+@pytest.mark.parametrize("align", [pytest.param("first", marks=pytest.mark.long), "mean"])
 def test_a_graph_of_a_model_of_pieces_computes_the_same_of_sentences_of_any_length(
     align: str, tmp_path: Path
 ) -> None:

@@ -220,7 +220,8 @@ def test_every_family_learns_eight_sentences_by_heart(folders: Path, family: str
 def run(folders: Path, corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that began with a folder which is not there any more."""
     root = tmp_path_factory.mktemp("run")
-    folder, directory = Path(shutil.copytree(folders / "short", root / "folder")), root / "run"
+    folder = Path(shutil.copytree(folders / "short", root / "it's = (a) folder"))
+    directory = root / "run"
     keys = ("model=pretrained", f"model.path={folder}", "data=conll", "tracker=none")
     more = (f"data.dir={corpus}", f"run.dir={directory}", "trainer.batch_tokens=300")
     result = run_script("train", *keys, *more, "trainer.epochs=3", "trainer.keep_last=10")

@@ -18,6 +18,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
 from nerlab.data.load import load_split
 from nerlab.data.sentence import Sentence
-from nerlab.device import choose_device
+from nerlab.device import autocast_dtype, choose_device
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.tagger import Tagger
@@ -55,11 +56,15 @@ class Ours:
         vocabulary = fit_vocabulary(self.config.model, train)
         torch.manual_seed(0)
         self.tagger: Tagger = build_tagger(self.config.model, vocabulary).to(self.device)
-        trainer: Any = OmegaConf.to_object(self.config.trainer)
-        self.optimizer = TaggerOptimizer(self.tagger, trainer, self.device)
-        self.tagger.autocast_dtype = self.optimizer.dtype
+        self.trainer: Any = OmegaConf.to_object(self.config.trainer)
+        self.tagger.autocast_dtype = autocast_dtype(self.trainer.precision, self.device)
         self.train = Batcher(train, vocabulary, with_tags=True)
         self.valid = Batcher(valid, vocabulary, with_tags=False)
+
+    @cached_property
+    def optimizer(self) -> TaggerOptimizer:
+        """Made when training begins, for its moments take memory."""
+        return TaggerOptimizer(self.tagger, self.trainer, self.device)
 
     def decode(self) -> np.ndarray:
         """The tag ids of the words of valid.txt."""

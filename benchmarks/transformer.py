@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf
 from published import BATCH, SIZES, Setting, Theirs, make_folder
 from torch import Tensor
 
-from nerlab.config import register_schemas
+from nerlab.config import TrainerConfig, register_schemas
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
@@ -56,7 +56,7 @@ class Ours:
         vocabulary = fit_vocabulary(self.config.model, train)
         torch.manual_seed(0)
         self.tagger: Tagger = build_tagger(self.config.model, vocabulary).to(self.device)
-        self.trainer: Any = OmegaConf.to_object(self.config.trainer)
+        self.trainer = cast(TrainerConfig, OmegaConf.to_object(self.config.trainer))
         self.tagger.autocast_dtype = autocast_dtype(self.trainer.precision, self.device)
         self.train = Batcher(train, vocabulary, with_tags=True)
         self.valid = Batcher(valid, vocabulary, with_tags=False)

@@ -233,7 +233,7 @@ def main() -> None:
             setting = Setting(
                 str(folder),
                 arguments.directory,
-                arguments.sentences,
+                size.sentences if arguments.sentences is None else arguments.sentences,
                 arguments.threads,
                 arguments.device,
                 arguments.precision,
@@ -250,8 +250,8 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("directory", help="folder with train.txt and valid.txt of CoNLL-2003")
     parser.add_argument("--sizes", default="small,base", help="of " + ", ".join(SIZES))
-    parser.add_argument("--rounds", type=int, help="default: 3 for small, 1 for base")
-    parser.add_argument("--sentences", type=int, help="of valid.txt; default: all")
+    parser.add_argument("--rounds", type=int, help="default: 3")
+    parser.add_argument("--sentences", type=int, help="of valid.txt; default: all, 600 for base")
     parser.add_argument("--steps", type=int, default=5, help="training steps a round")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", default="cpu")

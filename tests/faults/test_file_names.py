@@ -10,7 +10,6 @@ import pytest
 from conftest import SMALL_MODEL, Result, run_script
 from invariants import refused
 
-from nerlab.__main__ import VERBS
 
 NAMES = [
     "two words",
@@ -39,6 +38,7 @@ NAMES = [
 QUICK = ("it's", "${HOME}", "new\nline", "null")
 EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in NAMES]
 # More signs than one name can need.
+VERBS_OF_DATA = ("check", "stats", "convert", "subwords")
 WORST = 'it\'s "a" = b, [c] {d: e} (f) \\ $g # ~ * ! ; & |\n\te\u0301 北京 '
 
 
@@ -75,6 +75,13 @@ def test_a_folder_or_an_impossible_name_is_refused(run: Path, tmp_path: Path, ke
         refused(run_script("predict", *(f"{k}={value}" for k, value in arguments.items())))
 
 
+@pytest.mark.parametrize("name", [WORST, "it's", "new\nline"])
+def test_an_export_may_have_any_name(run: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    well(run_script("nerlab/__main__", "export", f"checkpoint={run}", f"output={folder}"))
+    well(run_script("predict", f"checkpoint={folder}", "text=Anna met Eve ."))
+
+
 @pytest.mark.parametrize("name", EACH)
 def test_a_corpus_may_have_any_name(
     run: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -86,8 +93,8 @@ def test_a_corpus_may_have_any_name(
     folder_name, file = (f"./{name}",) * 2 if name == "null" else (name, name)
     data = (f"data.dir={folder_name}", f"data.dev={file}")
     well(run_script("evaluate", f"checkpoint={run}", *data, f"path={folder}/{name}", "output=out"))
-    # Pictures take seconds.
-    for verb in VERBS if name in ("it's", "new\nline") else ("check", "convert"):
+    # Pages take seconds.
+    for verb in VERBS_OF_DATA if name in ("it's", "new\nline") else ("check", "convert"):
         output = folder / verb
         result = run_script("nerlab/__main__", verb, "data=conll", *data, f"output={output}")
         assert result.status == 0
@@ -133,7 +140,7 @@ def test_a_name_may_hold_bytes_that_are_no_text(run: Path, corpus: Path, tmp_pat
     well(run_script("predict", f"checkpoint={run}", *paths))
     assert (folder / "output").is_file()
     well(run_script("evaluate", f"checkpoint={run}", f"data.dir={folder}", f"output={folder}"))
-    for verb in VERBS:
+    for verb in VERBS_OF_DATA:
         data = ("data=conll", f"data.dir={folder}", f"output={folder}/x{verb}")
         assert run_script("nerlab/__main__", verb, *data).status == 0
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={folder}")

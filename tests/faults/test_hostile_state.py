@@ -29,7 +29,8 @@ def untouched(average: bool = True, **changes: Any) -> TrainingState:
     """A small network with a table, weights and biases, before its first step."""
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Embedding(5, 4), torch.nn.Linear(4, 3))
-    values: dict[str, Any] = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.0}
+    values: dict[str, Any] = {"epochs": 1, "learning_rate": 0.1}
+    values |= {"momentum": 0.9, "weight_decay": 0.0}
     values |= {"schedule": Schedule.constant, "warmup": 0.0, "clip_norm": 1.0}
     values |= {"precision": Precision.fp32, **changes}
     optimizer = TaggerOptimizer(model, TrainerConfig(**values), CPU)

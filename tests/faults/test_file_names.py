@@ -10,7 +10,6 @@ import pytest
 from conftest import SMALL_MODEL, Result, run_script
 from invariants import refused
 
-
 NAMES = [
     "two words",
     "it's",

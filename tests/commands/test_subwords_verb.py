@@ -43,7 +43,17 @@ def test_unknown_characters_of_dev_are_counted(tmp_path: Path) -> None:
     (tmp_path / "dev.conll").write_text("ab O\nxb O\nab O\nab O\n")
     result = run(tmp_path, "vocab_size=10", "output=a.model", "algorithm=bpe")
     assert "train  1.00 pieces a token, 0.000% with an unknown one" in result.out
-    assert "25.000% with an unknown one" in result.out.splitlines()[2]
+    assert "25.000% with an unknown one" in result.out.splitlines()[-1]
+
+
+def test_each_warning_of_a_reader_has_a_line(tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_text("ab B-PER\nba O\nab I-LOC\n")
+    (tmp_path / "dev.conll").write_text("ab O\n")
+    result = run(tmp_path, "data.repair=true", "vocab_size=10", "output=a.model")
+    *warnings, written, _, _ = result.out.splitlines()
+    assert written.startswith("written: a.model")
+    assert warnings
+    assert all(line.startswith("warning: ") for line in warnings)
 
 
 def test_what_is_there_is_kept_unless_overwrite_is_true(corpus: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _write(checkpoint: Checkpoint, folder: Path, text: str, with_graph: bool) ->
         export_emissions(checkpoint.tagger, vocabulary, folder)
     write_manifest(folder)
     (folder / CARD).write_text(text, encoding="utf-8")
-    # safetensors lets nobody else read what it writes.
+    # safetensors writes files that only their owner may read.
     (folder / WEIGHTS).chmod((folder / CARD).stat().st_mode)
 
 

@@ -28,7 +28,7 @@ _WIDTH, _SHARE = Range(1, 10_000, int), Range(0, 0.99)
 
 
 class Architecture(NamedTuple):
-    """What there is to know of a model before its weights; names are those of ``Layers``.
+    """What there is to know of a model before its weights; names are those of ``Layer``.
 
     Attributes:
         family: model_type of config.json.

@@ -14,7 +14,7 @@ from nerlab.models.architecture import Architecture, read_config
 from nerlab.models.pieces import Tokenizer, index_pieces, load_tokenizer, read_tokenizer
 from nerlab.models.published import read_json, read_weights
 from nerlab.models.tagger import ParameterGroup
-from nerlab.modules.transformer import Layers, LearnedPositions
+from nerlab.modules.transformer import Layer, Layers, LearnedPositions
 from nerlab.modules.windows import in_windows
 
 CONFIG = "config.json"
@@ -106,15 +106,17 @@ class Pretrained(nn.Module):
             self.dropout = nn.Dropout(model.dropout)
             self.project = nn.Linear(width, model.dim) if width != model.dim else nn.Identity()
             self.layers = Layers(
-                model.layers,
-                model.dim,
-                model.heads,
-                model.feedforward_dim,
-                model.dropout,
-                model.attention_dropout,
-                norm="post",
-                attention="plain",
-                epsilon=model.epsilon,
+                Layer(
+                    model.dim,
+                    model.heads,
+                    model.feedforward_dim,
+                    model.dropout,
+                    model.attention_dropout,
+                    norm="post",
+                    attention="plain",
+                    epsilon=model.epsilon,
+                )
+                for _ in range(model.layers)
             )
         if indexer.weights is not None:
             self.load_state_dict(self._read(indexer), assign=True)

@@ -108,8 +108,8 @@ def read_weights(
         shapes: of the weights, by our names.
 
     Raises:
-        ValueError: a file is missing, broken, or more than tensors; a tensor is missing, nobody
-            knows it, or it has another shape or type.
+        ValueError: a file is missing, broken, or holds more than tensors; a tensor is missing,
+            not of such a model, or of another shape or type.
     """
     names = _published_names(shapes, family)
     expected: dict[str, torch.Size] = {}

@@ -1,7 +1,8 @@
 """The transformer encoder: trained from scratch, or with the weights of a published model."""
 
 import math
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ class Transformer(nn.Module):
     """``project → [+ positions] → dropout → layers`` (Vaswani et al. 2017).
 
     Learned positions are added to the input; a sentence that has more of them goes through
-    overlapping windows. Rotary and relative ones are part of the attention, see :class:`Layers`:
+    overlapping windows. Rotary and relative ones are part of the attention, see :class:`Layer`:
     it sees distances alone, and there is no longest sentence.
 
     Args:
@@ -58,7 +59,8 @@ class Transformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         attention: Attention = positions if positions in ("rotary", "relative") else "plain"
         self.layers = Layers(
-            layers, hidden_dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention
+            Layer(hidden_dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention)
+            for _ in range(layers)
         )
         self.output_dim = hidden_dim
 
@@ -96,8 +98,8 @@ class LearnedPositions(nn.Module):
         return self.table.weight[self.offset : self.offset + T]
 
 
-class Layers(nn.Module):
-    """Layers of self-attention and feed-forward blocks, and what they share.
+class Layer(nn.Module):
+    """Self-attention, then a feed-forward block with exact GELU.
 
     With queries q, keys k of width d and positions t, j, attention is
     ``softmax_j(score(t, j)) @ values``, where
@@ -111,30 +113,23 @@ class Layers(nn.Module):
     ``x · r_{t-j} = R_t x · [cos, sin]_j``, relative attention is plain attention with queries and
     keys that are twice as wide. It is not divided by √d: sharp attention is what tagging wants.
 
-    Relative attention begins nearby: queries are 1/√d as large as those of plain attention, u is
-    0, and v of head h of H is ``r_{H/2 - h}``, with which token ``t + h - H/2`` scores highest.
+    How relative attention begins is ours, not the paper's: queries are 1/√d as large as those of
+    plain attention, u is 0, and v of head h of H is ``r_{H/2 - h}``, with which token
+    ``t + h - H/2`` scores highest.
 
     Args:
-        layers: how many.
         dim: width of input and output.
         heads: attention heads, of ``dim / heads`` each.
         feedforward_dim: width of the hidden layer of each feed-forward block.
         dropout: on the output of each block.
         attention_dropout: on the attention weights.
-        norm: "pre": ``x + block(norm(x))``, and a norm at the end; "post": ``norm(x + block(x))``.
+        norm: "pre": ``x + block(norm(x))``; "post": ``norm(x + block(x))``.
         attention: "plain", "rotary" or "relative".
         epsilon: of the norms.
-
-    Attributes:
-        gradient_checkpointing: in training keep the input of each layer alone, and compute what is
-            inside it again for the backward pass: less memory, a third more time.
     """
-
-    gradient_checkpointing = False
 
     def __init__(
         self,
-        layers: int,
         dim: int,
         heads: int,
         feedforward_dim: int,
@@ -151,42 +146,6 @@ class Layers(nn.Module):
                 f"hidden_dim: expected a multiple of {divisor} (heads={heads}, {attention} "
                 f"attention), found {dim}; change one of the two"
             )
-        self.head_dim, self.attention = dim // heads, attention
-        self.layers = nn.ModuleList(
-            Layer(dim, heads, feedforward_dim, dropout, attention_dropout, norm, attention, epsilon)
-            for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(dim, epsilon) if norm == "pre" else nn.Identity()
-
-    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """``x (B, T, dim)`` to the same shape, 0 beyond a length."""
-        positions = torch.arange(x.shape[1], device=x.device)
-        mask = positions < lengths[:, None]  # (B, T)
-        angles = _angles(positions, self.head_dim, x) if self.attention != "plain" else None
-        for layer in self.layers:
-            arguments = (x, mask[:, None, None, :], angles)
-            if self.gradient_checkpointing and self.training:
-                x = checkpoint(layer, *arguments, use_reentrant=False)
-            else:
-                x = layer(*arguments)
-        return self.norm(x).masked_fill(~mask[..., None], 0.0)
-
-
-class Layer(nn.Module):
-    """Self-attention, then a feed-forward block with exact GELU; see :class:`Layers`."""
-
-    def __init__(
-        self,
-        dim: int,
-        heads: int,
-        feedforward_dim: int,
-        dropout: float,
-        attention_dropout: float,
-        norm: Norm,
-        attention: Attention,
-        epsilon: float,
-    ) -> None:
-        super().__init__()
         self.heads, self.head_dim, self.attention = heads, dim // heads, attention
         self.is_pre_norm = norm == "pre"
         self.attention_dropout = attention_dropout
@@ -233,6 +192,39 @@ class Layer(nn.Module):
             queries, keys, values, attn_mask=mask, dropout_p=dropout, scale=scale
         )
         return self.attention_output(mixed.transpose(1, 2).reshape(B, T, D))
+
+
+class Layers(nn.Module):
+    """Layers that are alike, one after the other; behind those of pre-norm comes a last norm.
+
+    Attributes:
+        gradient_checkpointing: in training keep the input of each layer alone, and compute what is
+            inside it again for the backward pass: less memory, a third more time.
+    """
+
+    gradient_checkpointing = False
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        first = cast(Layer, self.layers[0])
+        self.head_dim, self.attention = first.head_dim, first.attention
+        norm = first.feedforward_norm
+        is_pre_norm = first.is_pre_norm
+        self.norm = nn.LayerNorm(norm.normalized_shape, norm.eps) if is_pre_norm else nn.Identity()
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """``x (B, T, dim)`` to the same shape, 0 beyond a length."""
+        positions = torch.arange(x.shape[1], device=x.device)
+        mask = positions < lengths[:, None]  # (B, T)
+        angles = _angles(positions, self.head_dim, x) if self.attention != "plain" else None
+        for layer in self.layers:
+            arguments = (x, mask[:, None, None, :], angles)
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(layer, *arguments, use_reentrant=False)
+            else:
+                x = layer(*arguments)
+        return self.norm(x).masked_fill(~mask[..., None], 0.0)
 
 
 def _angles(positions: Tensor, head_dim: int, like: Tensor) -> Angles:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -36,6 +37,21 @@ def escape_controls(text: str, keep: str = "") -> str:
     if text.isprintable():  # which nearly all is
         return text
     return _CONTROL.sub(lambda m: m[0] if m[0] in keep else ascii(m[0])[1:-1], text)
+
+
+def visible(text: str, keep: str = "") -> str:
+    r"""The text with what cannot be seen or written spelt as ``\x85`` or ``\u200b``; the characters
+    of ``keep`` are left as they are.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    spelt = []
+    for before, character in zip(f" {text}", text, strict=False):
+        stands_alone = before == " " and unicodedata.category(character) in ("Mn", "Me")
+        if stands_alone or not (character.isprintable() or character in keep):
+            character = character.encode("unicode_escape").decode()
+        spelt.append(character)
+    return "".join(spelt)
 
 
 def conll_sentence(*columns: Iterable[str], separator: str = " ") -> str:

@@ -17,6 +17,7 @@ LAYERS = (
     ("data", "modules", "evaluation"),
     ("models",),
     ("training", "inference"),
+    ("reports",),
     ("serving",),
     ("command_line",),
     ("commands",),

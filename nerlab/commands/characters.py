@@ -67,16 +67,3 @@ def has_loose_end(tokens: Sequence[str]) -> bool:
 
 def _is_mark(character: str) -> bool:
     return unicodedata.category(character or " ")[0] in "PZC"
-
-
-def visible(text: str) -> str:
-    r"""The text with what cannot be seen or written spelt as ``\x85`` or ``\u200b``."""
-    if text.isascii() and text.isprintable():
-        return text
-    spelt = []
-    for before, character in zip(f" {text}", text, strict=False):
-        stands_alone = before == " " and unicodedata.category(character) in ("Mn", "Me")
-        if stands_alone or not character.isprintable():
-            character = character.encode("unicode_escape").decode()
-        spelt.append(character)
-    return "".join(spelt)

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from nerlab.commands.characters import visible
 from nerlab.commands.counts import SplitCounts, by_frequency
 from nerlab.commands.findings import Cases, Finding, Repetitions, compare, describe, faults
 from nerlab.config import DataConfig, check_values
@@ -26,7 +25,7 @@ from nerlab.data.plausibility import cost_of_labels, warnings_of
 from nerlab.data.published import MissingFileError
 from nerlab.data.readers.messages import collected_warnings
 from nerlab.instantiation import trusted_packages
-from nerlab.messages import counted, counted_on_terminal, make_console
+from nerlab.messages import counted, counted_on_terminal, make_console, visible
 from nerlab.models.words import normalise
 from nerlab.paths import output_file
 from nerlab.schemes import is_tag

@@ -8,10 +8,8 @@ from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from omegaconf import DictConfig
 
-from nerlab.commands.characters import visible
 from nerlab.commands.counts import SplitCounts, by_frequency, labels_by_form
 from nerlab.commands.reading import present_splits, read_annotated
 from nerlab.config import DataConfig, check_values
@@ -19,6 +17,7 @@ from nerlab.data.load import Source
 from nerlab.data.readers.messages import collected_warnings
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
+from nerlab.reports.look import environment
 
 TOP_WORDS = 30
 TOP_ENTITIES = 10
@@ -140,15 +139,8 @@ def _ranks(words: Counter[str]) -> dict[int, Numbers]:
 
 def page(statistics: Numbers, title: str) -> str:
     """One HTML page that needs nothing else; every number on it is one of ``statistics``."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        # Words of the corpus: what cannot be seen or written is escaped. Markup is no plain str.
-        finalize=lambda value: visible(value) if type(value) is str else value,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
-        title=title, corpus=statistics, splits=statistics["splits"], top_labels=TOP_LABELS
+    return (
+        environment()
+        .get_template("stats.html")
+        .render(title=title, corpus=statistics, splits=statistics["splits"], top_labels=TOP_LABELS)
     )

@@ -13,12 +13,13 @@ from corpora import DATA, ROOT, compose_data, real
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nerlab.commands.characters import has_loose_end, oddities, visible
+from nerlab.commands.characters import has_loose_end, oddities
 from nerlab.commands.check import CorpusCheck, as_json, as_text, check
 from nerlab.commands.findings import EXAMPLES, Example, Finding
 from nerlab.data.readers import conll
 from nerlab.data.readers.messages import warn
 from nerlab.data.sentence import Sentence
+from nerlab.messages import visible
 from nerlab.tags import spans_of
 
 SPLITS = ("train", "dev", "test")

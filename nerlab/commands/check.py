@@ -38,8 +38,10 @@ Facts = dict[str, Any]
 
 @dataclass(frozen=True)
 class CorpusCheck:
-    """What check has found: figures of every split that could be read; findings, errors first."""
+    """What check has found: counts and figures of every split that could be read; findings, errors
+    first."""
 
+    counts: dict[str, SplitCounts]
     facts: dict[str, Facts]
     findings: list[Finding]
 
@@ -90,7 +92,7 @@ def check(data: DataConfig, trusted: tuple[str, ...] = ()) -> CorpusCheck:
     findings.sort(key=lambda finding: finding.severity)
     train = splits.get("train")
     facts = {split: _facts(counts, train, data.turkic_i) for split, counts in splits.items()}
-    return CorpusCheck(facts, findings)
+    return CorpusCheck(splits, facts, findings)
 
 
 def _check_sentences(
@@ -186,12 +188,22 @@ def as_text(report: CorpusCheck, width: int) -> str:
     return file.getvalue()
 
 
+def as_line(finding: Finding) -> str:
+    """A finding in one line: its first example, what it is, how often, what to do."""
+    first = f"{finding.examples[0].where}: {finding.examples[0].text}; " if finding.examples else ""
+    return first + _summary(finding)
+
+
+def _summary(finding: Finding) -> str:
+    place = f"{finding.split}: " if finding.split else ""
+    count = f": {finding.count}" if finding.examples else ""
+    remedy = f"; {finding.remedy}" if finding.remedy else ""
+    return f"{place}{finding.message}{count}{remedy}"
+
+
 def _finding_lines(report: CorpusCheck) -> Iterator[str]:
     for finding in report.findings:
-        place = f"{finding.split}: " if finding.split else ""
-        count = f": {finding.count}" if finding.examples else ""
-        remedy = f"; {finding.remedy}" if finding.remedy else ""
-        yield f"{finding.severity:<9}{place}{finding.message}{count}{remedy}"
+        yield f"{finding.severity:<9}{_summary(finding)}"
         for example in finding.examples:
             yield "         " + (f"{example.where}: " if example.where else "") + example.text
         if finding.more:

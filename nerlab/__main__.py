@@ -17,6 +17,7 @@ VERBS = {
     "stats": "numbers and bar charts of a corpus, as one HTML page",
     "convert": "write a corpus in another format or tag scheme",
     "subwords": "learn subword pieces from a training split",
+    "explain": "which words an entity rests on, and the best tag sequences",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }
 

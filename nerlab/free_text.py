@@ -10,7 +10,8 @@ from hydra.errors import HydraException
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
 # Their values are a person's words or the name of a file, not the syntax of Hydra.
 FREE_TEXT_KEYS = (
-    *("text", "input", "output", "path", "checkpoint", "resume", *_WITH_REFERENCES),
+    *("text", "span", "label", "input", "output", "path", "checkpoint", "resume"),
+    *_WITH_REFERENCES,
     *("data.dir", "data.train", "data.dev", "data.test"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
     *("model.embedder.indexer.vectors", "model.embedder.words.indexer.vectors"),
@@ -34,21 +35,9 @@ def quote_free_text(argument: str) -> str:
         raise ValueError(f"{argument}: {problem}; rename it")
     if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
         return argument
-    return f"{key}={_in_quotes(value) if name in _WITH_REFERENCES else quoted(value)}"
-
-
-def quoted(text: str) -> str:
-    r"""A text in quotes, as Hydra and OmegaConf read it as it is.
-
-    >>> print(quoted("it's"))
-    'it\'s'
-    """
-    return _in_quotes(escape_references(text))
-
-
-def _in_quotes(text: str) -> str:
-    # A backslash counts only before a quote and at the end.
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
+    # A backslash counts only before a quote and at the end; ${ would be a reference.
+    value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
+    return f"{key}='{value if name in _WITH_REFERENCES else escape_references(value)}'"
 
 
 def _is_quoted(argument: str) -> bool:

@@ -57,6 +57,10 @@ class Decoder(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along the tags, both ``(B, T)``."""
 
+    def best_paths(self, emissions: Tensor, lengths: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k most probable tag sequences ``(k, B, T)``, best first, and ``log p`` of each
+        ``(k, B)``; -inf where there are fewer."""
+
 
 class Embedders(nn.ModuleDict):
     """Embedders by name, whose vectors stand one behind the other."""

@@ -65,3 +65,10 @@ class CRF(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """``log p(y_t)`` and ``log p(y_t | y_{t-1})``, both ``(B, T)``, along the given tags."""
         return self.chain(emissions, lengths).path_log_probabilities(tags)
+
+    def best_paths(self, emissions: Tensor, lengths: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k most probable tag sequences ``(k, B, T)``, best first, and ``log p`` of each
+        ``(k, B)``; -inf where there are fewer."""
+        chain = self.chain(emissions, lengths)
+        paths, scores = chain.topk(k)
+        return paths, scores - chain.log_partition

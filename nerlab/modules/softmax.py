@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nerlab.modules.linear_chain import LinearChain
+
 
 class Softmax(nn.Module):
     """Independent tags, ``p(y) = Π_t softmax(emissions_t)[y_t]``.
@@ -76,6 +78,15 @@ class Softmax(nn.Module):
         log_p = _at_least_float32(emissions).log_softmax(2).gather(2, index).squeeze(2)
         log_p = torch.where(mask, log_p, 0.0)
         return log_p, log_p
+
+    def best_paths(self, emissions: Tensor, lengths: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """The k most probable tag sequences ``(k, B, T)``, best first, and ``log p`` of each
+        ``(k, B)``; -inf where there are fewer. Independent tags are a chain all of whose
+        transitions score 0."""
+        scores = _at_least_float32(emissions).log_softmax(2)
+        K = scores.shape[2]
+        free = scores.new_zeros(K, K)
+        return LinearChain(scores, free, free[0], free[0], lengths).topk(k)
 
 
 def _weights(tags: Sequence[str], class_weights: Mapping[str, float]) -> Tensor:

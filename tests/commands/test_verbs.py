@@ -66,11 +66,11 @@ def test_the_console_script_is_the_same_function() -> None:
 def test_each_verb_has_a_help_with_examples_and_every_key(tmp_path: Path, verb: str) -> None:
     result = run(tmp_path, verb, "--help")
     assert (result.status, result.err) == (0, "")
-    of_data = verb != "export"
+    of_data = verb not in ("explain", "export")
     assert f"python -m nerlab {verb} {'data=conll2003' if of_data else 'checkpoint='}" in result.out
     for key in ("output:", "debug:", *(("reader:", "scheme:") if of_data else ("format:",))):
         assert key in result.out
-    assert "device:" not in result.out  # nothing here uses one
+    assert ("device:" in result.out) == (verb == "explain")
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest(tmp_path: Path) -> None:

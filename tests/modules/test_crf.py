@@ -181,3 +181,18 @@ def test_training_raises_the_probability_of_the_gold_path_to_one() -> None:
 def test_constraints_are_no_part_of_the_weights() -> None:
     names = ["end_transitions", "start_transitions", "transitions"]
     assert sorted(make_crf().state_dict()) == names
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 12), st.integers(0, 2**31))
+def test_the_best_paths_are_the_first_of_all(T: int, k: int, seed: int) -> None:
+    crf = make_crf()
+    emissions = 3 * torch.randn(T, K, generator=torch.Generator().manual_seed(seed))
+    paths, probabilities = every_path(crf, emissions)
+    expected, order = probabilities.sort(descending=True)
+    found, log_p = crf.best_paths(emissions[None], torch.tensor([T]), k)
+    assert log_p.shape == (k, 1)
+    assert log_p.exp()[: len(paths), 0].tolist() == pytest.approx(expected[:k].tolist(), rel=1e-4)
+    possible = int((expected[:k] > 0).sum())
+    assert found[:possible, 0].tolist() == paths[order[:possible]].tolist()
+    assert log_p[possible:, 0].tolist() == [-torch.inf] * (k - possible)

@@ -1,5 +1,6 @@
 """The decoder without structure, against sums written out."""
 
+import itertools
 import math
 import re
 from typing import Any
@@ -169,3 +170,20 @@ def test_emissions_in_float64_keep_their_digits() -> None:
         ]
     )
     torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 12))
+def test_the_best_paths_are_the_first_of_all(B: int, T: int, K: int, k: int) -> None:
+    emissions, lengths, _ = example(B, T, K)
+    softmax = make_softmax(TAGS[:K])
+    found, log_p = softmax.best_paths(emissions, lengths, k)
+    for b, length in enumerate(lengths.tolist()):
+        paths = torch.tensor(list(itertools.product(range(K), repeat=length)))
+        each = emissions[b, :length].log_softmax(1)
+        scores = each.expand(len(paths), length, K).gather(2, paths[..., None]).sum((1, 2))
+        expected, order = scores.sort(descending=True)
+        there = min(k, len(paths))
+        assert log_p[:there, b].tolist() == pytest.approx(expected[:there].tolist(), abs=1e-4)
+        assert found[:there, b, :length].tolist() == paths[order[:there]].tolist()
+        assert log_p[there:, b].tolist() == [-math.inf] * (k - there)

@@ -35,9 +35,21 @@ def quote_free_text(argument: str) -> str:
         raise ValueError(f"{argument}: {problem}; rename it")
     if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
         return argument
-    # A backslash counts only before a quote and at the end; ${ would be a reference.
-    value = re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), value)
-    return f"{key}='{value if name in _WITH_REFERENCES else escape_references(value)}'"
+    return f"{key}={_in_quotes(value) if name in _WITH_REFERENCES else quoted(value)}"
+
+
+def quoted(text: str) -> str:
+    r"""A text in quotes, as Hydra and OmegaConf read it as it is.
+
+    >>> print(quoted("it's"))
+    'it\'s'
+    """
+    return _in_quotes(escape_references(text))
+
+
+def _in_quotes(text: str) -> str:
+    # A backslash counts only before a quote and at the end.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), text) + "'"
 
 
 def _is_quoted(argument: str) -> bool:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 ShowProgress = Callable[..., None]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
 _SHOW_EVERY = 5_000
 
 
@@ -61,6 +62,15 @@ def conll_sentence(*columns: Iterable[str], separator: str = " ") -> str:
     'New B-LOC\nYork I-LOC\n\n'
     """
     return "".join(f"{separator.join(row)}\n" for row in zip(*columns, strict=True)) + "\n"
+
+
+def markdown(text: str) -> str:
+    r"""A text within a line of Markdown, as it is.
+
+    >>> print(markdown("a_b|`"))
+    a\_b\|\`
+    """
+    return _MARKDOWN.sub(r"\\\1", escape_controls(text))
 
 
 def as_column(text: str) -> str:

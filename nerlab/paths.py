@@ -1,13 +1,16 @@
 """Paths that a person names, or that lie in a folder which somebody else may have made."""
 
+import json
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from nerlab.files import naming, new_file
+
+_LARGEST = 2**20  # bytes of a JSON file of figures
 
 
 def check_file(path: Path, largest: int) -> None:
@@ -20,6 +23,25 @@ def check_file(path: Path, largest: int) -> None:
         raise ValueError(f"{path}: expected a regular file, found {_kind(found.st_mode)}")
     if found.st_size > largest:
         raise ValueError(f"{path}: expected at most {largest:,} bytes, found {found.st_size:,}")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a run, which somebody else may have written; an empty one if the
+    file is not there.
+
+    Raises:
+        ValueError: it is longer than a megabyte, or holds anything else.
+    """
+    if not path.exists():
+        return {}
+    check_file(path, _LARGEST)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: broken file ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: expected an object, found a {type(found).__name__}")
+    return found
 
 
 def check_plain(path: Path) -> None:

@@ -12,7 +12,7 @@ LAYERS = (
     (
         *("tags", "text", "config", "instantiation", "saved_config", "trust"),
         *("device", "explanation", "files", "free_text", "memory", "messages", "paths", "process"),
-        "schemes",
+        *("schemes", "sweeps"),
     ),
     ("data", "modules", "evaluation"),
     ("models",),

@@ -1,6 +1,5 @@
 """The model card of an exported tagger: what it is, what it was trained on, how good it is."""
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -13,19 +12,17 @@ from omegaconf import DictConfig
 from torch import nn
 
 import nerlab
-from nerlab.messages import escape_controls
+from nerlab.messages import escape_controls, markdown
 from nerlab.models.loading import Checkpoint
 from nerlab.models.tagger import Tagger
-from nerlab.paths import check_file
+from nerlab.paths import read_object
 from nerlab.saved_config import portable
 from nerlab.training.provenance import PROVENANCE
 
 CARD = "README.md"
-_LARGEST = 2**20  # bytes of a file that figures are read from
 # An absolute path as the value of a key, in quotes or not.
 _LAST_NAME = re.compile(r"""=(['"]?)/(?:[^'"]*/)?([^'"/]+)/?\1$""")
 _UNFIT = (ValueError, TypeError, LookupError, AttributeError)
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
 _PLACES = ("run.", "resume=", "tracker")  # keys that say where a run was written and logged
 _SPLITS = ("dev", "test")  # whose figures are shown
 
@@ -47,9 +44,9 @@ def card(
     figures = {
         split: metrics
         for split in _SPLITS
-        if is_scored and (metrics := _read(run / "evaluation" / split / "metrics.json"))
+        if is_scored and (metrics := read_object(run / "evaluation" / split / "metrics.json"))
     }
-    provenance = _read(run / PROVENANCE)
+    provenance = read_object(run / PROVENANCE)
     model = {
         "name": str((config.get("run") or {}).get("name", folder)),
         "parts": parts(checkpoint.tagger, config.model),
@@ -118,26 +115,3 @@ def _described(module: nn.Module, options: DictConfig) -> tuple[str, str, int]:
     plain = {name: value for name, value in options.items() if not str(name).startswith("_")}
     said = [f"{n!s}={v}" for n, v in plain.items() if v is not None and n != "indexer"]
     return type(module).__name__, ", ".join(said), sum(p.numel() for p in module.parameters())
-
-
-def markdown(text: str) -> str:
-    r"""A text within a line of Markdown, as it is.
-
-    >>> print(markdown("a_b|`"))
-    a\_b\|\`
-    """
-    return _MARKDOWN.sub(r"\\\1", escape_controls(text))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """What a JSON file of a run says; nothing if it is not there."""
-    if not path.exists():
-        return {}
-    check_file(path, _LARGEST)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: broken file ({error})") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: expected an object, found a {type(found).__name__}")
-    return found

@@ -1,11 +1,9 @@
 """One run, from its configuration to its results."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing, nullcontext
 from inspect import signature
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from nerlab.config import BatchBy, RunDirectory, check_values, without_trust
+from nerlab.config import BatchBy, check_values, without_trust
 from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.documents import DocumentBatcher
@@ -21,7 +19,7 @@ from nerlab.data.load import load_split
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device, use_threads
 from nerlab.evaluation.report import examples, table, write_report
-from nerlab.files import file_lock, new_file
+from nerlab.files import new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
@@ -36,6 +34,7 @@ from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.provenance import write_provenance
 from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
+from nerlab.training.run_directory import new_run_directory
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -143,36 +142,6 @@ def checkpoint_layers(tagger: Tagger) -> None:
         )
     for module in layers:
         module.gradient_checkpointing = True
-
-
-@contextmanager
-def new_run_directory(config: RunDirectory) -> Iterator[Path]:
-    """Make the directory of a new run; it is locked within the block.
-
-    It is ``run.dir``, which must be new or empty, or ``<root>/<date-time>-<name>``; runs that
-    start in the same second are numbered. Making the directory is what reserves it, so two never
-    share one.
-    """
-    if config.dir is not None:
-        run = Path(config.dir)
-        with suppress(FileExistsError):
-            run.mkdir(parents=True)
-    else:
-        first = run = Path(config.root) / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{config.name}"
-        run.parent.mkdir(parents=True, exist_ok=True)
-        for number in count(2):
-            try:
-                run.mkdir()
-                break
-            except FileExistsError:
-                run = first.with_name(f"{first.name}-{number}")
-    with file_lock(run):
-        if not run.is_dir() or any(file.suffix != ".part" for file in run.iterdir()):
-            raise ValueError(
-                f"run.dir={run}: expected a directory that is new or empty; choose another name, "
-                "or remove what is there"
-            )
-        yield run
 
 
 def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., Tracker]:

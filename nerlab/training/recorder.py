@@ -25,6 +25,7 @@ from nerlab.messages import counted, escape_controls
 from nerlab.models.checkpoint import State, save_checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.run_directory import point_latest_to
 
 logger = logging.getLogger("nerlab")
 PROGRESS = ("step", "epoch", "batch_index", "best_f1", "best_epoch")
@@ -198,7 +199,7 @@ class Recorder:
 
             keep_step(folder, state.step, self.config.trainer.keep_last)
         if self.config.run.dir is None:
-            point_latest_to(self.run)
+            point_latest_to(self.run, Path(self.config.run.root))
 
     def close(self) -> None:
         """Close the file and end the tracker's run."""
@@ -207,17 +208,6 @@ class Recorder:
                 self._file.close()
         finally:
             self.tracker.finish()
-
-
-def point_latest_to(run: Path) -> None:
-    """Let the link ``latest`` beside a run lead to it."""
-    link, part = run.parent / "latest", run.parent / f".latest-{os.getpid()}"
-    try:
-        part.symlink_to(run.name, target_is_directory=True)
-        os.replace(part, link)
-    except OSError as error:  # a file system without links; the run itself is unharmed
-        part.unlink(missing_ok=True)
-        logger.warning("%s: no link made: %s", link, error.strerror)
 
 
 class RunLog(logging.Handler):

@@ -310,12 +310,11 @@ def test_a_sweep_makes_a_run_for_each_seed(
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "seed=1,2")
     result = run_script("train", "-m", *arguments)
     assert (result.status, result.err) == (0, "")
-    runs = [path.parent for path in Path("runs").glob("2*/config.yaml")]
-    assert len(runs) == 2
-    seeds = [line for run in runs for line in (run / "config.yaml").read_text().split("\n")]
-    assert {"seed: 1", "seed: 2"} <= set(seeds)
-    assert (tmp_path / "runs" / "latest").resolve() in [path.resolve() for path in runs]
-    assert [path.name for path in Path("runs/sweeps").glob("*/*")] == ["multirun.yaml"]
+    runs = sorted(path.parent for path in Path("runs").glob("sweeps/2*/*/config.yaml"))
+    assert [run.name for run in runs] == ["seed-1", "seed-2"]
+    for run in runs:
+        assert f"seed: {run.name[-1]}" in (run / "config.yaml").read_text().split("\n")
+    assert (tmp_path / "runs" / "latest").resolve() == runs[1].resolve()
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
@@ -328,7 +327,7 @@ def test_a_sweep_goes_on_after_a_failure_and_is_no_success(
     assert result.status == 1
     assert "none.conll: no such file" in result.err
     assert "Traceback" not in result.err
-    assert len(list(Path("runs").glob("2*/evaluation/dev/metrics.json"))) == 1
+    assert len(list(Path("runs").glob("sweeps/2*/*/evaluation/dev/metrics.json"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from published_folders import make_folder
 
 import nerlab
 from nerlab.commands import export as command
-from nerlab.commands.card import markdown
 from nerlab.inference.onnx import load_onnx
+from nerlab.messages import markdown
 from nerlab.models.loading import verify
 
 TEXTS = ["Anna Smith flew to New York .", "In Bakı Li Wei met Eve .", "x", ""]

@@ -115,7 +115,7 @@ FOREIGN = [
     "nerlab.models.checkpoint.os.mkdir",
     "nerlab.models.checkpoint.shutil.rmtree",
     "nerlab.training.recorder.Recorder",  # ours, but no part of a model: it opens a file to write
-    "nerlab.training.recorder.point_latest_to",
+    "nerlab.training.run_directory.point_latest_to",
     "nerlab.data.load.load_split",
 ]
 

@@ -10,10 +10,9 @@ import pytest
 from conftest import ROOT, run_process
 
 from nerlab.config import RunDirectory
-from nerlab.training import experiment
-from nerlab.training.experiment import new_run_directory
+from nerlab.training import run_directory
 from nerlab.training.kept_steps import keep_step
-from nerlab.training.recorder import point_latest_to
+from nerlab.training.run_directory import new_run_directory, point_latest_to
 
 NOON = real_datetime(2026, 11, 20, 12, 0, 0)
 
@@ -35,7 +34,7 @@ class Stopped(real_datetime):
 
 @pytest.fixture
 def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment, "datetime", Stopped)
+    monkeypatch.setattr(run_directory, "datetime", Stopped)
 
 
 @pytest.mark.usefixtures("stopped_clock")
@@ -59,16 +58,16 @@ import os, sys
 sys.path[:0] = [{str(ROOT)!r}]
 import datetime
 from nerlab.config import RunDirectory
-from nerlab.training import experiment
+from nerlab.training import run_directory
 class Stopped(datetime.datetime):
     now = classmethod(lambda cls: cls(2026, 11, 20))
-experiment.datetime = Stopped
+run_directory.datetime = Stopped
 children = []
 for _ in range(3):  # eight processes
     child = os.fork()
     children = [*children, child] if child else []
 for _ in range(10):
-    with experiment.new_run_directory(RunDirectory({str(tmp_path)!r}, "x", None)) as run:
+    with run_directory.new_run_directory(RunDirectory({str(tmp_path)!r}, "x", None)) as run:
         run.joinpath("mine").touch(exist_ok=False)
 for child in children:
     assert os.waitpid(child, 0)[1] == 0
@@ -105,14 +104,23 @@ def test_a_file_in_the_place_of_the_directory_is_named(tmp_path: Path) -> None:
 def test_latest_leads_to_the_run_last_pointed_to(tmp_path: Path) -> None:
     for name in ("first", "second", "second"):
         (tmp_path / name).mkdir(exist_ok=True)
-        point_latest_to(tmp_path / name)
+        point_latest_to(tmp_path / name, tmp_path)
         assert (tmp_path / "latest").resolve() == tmp_path / name
     assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "latest", "second"]
 
 
+def test_latest_lies_in_the_root_of_runs_however_deep_the_run_is(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "sweeps" / "today" / "seed-1"
+    run.mkdir(parents=True)
+    point_latest_to(run, tmp_path / "runs")
+    assert (tmp_path / "runs" / "latest").resolve() == run
+    point_latest_to(run, tmp_path / "elsewhere")
+    assert (run.parent / "latest").resolve() == run
+
+
 def test_latest_still_leads_to_the_run_when_the_folder_has_moved(tmp_path: Path) -> None:
     (tmp_path / "runs" / "one").mkdir(parents=True)
-    point_latest_to(tmp_path / "runs" / "one")
+    point_latest_to(tmp_path / "runs" / "one", tmp_path / "runs")
     (tmp_path / "runs").rename(tmp_path / "moved")
     assert (tmp_path / "moved" / "latest").resolve() == tmp_path / "moved" / "one"
 
@@ -124,7 +132,7 @@ def test_a_link_that_cannot_be_made_is_a_warning(
         raise PermissionError(1, "no links here")
 
     monkeypatch.setattr(os, "replace", refuse)
-    point_latest_to(tmp_path / "run")
+    point_latest_to(tmp_path / "run", tmp_path)
     assert "no links here" in caplog.text
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,66 @@
+"""Runs of a sweep: what they are named, where they lie, and which of them failed."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import SMALL_MODEL, run_script
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nerlab.command_line import prepared
+from nerlab.sweeps import FAILED, failures, folder_name, name_by_what_is_swept
+
+
+@given(st.text())
+@example("model=bilstm,seed=1")
+@example("../../etc/passwd")
+@example("-m")
+@example("a" * 300)
+@example("\udcff")
+@example("trainer.learning_rate=1e-3,model.embedder.words.indexer.vectors=/a b/GloVe (6B)")
+def test_a_folder_of_any_overrides_has_a_short_name_that_needs_no_quotes(overrides: str) -> None:
+    name = folder_name(overrides)
+    assert re.fullmatch(r"[A-Za-z0-9_+][A-Za-z0-9._+-]*", name)
+    assert len(name) <= 100
+    value = OverridesParser.create().parse_override(f"runs=[runs/{name},x]").value()
+    assert value == [f"runs/{name}", "x"]
+
+
+def test_long_overrides_that_differ_at_their_end_have_different_names() -> None:
+    names = {folder_name(f"data.dir={'x' * 200}{number}") for number in range(3)}
+    assert len(names) == 3
+
+
+def test_only_what_is_swept_is_in_the_names() -> None:
+    typed = ["-m", "model=a,b", "data=conll", "seed=1,2", "+trainer.x=1", "tracker=none"]
+    assert name_by_what_is_swept(typed) == [
+        *typed,
+        "hydra.job.config.override_dirname.exclude_keys=['data','trainer.x','tracker']",
+    ]
+    own = "hydra.job.config.override_dirname.exclude_keys=[data]"
+    assert name_by_what_is_swept([*typed, own]) == [*typed, own]
+    assert prepared(["-m", "seed=1,2"]) == ["-m", "seed=1,2"]
+    assert prepared(["seed=1"]) == ["seed=1"]
+
+
+def test_runs_are_named_by_their_overrides_and_numbered_where_these_are_equal(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "run.root=all")
+    result = run_script("train", "-m", *arguments, "model=bilstm,bilstm_crf", "seed=3,3")
+    assert (result.status, result.err) == (0, "")
+    (sweep,) = (tmp_path / "all" / "sweeps").iterdir()
+    names = {path.parent.name for path in sweep.glob("*/config.yaml")}
+    both = {"model-bilstm--seed-3", "model-bilstm_crf--seed-3"}
+    assert names == both | {f"{name}-2" for name in both}
+    assert (tmp_path / "all" / "latest").resolve().name == "model-bilstm_crf--seed-3-2"
+
+
+def test_a_broken_list_of_failures_is_one_line(tmp_path: Path) -> None:
+    assert failures(tmp_path) == {}
+    (tmp_path / FAILED).write_text('{"run": "a"}\n')
+    with pytest.raises(ValueError, match=r"failed.jsonl: broken file \('reason'\)"):
+        failures(tmp_path)

@@ -7,7 +7,7 @@ with quiet_exit():
 
     from nerlab.command_line import command
     from nerlab.device import use_threads
-    from nerlab.inference.predict import run_prediction
+    from nerlab.reports.prediction import run_prediction
 
 
 @command("predict")

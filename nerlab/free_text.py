@@ -17,11 +17,15 @@ FREE_TEXT_KEYS = (
     *("model.embedder.indexer.vectors", "model.embedder.words.indexer.vectors"),
     *("model.path", "model.embedder.subwords.indexer.model"),
 )
+_LISTS = ("checkpoint",)
+_QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*"""
+_QUOTED_LIST = re.compile(rf"\[{_QUOTED}(?:,{_QUOTED})*\]", re.DOTALL)
 _PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_WITH_REFERENCES)
 
 
 def quote_free_text(argument: str) -> str:
-    """Quote the value of an override of ``FREE_TEXT_KEYS``, so that any text or path parses.
+    """Quote the value of an override of ``FREE_TEXT_KEYS``, so that any text or path parses; of
+    ``checkpoint=[a,b]`` each member.
 
     What the user has quoted for Hydra already is left alone.
 
@@ -35,6 +39,10 @@ def quote_free_text(argument: str) -> str:
         raise ValueError(f"{argument}: {problem}; rename it")
     if not equals or value == "null" or (value[:1] in ("'", '"') and _is_quoted(argument)):
         return argument
+    if name in _LISTS and value.startswith("[") and value.endswith("]"):
+        if _QUOTED_LIST.fullmatch(value):
+            return argument
+        return f"{key}=[{','.join(quoted(item.strip()) for item in value[1:-1].split(','))}]"
     return f"{key}={_in_quotes(value) if name in _WITH_REFERENCES else quoted(value)}"
 
 

@@ -1,11 +1,12 @@
-"""Tagged texts as JSON lines, CoNLL columns or a table."""
+"""Tagged texts for programs: JSON lines, CoNLL columns."""
 
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from nerlab.inference.predictor import Entity, TaggedSentence
-from nerlab.messages import as_column, conll_sentence, escape_controls
+from nerlab.messages import as_column, conll_sentence
 from nerlab.tags import spans_of, tags_of
 
 # JSON may have them as they are; a terminal obeys them, and UTF-8 has no half surrogate pair.
@@ -17,9 +18,8 @@ Tagged = tuple[str, list[TaggedSentence]]
 def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
     """A line a text, ``{"text": …, "entities": [{"text", "label", "start", "end", "score"}]}``."""
     for text, tagged in texts:
-        entities = [e._replace(score=round(e.score, 6))._asdict() for e in _entities(tagged)]
-        line = json.dumps({"text": text, "entities": entities}, ensure_ascii=False)
-        yield _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line) + "\n"
+        entities = [e._replace(score=round(e.score, 6))._asdict() for e in entities_of(tagged)]
+        yield f"{to_json({'text': text, 'entities': entities})}\n"
 
 
 def conll(texts: Iterable[Tagged]) -> Iterator[str]:
@@ -34,19 +34,12 @@ def conll(texts: Iterable[Tagged]) -> Iterator[str]:
             yield conll_sentence(words, map(as_column, tags))
 
 
-def table(texts: Iterable[Tagged]) -> Iterator[str]:
-    """For the eye: a line an entity under each text."""
-    for text, tagged in texts:
-        yield escape_controls(text, keep="\t\n") + "\n"
-        for entity in _entities(tagged):
-            offsets = f"{entity.start}-{entity.end}"
-            label = escape_controls(entity.label)
-            name = escape_controls(" ".join(entity.text.split()))
-            yield f"  {label:<8} {entity.score:.3f}  {offsets:>9}  {name}\n"
+def to_json(value: Any) -> str:
+    """A value on one line, with nothing in it that a terminal obeys; it is UTF-8 in any case."""
+    line = json.dumps(value, ensure_ascii=False)
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
-FORMATS = {"jsonl": jsonl, "conll": conll, "table": table}
-
-
-def _entities(tagged: list[TaggedSentence]) -> list[Entity]:
+def entities_of(tagged: Iterable[TaggedSentence]) -> list[Entity]:
+    """The entities of a text."""
     return [entity for sentence in tagged for entity in sentence.entities]

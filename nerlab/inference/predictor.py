@@ -3,7 +3,7 @@
 import math
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import count
+from itertools import compress, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from nerlab.device import choose_device
 from nerlab.instantiation import trusted_packages
 from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.loading import Checkpoint, load_checkpoint
-from nerlab.tags import OUTSIDE, spans_of
+from nerlab.tags import OUTSIDE, spans_of, tags_of
 from nerlab.text import Token, sentences
 
 DOCUMENTS = ("line", "file", "none")
@@ -69,8 +69,15 @@ class Predictor:
         self._chunk_tokens = chunk_tokens
         self._batch_tokens = batch_tokens or int(checkpoint.config.trainer.decode_tokens)
 
-    def predict(self, texts: Iterable[str], document: str = "line") -> list[list[Entity]]:
-        """The entities of each text, in the order of the text.
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The types of entities that it knows."""
+        return self._checkpoint.vocabulary.labels
+
+    def predict(
+        self, texts: Iterable[str], document: str = "line", min_score: float = 0.0
+    ) -> list[list[Entity]]:
+        """The entities of each text with a score of at least ``min_score``, in the text's order.
 
         ``document`` says which of them a model that looks at documents sees together: ``line``: the
         sentences of each text; ``file``: all; ``none``: no two sentences. ``ValueError``: it is
@@ -82,16 +89,17 @@ class Predictor:
             )
         return [
             [entity for sentence in tagged for entity in sentence.entities]
-            for _, tagged in self.stream(map(_checked, texts, count()), document)
+            for _, tagged in self.stream(map(_checked, texts, count()), document, min_score)
         ]
 
     def stream(
         self,
         texts: Iterable[str],
         document: str = "line",
+        min_score: float = 0.0,
         is_ready: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
-        """Each text with its tagged sentences, in order.
+        """Each text with its tagged sentences, in order; what they take is that of :meth:`predict`.
 
         Memory stays bounded however many texts there are; a document that is larger than a chunk
         is cut between sentences. While ``is_ready`` says that the next text is not there yet,
@@ -105,17 +113,17 @@ class Predictor:
             chunk.append((text, list(sentences(text))))
             tokens += 1 + sum(map(len, chunk[-1][1]))  # empty texts take memory too
             if tokens >= self._chunk_tokens or (document != "file" and not is_ready()):
-                yield from self._tag_chunk(chunk, document)
+                yield from self._tag_chunk(chunk, document, min_score)
                 chunk, tokens = [], 0
-        yield from self._tag_chunk(chunk, document)
+        yield from self._tag_chunk(chunk, document, min_score)
 
     def _tag_chunk(
-        self, chunk: list[_Text], document: str
+        self, chunk: list[_Text], document: str, min_score: float
     ) -> Iterator[tuple[str, list[TaggedSentence]]]:
         pieces = _pieces(chunk, document, self._chunk_tokens)
         tagged = (sentence for piece in pieces for sentence in self._tag(piece))
         for text, split in chunk:
-            yield text, [next(tagged) for _ in split]
+            yield text, [_at_least(min_score, next(tagged)) for _ in split]
 
     def _tag(self, piece: list[_Untagged]) -> list[TaggedSentence]:
         vocabulary = self._checkpoint.vocabulary
@@ -169,6 +177,16 @@ def _pieces(chunk: list[_Text], document: str, most_tokens: int) -> Iterator[lis
             tokens += len(sentence)
     if piece:
         yield piece
+
+
+def _at_least(min_score: float, sentence: TaggedSentence) -> TaggedSentence:
+    """The sentence without the entities of a lower score."""
+    kept = [entity.score >= min_score for entity in sentence.entities]
+    if all(kept):
+        return sentence
+    spans = compress(spans_of(sentence.tags), kept)
+    entities = list(compress(sentence.entities, kept))
+    return TaggedSentence(sentence.tokens, tags_of(spans, len(sentence.tokens)), entities)
 
 
 def _entities(

@@ -154,6 +154,8 @@ def one_line(result: Result) -> str:
         ("predict", "checkpoint=x text=a input=b", "expected text=... or input=FILE"),
         ("predict", "checkpoint=x input=nowhere", "input=nowhere: no such file"),
         ("predict", "checkpoint=x text=a format=xml", "expected one of jsonl, conll, table"),
+        ("predict", "checkpoint=x text=a min_score=2", "min_score=2: expected a number, 0 to 1"),
+        ("predict", "checkpoint=x text=a format=brat", "expected output=NAME"),
     ],
 )
 def test_an_error_is_one_line_with_the_remedy(

@@ -8,9 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nerlab.evaluation.report import Report, write_report
-from nerlab.inference.output import conll, jsonl, table
+from nerlab.inference.annotation import brat, labelstudio, spacy
+from nerlab.inference.output import conll, jsonl
 from nerlab.inference.predictor import Entity, TaggedSentence
 from nerlab.messages import as_column, escape_controls
+from nerlab.reports.tagged_text import page, table
 from nerlab.text import Token
 
 CLEAR = "\x1b[2J"
@@ -63,7 +65,18 @@ def test_every_format_of_predict_keeps_its_lines() -> None:
         assert len(line.splitlines()) == 1
         assert holds_nothing_odd(line)
         assert json.loads(line)["text"] == token
-        assert all(holds_nothing_odd(line) for line in table(tagged(token)))
+        assert all(holds_nothing_odd(text.plain) for text in table(tagged(token), [token]))
+        for lines in (spacy(tagged(token)), labelstudio(tagged(token))):
+            assert holds_nothing_odd("".join(lines))
+
+
+def test_a_page_and_the_annotations_of_brat_hold_no_control_character() -> None:
+    for token in [*ODD, *ORDINARY]:
+        assert holds_nothing_odd("".join(page(tagged(token), [token], token)))
+    for token in set(ODD) - {"\ud800"}:  # which no file of texts holds
+        ((_, annotations),) = brat(tagged(f"Anna{token}Smith"))
+        assert holds_nothing_odd(annotations)
+        assert annotations.count("\n") == 2
 
 
 def test_no_escape_sequence_reaches_the_terminal(tmp_path: Path) -> None:
@@ -77,7 +90,7 @@ def test_no_escape_sequence_reaches_the_terminal(tmp_path: Path) -> None:
     text = f"text=Ada{CLEAR} wrote ."
     results += [
         run_script("predict", f"checkpoint={run}", text, f"format={name}")
-        for name in ("jsonl", "conll", "table")
+        for name in ("jsonl", "conll", "table", "html", "spacy", "labelstudio")
     ]
     for result in results:
         assert (result.status, result.err) == (0, "")

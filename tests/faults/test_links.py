@@ -11,7 +11,6 @@ from conftest import run_script
 from invariants import refused
 
 from nerlab.files import open_to_append
-from nerlab.inference.output import FORMATS
 from nerlab.paths import make_folder, output_file
 from nerlab.training.wandb_tracker import WandbTracker
 
@@ -195,7 +194,7 @@ def test_an_output_that_is_cut_short_leaves_what_was_there(
         raise ValueError("it fails")
 
     (tmp_path / "x").write_text("before")
-    monkeypatch.setitem(FORMATS, "jsonl", fails)
+    monkeypatch.setattr("nerlab.reports.prediction.jsonl", fails)
     refused(run_script("predict", f"checkpoint={run}", "text=Eve", f"output={tmp_path / 'x'}"))
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
     assert (tmp_path / "x").read_text() == "before"

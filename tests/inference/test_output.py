@@ -1,13 +1,14 @@
-"""Tagged texts as JSON lines, CoNLL columns and a table."""
+"""Tagged texts as JSON lines and CoNLL columns."""
 
 import json
 
 from hypothesis import given
-from hypothesis import strategies as st
+from tagged_texts import tagged_texts
 
-from nerlab.inference.output import FORMATS, Tagged, conll, jsonl, table
+from nerlab.inference.annotation import labelstudio, spacy
+from nerlab.inference.output import Tagged, conll, jsonl
 from nerlab.inference.predictor import Entity, TaggedSentence
-from nerlab.text import Token, sentences
+from nerlab.text import Token
 
 TEXT = 'Anna  Smith "flew" .\nRome'
 TAGGED = [
@@ -18,24 +19,6 @@ TAGGED = [
     ),
     TaggedSentence([Token("Rome", 21, 25)], ["S-LOC"], [Entity("Rome", "LOC", 21, 25, 1.0)]),
 ]
-
-
-@st.composite
-def tagged_texts(draw: st.DrawFn) -> list[Tagged]:
-    """Any texts, each token an entity or none."""
-    result = []
-    for text in draw(st.lists(st.text(max_size=20), max_size=3)):
-        tagged = []
-        for tokens in sentences(text):
-            tags = [draw(st.sampled_from(["O", "S-A"])) for _ in tokens]
-            entities = [
-                Entity(token.text, "A", token.start, token.end, 0.5)
-                for token, tag in zip(tokens, tags, strict=True)
-                if tag != "O"
-            ]
-            tagged.append(TaggedSentence(tokens, tags, entities))
-        result.append((text, tagged))
-    return result
 
 
 def test_jsonl_is_a_line_a_text() -> None:
@@ -77,15 +60,7 @@ def test_conll_has_two_columns_for_any_text(texts: list[Tagged]) -> None:
     assert len(rows) == count
 
 
-def test_the_table_shows_each_entity_under_its_text() -> None:
-    assert "".join(table([(TEXT, TAGGED)])).splitlines() == [
-        *TEXT.splitlines(),
-        "  PER      0.123       0-11  Anna Smith",
-        "  LOC      1.000      21-25  Rome",
-    ]
-
-
 @given(tagged_texts())
 def test_every_format_can_be_written_as_utf8(texts: list[Tagged]) -> None:
-    for write in FORMATS.values():
+    for write in (jsonl, conll, spacy, labelstudio):
         "".join(write(texts)).encode("utf-8")

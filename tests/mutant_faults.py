@@ -17,6 +17,27 @@ CHAIN = ("tests/modules/test_linear_chain.py", "tests/modules/test_linear_chain_
 
 FAULTS = (
     Fault(
+        "pages do not escape",
+        "nerlab/reports/look.py",
+        "autoescape=True",
+        "autoescape=False",
+        ("tests/commands/test_stats.py", "tests/reports/test_look.py"),
+    ),
+    Fault(
+        "labels share a colour while others are unused",
+        "nerlab/reports/look.py",
+        "if i not in taken.values()",
+        "if i >= 0",
+        ("tests/reports/test_look.py",),
+    ),
+    Fault(
+        "statistics of a corpus with illegal tags",
+        "nerlab/commands/stats.py",
+        'if finding.severity == "error":',
+        'if finding.severity == "fatal":',
+        ("tests/commands/test_stats.py",),
+    ),
+    Fault(
         "the last token of a span is left out",
         "nerlab/tags.py",
         "spans.append(Span(start, position, previous[1]))",

@@ -246,6 +246,14 @@ def test_illegal_tags_are_refused_unless_they_are_repaired(tmp_path: Path) -> No
     assert plain["splits"]["train"]["entities"] == 2_642
 
 
+def test_an_error_that_check_finds_is_one_line_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "train.conll").write_text("a O\nb I-X\n")
+    (tmp_path / "dev.conll").write_text("a O\n")
+    with pytest.raises(ValueError, match=r"train\.conll:2: tag 'I-X' follows 'O'.*repair=true"):
+        written(tmp_path / "out", "data=conll", f"data.dir={tmp_path}", "data.repair=false")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_test_file_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     for split in ("train", "dev"):
         (tmp_path / f"{split}.conll").write_text("a B-X\n")

@@ -10,6 +10,7 @@ with quiet_exit():
     from nerlab.evaluation.report import table
     from nerlab.inference.evaluate import evaluate
     from nerlab.messages import escape_controls, make_console
+    from nerlab.reports.report import write_report_pages
 
 
 @command("evaluate", open_section="data.reader")
@@ -17,7 +18,7 @@ def main(config: DictConfig) -> None:
     """Score as the configuration says, and print a table a split."""
     use_threads(config.threads)
     console = make_console()
-    for report, directory in evaluate(config):
+    for report, directory in evaluate(config, write_report_pages):
         console.print(table(report))
         if report.unknown_labels:
             missed = escape_controls(" ".join(report.unknown_labels))

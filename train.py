@@ -7,6 +7,7 @@ with quiet_exit():
 
     from nerlab.command_line import command
     from nerlab.process import lasting_output
+    from nerlab.reports.report import write_report_pages
     from nerlab.training.experiment import run_experiment
 
 
@@ -17,7 +18,7 @@ def main(config: DictConfig) -> float:
     A run that a signal stops ends with 128 + its number.
     """
     with lasting_output():
-        return run_experiment(config)
+        return run_experiment(config, write_report_pages)
 
 
 if __name__ == "__main__":

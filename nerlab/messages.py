@@ -1,5 +1,6 @@
 """What a person reads: words, text from outside made safe to show, the terminal and its bar."""
 
+import json
 import re
 import sys
 import unicodedata
@@ -16,6 +17,8 @@ ShowProgress = Callable[..., None]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|])")
+# What a line of JSON need not escape, but a terminal obeys, or UTF-8 does not have.
+_NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SHOW_EVERY = 5_000
 
 
@@ -71,6 +74,16 @@ def markdown(text: str) -> str:
     a\_b\|\`
     """
     return _MARKDOWN.sub(r"\\\1", escape_controls(text))
+
+
+def json_line(value: object) -> str:
+    r"""Plain data as one line of JSON, any script as it is; control characters are escaped.
+
+    >>> json_line({"text": "Bakı\x85"})
+    '{"text": "Bakı\\u0085"}'
+    """
+    line = json.dumps(value, ensure_ascii=False)
+    return _NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 def as_column(text: str) -> str:

@@ -25,10 +25,6 @@ from fork_server import Process, start_cold, start_python
 from hypothesis import settings
 from omegaconf import OmegaConf
 
-from nerlab.evaluation import report as reports
-from nerlab.evaluation.report import Report
-from nerlab.files import new_file
-
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_MODEL = (
     "data=conll",
@@ -117,26 +113,6 @@ def _composed_once() -> Iterator[None]:
     """Scripts that are called in this process have copies of a configuration."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hydra, "main", composed.main)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _pictures_drawn_once() -> Iterator[None]:
-    """A picture takes a tenth of a second: one of the same numbers is a copy of the first."""
-    draw = reports.draw_confusions
-    drawn: dict[Any, bytes] = {}
-
-    def draw_once(report: Report, path: Path) -> None:
-        key = (report.split, str(report.scores), *sorted(report.confusions.items()))
-        if key in drawn:
-            with new_file(path) as part:
-                part.write_bytes(drawn[key])
-        else:
-            draw(report, path)
-            drawn[key] = path.read_bytes()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reports, "draw_confusions", draw_once)
         yield
 
 

@@ -1,23 +1,15 @@
-"""Right and wrong spans of a split: counted, shown and written."""
+"""Right and wrong spans of a split: counted and shown."""
 
-import json
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from rich.table import Table
 
-from nerlab.files import new_file, write_file
-from nerlab.messages import as_column, conll_sentence, counted, escape_controls
+from nerlab.messages import counted, escape_controls
 from nerlab.tags import Span, spans_of, tags_of
-
-_MOST_LABELS = 40  # in the picture of the confusions; one of hundreds shows nothing
-_LONGEST_NAME = 24  # of a label there
 
 
 class Score(NamedTuple):
@@ -54,11 +46,12 @@ def score_spans(
         for counter, counted_spans in zip(counts, spans, strict=True):
             counter.update(span.label for span in counted_spans)
     labels = sorted(counts[0].keys() | counts[1].keys())
-    per_type = {label: _score(*(counter[label] for counter in counts)) for label in labels}
-    return Scores(_score(*(counter.total() for counter in counts)), per_type)
+    per_type = {label: score_of(*(counter[label] for counter in counts)) for label in labels}
+    return Scores(score_of(*(counter.total() for counter in counts)), per_type)
 
 
-def _score(gold: int, predicted: int, correct: int) -> Score:
+def score_of(gold: int, predicted: int, correct: int) -> Score:
+    """The score of so many gold, predicted and correct spans."""
     precision = correct / predicted if predicted else 0.0
     recall = correct / gold if gold else 0.0
     f1 = 2 * correct / (gold + predicted) if gold + predicted else 0.0
@@ -73,13 +66,20 @@ def strict_spans_of(tags: Sequence[str]) -> list[Span]:
 
 @dataclass(frozen=True)
 class Report:
-    """A scored split: its sentences, their tags in IOBES, the labels that the model knows."""
+    """A scored split: its sentences, their tags in IOBES, the labels that the model knows.
+
+    One that is written also has the probability of each predicted span, the document of each
+    sentence (None: it is of none), and the SHA-256 of the data, its gold tags included.
+    """
 
     split: str
     tokens: Sequence[Sequence[str]]
     gold: Sequence[Sequence[str]]
     predicted: Sequence[Sequence[str]]
     known_labels: Sequence[str]
+    span_scores: Sequence[Sequence[float]] | None = None
+    documents: Sequence[int | None] | None = None
+    sha256: str | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -116,6 +116,7 @@ def metrics(report: Report) -> dict[str, Any]:
         "unknown_labels": report.unknown_labels,
         "sentences": len(report.tokens),
         "tokens": sum(map(len, report.tokens)),
+        "sha256": report.sha256,
     }
 
 
@@ -162,38 +163,3 @@ def marked(tokens: Sequence[str], tags: Sequence[str]) -> str:
         words[span.start] = f"[{words[span.start]}"
         words[span.end - 1] = f"{words[span.end - 1]} {span.label}]"
     return " ".join(words)
-
-
-def write_report(report: Report, directory: Path) -> None:
-    """Write ``metrics.json``, ``predictions.conll`` and ``confusion.png`` into a folder."""
-    write_file(directory / "metrics.json", json.dumps(metrics(report), indent=2) + "\n")
-    sentences = []
-    for tokens, *both in zip(report.tokens, report.gold, report.predicted, strict=True):
-        columns = (tokens, *(tags_of(spans_of(tags), len(tags), "iob2") for tags in both))
-        sentences.append(conll_sentence(*(map(as_column, column) for column in columns)))
-    write_file(directory / "predictions.conll", "".join(sentences))
-    draw_confusions(report, directory / "confusion.png")
-
-
-def draw_confusions(report: Report, path: Path) -> None:
-    """Draw how many tokens of each gold label (rows) were given each label (columns)."""
-    from matplotlib.figure import Figure
-
-    types, confusions = report.scores.per_type, report.confusions
-    commonest = sorted(types, key=lambda label: -types[label].support)[:_MOST_LABELS]
-    labels = [*sorted(commonest), "O"]
-    counts = np.array([[confusions[gold, predicted] for predicted in labels] for gold in labels])
-    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
-    size = 2.5 + 0.6 * len(labels)
-    figure = Figure(figsize=(size, size), layout="constrained")
-    axes = figure.add_subplot(xlabel="predicted", ylabel="gold")
-    axes.set_title(f"{escape_controls(report.split)}: tokens", parse_math=False)
-    names = [escape_controls(label)[:_LONGEST_NAME] for label in labels]
-    axes.set_xticks(range(len(labels)), names, rotation=90, parse_math=False)
-    axes.set_yticks(range(len(labels)), names, parse_math=False)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=2)  # light enough for black numbers
-    for row, column in np.argwhere(counts):
-        axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8)
-    with new_file(path) as part, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # they become boxes
-        figure.savefig(part, dpi=120, format="png")

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from nerlab.inference.output import Tagged, entities_of, to_json
+from nerlab.inference.output import Tagged, entities_of
 from nerlab.inference.predictor import TaggedSentence
-from nerlab.messages import as_column
+from nerlab.messages import as_column, json_line
 from nerlab.text import Token
 
 # What brat cannot have in an annotation: its lines end there, or its columns.
@@ -53,7 +53,7 @@ def spacy(texts: Iterable[Tagged]) -> Iterator[str]:
             "sents": [{"start": s.tokens[0].start, "end": s.tokens[-1].end} for s in tagged],
             "tokens": [{"id": i, "start": start, "end": end} for i, (start, end) in tokens],
         }
-        yield f"{to_json(value)}\n"
+        yield f"{json_line(value)}\n"
 
 
 def _with_white_space(text: str, tokens: Iterable[Token]) -> Iterator[tuple[int, int]]:
@@ -78,7 +78,7 @@ def labelstudio(texts: Iterable[Tagged]) -> Iterator[str]:
     """
     separator = "[\n"
     for text, tagged in texts:
-        yield separator + to_json({"data": {"text": text}, "predictions": [_prediction(tagged)]})
+        yield separator + json_line({"data": {"text": text}, "predictions": [_prediction(tagged)]})
         separator = ",\n"
     yield "\n]\n" if separator == ",\n" else "[]\n"
 

@@ -1,14 +1,10 @@
 """Raw text to entities."""
 
-import math
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress, count
+from itertools import compress, count, pairwise
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
-from torch import Tensor
 
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
@@ -18,7 +14,7 @@ from nerlab.device import choose_device
 from nerlab.instantiation import trusted_packages
 from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.loading import Checkpoint, load_checkpoint
-from nerlab.tags import OUTSIDE, spans_of, tags_of
+from nerlab.tags import OUTSIDE, Span, spans_of, tags_of
 from nerlab.text import Token, sentences
 
 DOCUMENTS = ("line", "file", "none")
@@ -135,22 +131,16 @@ class Predictor:
         by_document = self._checkpoint.by_document and piece[0].document is not None
         make_batcher = DocumentBatcher if by_document else Batcher
         batcher = make_batcher(corpus, vocabulary, with_tags=False)
-        decoder = CorpusDecoder(self._checkpoint.tagger, batcher, self._batch_tokens)
-        results = dict[int, TaggedSentence]()
-        for indices, values in decoder.run(self._decode_scored):
-            tags, marginals, conditionals = (value.cpu().numpy() for value in values)
-            for row, index in enumerate(indices.tolist()):
-                text, tokens, _ = piece[index]
-                names = [vocabulary.tags[tag] for tag in tags[row, : len(tokens)]]
-                entities = _entities(text, tokens, names, marginals[row], conditionals[row])
-                results[index] = TaggedSentence(tokens, names, entities)
-        return [results[index] for index in range(len(piece))]
-
-    def _decode_scored(self, emissions: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The tags, ``log p(y_t)`` and ``log p(y_t | y_{t-1})`` along them, each ``(B, T)``."""
-        decoder = self._checkpoint.tagger.decoder
-        tags = decoder.decode(emissions, lengths)
-        return tags, *decoder.path_log_probabilities(emissions, lengths, tags)
+        scored = CorpusDecoder(self._checkpoint.tagger, batcher, self._batch_tokens).scored_tags()
+        results = []
+        for (text, tokens, _), (first, last) in zip(piece, pairwise(corpus.offsets), strict=True):
+            tags = [vocabulary.tags[tag] for tag in scored.tags[first:last]]
+            spans = spans_of(tags)
+            probabilities = scored.probabilities(slice(first, last), spans)
+            results.append(
+                TaggedSentence(tokens, tags, _entities(text, tokens, spans, probabilities))
+            )
+        return results
 
 
 def _checked(text: object, index: int) -> str:
@@ -190,15 +180,12 @@ def _at_least(min_score: float, sentence: TaggedSentence) -> TaggedSentence:
 
 
 def _entities(
-    text: str, tokens: list[Token], tags: list[str], marginal: np.ndarray, conditional: np.ndarray
+    text: str, tokens: list[Token], spans: list[Span], probabilities: list[float]
 ) -> list[Entity]:
     entities = []
-    for span in spans_of(tags):
+    for span, probability in zip(spans, probabilities, strict=True):
         start, end = tokens[span.start].start, tokens[span.end - 1].end
-        # log p(y_s) + Σ_{s<t<e} log p(y_t | y_{t-1}): in IOBES the tags say where the span ends.
-        log_probability = marginal[span.start] + conditional[span.start + 1 : span.end].sum()
-        score = min(1.0, math.exp(log_probability))
-        entities.append(Entity(text[start:end], span.label, start, end, score))
+        entities.append(Entity(text[start:end], span.label, start, end, probability))
     return entities
 
 

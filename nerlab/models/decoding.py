@@ -1,10 +1,10 @@
 """Run a tagger over a corpus without gradients, as fast as the machine allows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import chain
-from typing import TypeVar
+from itertools import chain, pairwise, starmap
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -14,11 +14,25 @@ from torch.nn import functional as F
 from nerlab.data.batch import Batcher, to_device
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
+from nerlab.evaluation.predictions import span_probabilities
 from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
 from nerlab.models.tagger import Tagger
+from nerlab.tags import Span, spans_of
 
 Result = TypeVar("Result")
+
+
+class ScoredTags(NamedTuple):
+    """Predicted tag ids ``y``, ``log p(y_t)`` and ``log p(y_t | y_{t-1})``, each ``(N,)``."""
+
+    tags: np.ndarray
+    marginals: np.ndarray
+    conditionals: np.ndarray
+
+    def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
+        """Those of the predicted spans of a sentence, whose ``tokens`` these are of the corpus."""
+        return span_probabilities(spans, self.marginals[tokens], self.conditionals[tokens])
 
 
 class CorpusDecoder:
@@ -49,6 +63,22 @@ class CorpusDecoder:
             positions, mask = self._batcher.positions(sentences)
             tags[positions[mask]] = predicted.cpu().numpy()[mask]
         return tags
+
+    def scored_tags(self) -> ScoredTags:
+        """The same with their probabilities."""
+        decoder = self._tagger.decoder
+
+        def decode_scored(emissions: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+            tags = decoder.decode(emissions, lengths)
+            return tags, *decoder.path_log_probabilities(emissions, lengths, tags)
+
+        size = len(self._batcher.corpus.tokens)
+        scored = ScoredTags(np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros(size))
+        for sentences, found in self.run(decode_scored):
+            positions, mask = self._batcher.positions(sentences)
+            for flat, values in zip(scored, found, strict=True):
+                flat[positions[mask]] = values.cpu().numpy()[mask]
+        return scored
 
     def run(
         self, decode_batch: Callable[[Tensor, Tensor], Result]
@@ -110,18 +140,37 @@ class CorpusDecoder:
 
 
 def score(
-    tagger: Tagger, vocabulary: Vocabulary, batcher: Batcher, split: str, batch_tokens: int
+    tagger: Tagger,
+    vocabulary: Vocabulary,
+    batcher: Batcher,
+    split: str,
+    batch_tokens: int,
+    with_probabilities: bool = False,
 ) -> Report:
-    """Tag a corpus and hold the result against its own tags."""
-    names = vocabulary.tags
-    corpus = batcher.corpus
-    flat = [names[i] for i in CorpusDecoder(tagger, batcher, batch_tokens).tags()]
-    borders = corpus.offsets.tolist()
-    sentences = range(len(corpus))
-    return Report(
+    """Tag a corpus and hold the result against its own tags.
+
+    ``with_probabilities`` for a report that is written: those of its spans, which take longer, its
+    documents, and the SHA-256 of the corpus.
+    """
+    corpus, decoder = batcher.corpus, CorpusDecoder(tagger, batcher, batch_tokens)
+    scored = decoder.scored_tags() if with_probabilities else None
+    flat = [vocabulary.tags[i] for i in (decoder.tags() if scored is None else scored.tags)]
+    sentences, slices = range(len(corpus)), list(starmap(slice, pairwise(corpus.offsets.tolist())))
+    report = Report(
         split,
         [corpus.sentence_tokens(i) for i in sentences],
         [corpus.sentence_tags(i) for i in sentences],
-        [flat[start:end] for start, end in zip(borders, borders[1:], strict=False)],
+        [flat[tokens] for tokens in slices],
         vocabulary.labels,
+    )
+    if scored is None:
+        return report
+    return replace(
+        report,
+        span_scores=[
+            scored.probabilities(tokens, spans_of(tags))
+            for tokens, tags in zip(slices, report.predicted, strict=True)
+        ],
+        documents=[number if number >= 0 else None for number in corpus.documents.tolist()],
+        sha256=corpus.digest(),
     )

@@ -18,7 +18,9 @@ from nerlab.data.documents import DocumentBatcher
 from nerlab.data.load import load_split
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device, use_threads
-from nerlab.evaluation.report import examples, table, write_report
+from nerlab.evaluation.files import write_report
+from nerlab.evaluation.pages import WritePages
+from nerlab.evaluation.report import examples, table
 from nerlab.files import new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
@@ -26,6 +28,7 @@ from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
 from nerlab.models.tagger import Tagger
+from nerlab.models.training_split import training_split
 from nerlab.modules.transformer import Layers
 from nerlab.process import Interrupted, Interruption, on_signals
 from nerlab.tags import MANY_LABELS
@@ -45,8 +48,10 @@ _EXAMPLES = 5
 TRACKERS = ("nerlab.training.recorder.Tracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
-def run_experiment(config: DictConfig) -> float:
+def run_experiment(config: DictConfig, write_pages: WritePages) -> float:
     """Train as the configuration says, or go on with a run; returns the best span F1 on dev.
+
+    At its end ``write_pages`` shows what came out, on pages and in pictures for the tracker.
 
     What can be wrong with the configuration or the data is found before the directory is made.
 
@@ -68,11 +73,15 @@ def run_experiment(config: DictConfig) -> float:
             from nerlab.training.determinism import deterministic_algorithms
 
             stack.enter_context(deterministic_algorithms())
-        return _run(config, trusted, threads, resumption)
+        return _run(config, trusted, threads, resumption, write_pages)
 
 
 def _run(
-    config: DictConfig, trusted: tuple[str, ...], threads: str, resumption: "Resumption | None"
+    config: DictConfig,
+    trusted: tuple[str, ...],
+    threads: str,
+    resumption: "Resumption | None",
+    write_pages: WritePages,
 ) -> float:
     device, console = choose_device(config.device), make_console()
     names = ("train", "dev", *(["test"] if config.test else []))
@@ -107,7 +116,7 @@ def _run(
             tracker = make_tracker(run, run.name, {**plain, **digests})
             with closing(Recorder(run, tracker, vocabulary, config, digests)) as recorder:
                 _train(state, batchers, recorder, console)
-                _score_best(state.tagger, batchers, recorder, console)
+                _score_best(state.tagger, batchers, recorder, console, write_pages)
             logger.info("done: %s", run)
     return state.best_f1
 
@@ -196,18 +205,27 @@ def _train(
 
 
 def _score_best(
-    tagger: Tagger, batchers: Mapping[str, Batcher], recorder: Recorder, console: Console
+    tagger: Tagger,
+    batchers: Mapping[str, Batcher],
+    recorder: Recorder,
+    console: Console,
+    write_pages: WritePages,
 ) -> None:
     """Score the best checkpoint on dev, and once on test if that was asked for."""
     load_own_weights(tagger.eval(), recorder.run / "checkpoints" / "best")
-    decode_tokens = recorder.config.trainer.decode_tokens
+    vocabulary, decode_tokens = recorder.vocabulary, recorder.config.trainer.decode_tokens
+    written = []
     for name in (name for name in batchers if name != "train"):
-        report = score(tagger, recorder.vocabulary, batchers[name], name, decode_tokens)
+        report = score(tagger, vocabulary, batchers[name], name, decode_tokens, True)
         folder = recorder.run / "evaluation" / name
         folder.mkdir(parents=True, exist_ok=True)
         write_report(report, folder)
+        written.append((report, folder))
         recorder.tracker.log_report(report)
         console.print(table(report))
         console.print(f"some sentences of {name}, as tagged:")
         for sentence in examples(report, _EXAMPLES):
             console.print("  " + escape_controls(sentence))
+    most = max(len(report.tokens) for report, _ in written)
+    training = training_split(tagger, vocabulary, batchers["train"], most, decode_tokens)
+    recorder.tracker.log_pictures(write_pages(recorder.run, written, training))

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from nerlab.config import TrainerConfig
 from nerlab.data.vocabulary import Vocabulary
+from nerlab.evaluation.pages import Pictures
 from nerlab.evaluation.report import Report
 from nerlab.files import naming, open_to_append
 from nerlab.messages import counted, escape_controls
@@ -129,6 +130,9 @@ class Tracker:
 
     def log_report(self, report: Report) -> None:
         """Take a scored split: its confusion matrix and its examples."""
+
+    def log_pictures(self, draw: Pictures) -> None:
+        """Take the pictures of the reports, PNG by name, which ``draw`` makes when it is called."""
 
     def finish(self) -> None:
         """End the run and say how it can be looked at."""

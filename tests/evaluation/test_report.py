@@ -1,7 +1,6 @@
 """What is shown and written of a scored split."""
 
 import json
-import warnings
 from pathlib import Path
 
 import pytest
@@ -10,17 +9,21 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from nerlab.data.readers.conll import read
-from nerlab.evaluation.report import Report, marked, metrics, score_spans, table, write_report
+from nerlab.evaluation.files import read_predictions, write_report
+from nerlab.evaluation.predictions import Prediction, ScoredSpan, predictions_of
+from nerlab.evaluation.report import Report, marked, metrics, score_spans, table
+from nerlab.tags import Span
 
 TOKENS = [["Anna", "Smith", "saw", "Rome"], ["Oslo", "\xa0x"], ["«", "\u200bé"]]
 GOLD = [["B-PER", "E-PER", "O", "S-LOC"], ["S-LOC", "O"], ["S-NEW", "O"]]
 # The last prediction is illegal, as a softmax may give it.
 PREDICTED = [["B-PER", "E-PER", "O", "S-PER"], ["S-LOC", "O"], ["O", "I-LOC"]]
 KNOWN = ["LOC", "ORG", "PER"]
+SCORES = [[0.9, 0.4], [1.0], [0.1234567]]
 
 
 def report(split: str = "dev") -> Report:
-    return Report(split, TOKENS, GOLD, PREDICTED, KNOWN)
+    return Report(split, TOKENS, GOLD, PREDICTED, KNOWN, SCORES, [0, 0, None], "ab12")
 
 
 def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
@@ -34,7 +37,7 @@ def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
         "NEW": {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1},
         "PER": {"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1},
     }
-    assert (found["sentences"], found["tokens"]) == (3, 8)
+    assert (found["sentences"], found["tokens"], found["sha256"]) == (3, 8, "ab12")
 
 
 def test_an_unknown_gold_label_is_a_miss_and_is_reported() -> None:
@@ -47,7 +50,7 @@ def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> Non
     folder = tmp_path
     write_report(report(), folder)
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["confusion.png", "metrics.json", "predictions.conll"]
+    assert names == ["metrics.json", "predictions.conll", "predictions.jsonl"]
     assert json.loads((folder / "metrics.json").read_text()) == metrics(report())
     path = folder / "predictions.conll"
     gold, predicted = (list(read(path, 0, column, "utf-8")) for column in (1, 2))
@@ -65,20 +68,66 @@ def test_the_written_predictions_score_as_the_report_does(tmp_path: Path) -> Non
 
 def test_a_report_is_written_over_an_older_one(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
-    write_report(Report("dev", [], [], [], KNOWN), tmp_path)
+    write_report(Report("dev", [], [], [], KNOWN, []), tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text())["support"] == 0
     assert (tmp_path / "predictions.conll").read_text() == ""
 
 
-def test_the_confusions_are_drawn_as_a_picture(tmp_path: Path) -> None:
+def test_written_predictions_are_read_again(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
-    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    found = read_predictions(tmp_path / "predictions.jsonl")
+    assert found == predictions_of(report())
+    predicted = [ScoredSpan(0, 2, "PER", 0.9), ScoredSpan(3, 4, "PER", 0.4)]
+    assert found[0] == Prediction(
+        0, 0, TOKENS[0], [Span(0, 2, "PER"), Span(3, 4, "LOC")], predicted
+    )
+    assert found[2] == (2, None, TOKENS[2], [(0, 1, "NEW")], [(1, 2, "LOC", 0.123457)])
+    first, *_ = (tmp_path / "predictions.jsonl").read_text().splitlines()
+    assert first == (
+        '{"sentence": 0, "document": 0, "tokens": ["Anna", "Smith", "saw", "Rome"], '
+        '"gold": [{"start": 0, "end": 2, "label": "PER"}, {"start": 3, "end": 4, "label": "LOC"}], '
+        '"predicted": [{"start": 0, "end": 2, "label": "PER", "score": 0.9}, '
+        '{"start": 3, "end": 4, "label": "PER", "score": 0.4}]}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"start": 3', '"start": 1'),
+        ('"end": 4', '"end": 5'),
+        ('"end": 4', '"end": 3'),
+        ('"end": 4', '"end": "4"'),
+        ('"label": "LOC"', '"label": 7'),
+        ('"score": 0.9', '"score": 1.1'),
+        ('"score": 0.9', '"score": NaN'),
+        ('"saw"', "7"),
+        ('"sentence": 0', '"sentence": 1'),
+        ('"gold"', '"silver"'),
+        ("{", "["),
+        ("Anna", "\udcff"),
+    ],
+)
+def test_broken_predictions_are_refused_in_one_line(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "predictions.jsonl"
+    write_report(report(), tmp_path)
+    text = path.read_text("utf-8").replace(old, new, 1)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(
+        ValueError, match=r"^.*, line 1: not as evaluate.py writes it .*; run it again$"
+    ):
+        read_predictions(path)
+
+
+def test_predictions_that_are_not_there_are_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"No such file.*; evaluate\.py writes it"):
+        read_predictions(tmp_path / "predictions.jsonl")
 
 
 @pytest.mark.parametrize("tokens", [[], [["a", "b"]]])
 def test_a_report_of_nothing_is_zeros(tokens: list[list[str]], tmp_path: Path) -> None:
     tags = [["O"] * len(sentence) for sentence in tokens]
-    empty = Report("test", tokens, tags, tags, KNOWN)
+    empty = Report("test", tokens, tags, tags, KNOWN, [[] for _ in tokens])
     write_report(empty, tmp_path)
     found = json.loads((tmp_path / "metrics.json").read_text())
     assert [found[key] for key in ("precision", "recall", "f1", "support")] == [0, 0, 0, 0]
@@ -119,23 +168,12 @@ def test_spans_are_marked_in_a_sentence() -> None:
     "label",
     ["$\\frac$", "人名", "\ud800", "a\nb\0", "[/red]", pytest.param("x" * 9_999, id="long")],
 )
-def test_a_name_of_any_characters_is_written_and_drawn(tmp_path: Path, label: str) -> None:
-    odd = Report(f"$\\q$ {label[:9]}", [["a"]], [[f"S-{label}"]], [["O"]], [])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        write_report(odd, tmp_path)
+def test_a_name_of_any_characters_is_written(tmp_path: Path, label: str) -> None:
+    odd = Report(f"$\\q$ {label[:9]}", [[label]], [[f"S-{label}"]], [["O"]], [], [[]])
+    write_report(odd, tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text())["unknown_labels"] == [label]
-    assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")
+    assert read_predictions(tmp_path / "predictions.jsonl") == predictions_of(odd)
     shown(odd)
-
-
-@pytest.mark.long
-def test_of_hundreds_of_types_the_commonest_are_drawn(tmp_path: Path) -> None:
-    labels = [f"S-{i}" for i in range(1_000)] + ["S-common"] * 5
-    many = Report("dev", [["a"] * len(labels)], [labels], [["O"] * len(labels)], [])
-    write_report(many, tmp_path)
-    width = int.from_bytes((tmp_path / "confusion.png").read_bytes()[16:20], "big")
-    assert 1_000 < width < 5_000
 
 
 @given(st.lists(st.sampled_from(["O", "B-A", "I-A", "E-A", "S-A", "I-D"]), max_size=9))

@@ -7,7 +7,8 @@ from conftest import SMALL_MODEL, run_script
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nerlab.evaluation.report import Report, write_report
+from nerlab.evaluation.files import write_report
+from nerlab.evaluation.report import Report
 from nerlab.inference.annotation import brat, labelstudio, spacy
 from nerlab.inference.output import conll, jsonl
 from nerlab.inference.predictor import Entity, TaggedSentence
@@ -44,7 +45,7 @@ def test_ordinary_text_is_left_as_it_is(text: str) -> None:
 def test_predictions_have_a_line_a_token_and_three_columns(tmp_path: Path) -> None:
     tokens = [*ODD, *ORDINARY]
     gold = [f"S-{token}" for token in tokens]
-    write_report(Report("dev", [tokens], [gold], [gold], ODD), tmp_path)
+    write_report(Report("dev", [tokens], [gold], [gold], ODD, [[1.0] * len(gold)]), tmp_path)
     text = (tmp_path / "predictions.conll").read_bytes().decode("utf-8")
     assert holds_nothing_odd(text)
     rows = [line.split(" ") for line in text.splitlines() if line]

@@ -43,8 +43,7 @@ def untouched(victim: Path) -> None:
     assert victim.read_text() == "precious"
 
 
-REPORT = [f"evaluation/dev/{name}" for name in ("metrics.json", "predictions.conll")]
-REPORT += ["evaluation/dev/confusion.png"]
+REPORT = [f"evaluation/dev/{name}" for name in ("metrics.json", "predictions.jsonl")]
 FILES = [*REPORT, "train.log", "metrics.jsonl", "config.yaml", "checkpoints/last/labels.json"]
 
 

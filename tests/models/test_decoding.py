@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nerlab.data.batch import Batch
-from nerlab.models.decoding import CorpusDecoder
+from nerlab.models.decoding import CorpusDecoder, score
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.modules.identity import Identity
 from nerlab.modules.lstm import LSTM
+from nerlab.tags import spans_of
 
 Result = TypeVar("Result")
 VOCABULARY, BATCHER = make_batcher()
@@ -127,6 +129,27 @@ def test_every_distinct_token_is_embedded_once() -> None:
     )
     decode(tagger, 3)
     assert sum(seen) == len(BATCHER.corpus.lexicon)
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_report_that_is_written_has_the_probability_of_each_span() -> None:
+    tagger = make_tagger(lstm)
+    report = score(tagger, VOCABULARY, BATCHER, "dev", 12, with_probabilities=True)
+    assert report.sha256 == BATCHER.corpus.digest()
+    assert report.documents == [None] * len(TAGGED)
+    assert report.span_scores is not None
+    assert sum(map(len, report.span_scores)) > len(TAGGED)
+    for sentence, (tags, scores) in enumerate(
+        zip(report.predicted, report.span_scores, strict=True)
+    ):
+        with torch.no_grad():
+            emissions = tagger.emissions(BATCHER.collate(np.array([sentence])))
+        ids = [VOCABULARY.tags.index(tag) for tag in tags]
+        chosen = emissions[0].softmax(1)[range(len(ids)), ids]  # (T,), independent in a softmax
+        expected = [chosen[span.start : span.end].prod().item() for span in spans_of(tags)]
+        assert scores == pytest.approx(expected, rel=1e-4)
+    quick = score(tagger, VOCABULARY, BATCHER, "dev", 12)
+    assert replace(report, span_scores=None, documents=None, sha256=None) == quick
 
 
 def test_decoding_changes_the_threads_of_nobody_else(threads: int) -> None:

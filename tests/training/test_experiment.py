@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
 
 from nerlab.data.readers.conll import read
+from nerlab.evaluation.pages import WritePages
 from nerlab.evaluation.report import score_spans
 from nerlab.training.determinism import deterministic_algorithms
 from nerlab.training.experiment import run_experiment
@@ -37,7 +38,8 @@ def test_a_run_directory_is_laid_out_as_the_contract_says(run: Path) -> None:
         *("model.safetensors", "config.yaml", "labels.json", "manifest.json"),
         *("indexer.words.words.json", "indexer.characters.characters.json"),
     )
-    evaluation = ("metrics.json", "predictions.conll", "confusion.png")
+    predictions = ("predictions.conll", "predictions.jsonl")
+    evaluation = ("metrics.json", *predictions, "analysis.json", "report.html", "report.txt")
     assert found == {
         "config.yaml",
         "metrics.jsonl",
@@ -220,8 +222,8 @@ def test_a_run_returns_its_best_f1_on_dev(
     returned = []
     script = load_script("train")
 
-    def capture(config: DictConfig) -> float:
-        returned.append(run_experiment(config))
+    def capture(config: DictConfig, write_pages: WritePages) -> float:
+        returned.append(run_experiment(config, write_pages))
         return returned[0]
 
     monkeypatch.setattr(script, "run_experiment", capture)

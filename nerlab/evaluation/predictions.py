@@ -1,0 +1,74 @@
+"""Gold and predicted spans, sentence by sentence, with the model's probability of each."""
+
+import math
+from collections.abc import Sequence
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+
+from nerlab.evaluation.report import Report
+from nerlab.tags import Span, spans_of
+
+
+class ScoredSpan(NamedTuple):
+    """A predicted span, half open, and the model's probability of the whole of it, 0 to 1."""
+
+    start: int
+    end: int
+    label: str
+    score: float
+
+    @property
+    def span(self) -> Span:
+        """Where it is and what it is."""
+        return Span(self.start, self.end, self.label)
+
+
+class Prediction(NamedTuple):
+    """A sentence with its gold and its predicted spans, both in order, counted in tokens.
+
+    ``sentence`` is its number in the split, ``document`` that of its document, both from 0; None
+    where the corpus marks no documents.
+    """
+
+    sentence: int
+    document: int | None
+    tokens: Sequence[str]
+    gold: Sequence[Span]
+    predicted: Sequence[ScoredSpan]
+
+
+def span_probabilities(
+    spans: Sequence[Span], marginals: np.ndarray, conditionals: np.ndarray
+) -> list[float]:
+    """The probability of each span of a sentence under the model, as a whole and with its label,
+
+    ``p(y_s) Π_{s<t<e} p(y_t | y_{t-1})``, where y are the predicted tags: those of IOBES say where
+    a span ends.
+
+    Args:
+        spans: those of the predicted tags.
+        marginals: ``(T,)`` ``log p(y_t)``.
+        conditionals: ``(T,)`` ``log p(y_t | y_{t-1})``.
+    """
+    return [
+        min(1.0, math.exp(marginals[s.start] + conditionals[s.start + 1 : s.end].sum()))
+        for s in spans
+    ]
+
+
+def predictions_of(report: Report) -> list[Prediction]:
+    """The sentences of a report that has the scores of spans, which are rounded to six digits."""
+    assert report.span_scores is not None
+    documents = report.documents or repeat(None, len(report.tokens))
+    tags = (report.gold, report.predicted, report.span_scores)
+    predictions: list[Prediction] = []
+    for tokens, gold, predicted, scores, document in zip(
+        report.tokens, *tags, documents, strict=True
+    ):
+        pairs = zip(spans_of(predicted), scores, strict=True)
+        scored = [ScoredSpan(*span, round(score, 6)) for span, score in pairs]
+        number = len(predictions)
+        predictions.append(Prediction(number, document, tokens, spans_of(gold), scored))
+    return predictions

@@ -8,8 +8,8 @@ import pytest
 import seqeval.metrics
 from hypothesis import given
 from made_up import LABELS, made_up_report, predictions, tags
-from sklearn.calibration import calibration_curve  # type: ignore[import-untyped]
-from sklearn.metrics import accuracy_score, f1_score  # type: ignore[import-untyped]
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import accuracy_score, f1_score
 
 from nerlab.evaluation.analysis import analyse
 from nerlab.evaluation.calibration import calibration

@@ -1,21 +1,6 @@
 """Tag raw text: python predict.py --help"""
 
-from nerlab.process import quiet_exit
-
-with quiet_exit():
-    from omegaconf import DictConfig
-
-    from nerlab.command_line import command
-    from nerlab.device import use_threads
-    from nerlab.reports.prediction import run_prediction
-
-
-@command("predict")
-def main(config: DictConfig) -> None:
-    """Tag what the configuration names."""
-    use_threads(config.threads)
-    run_prediction(config)
-
+from nerlab.commands.predict import main
 
 if __name__ == "__main__":
     main()

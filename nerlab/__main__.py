@@ -6,10 +6,6 @@ with quiet_exit():
     import sys
     from importlib import import_module
     from io import TextIOWrapper
-    from pathlib import Path
-    from typing import NoReturn
-
-CONF = Path(__file__).resolve().parents[1] / "conf"
 
 # Each is a file of nerlab/commands with a function ``run``, and one of conf/ with its keys.
 VERBS = {
@@ -32,9 +28,8 @@ def main() -> None:
             print(f"  {name:<10}{summary}")
         print("\nnerlab VERB --help lists the keys; those of data are the same as for train.py")
     elif verb not in VERBS:
-        _fail(f"{verb!r}: no such verb; expected {', '.join(VERBS)}")
-    elif not CONF.is_dir():
-        _fail(f"{CONF}: no such folder; install from the repository: pip install -e .")
+        print(f"error: {verb!r}: no such verb; expected {', '.join(VERBS)}", file=sys.stderr)
+        sys.exit(1)
     else:
         from nerlab.command_line import command
 
@@ -42,11 +37,6 @@ def main() -> None:
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         command(verb)(import_module(f"nerlab.commands.{verb}").run)()
-
-
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

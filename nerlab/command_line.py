@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
-from pathlib import Path
 from traceback import walk_tb
 
 import hydra
@@ -12,12 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from nerlab.config import register_schemas
+from nerlab.config import CONF, register_schemas
 from nerlab.free_text import FREE_TEXT_KEYS, quote_free_text, quoted
 from nerlab.process import exit_on_signal, on_signals, quiet_exit
 from nerlab.sweeps import SweepFolder, name_by_what_is_swept, note_failure
-
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
 def command(
@@ -43,7 +40,7 @@ def command(
             # What Hydra stumbles over before the job has begun was typed.
             entered = [frame.f_code for frame, _ in walk_tb(error.__traceback__)]
             if is_users(error, job.__code__ in entered) and "debug=true" not in sys.argv:
-                print(f"error: {explain(error, CONF, config_name)}", file=sys.stderr)
+                print(f"error: {explain(error, str(CONF), config_name)}", file=sys.stderr)
                 sys.exit(1)
 
         def job(config: DictConfig) -> object:
@@ -75,7 +72,8 @@ def command(
             SweepFolder.noted = None
             try:
                 sys.argv[1:] = prepared(sys.argv[1:], open_section, words)
-                start = hydra.main(version_base="1.3", config_path=CONF, config_name=config_name)
+                conf = str(CONF)
+                start = hydra.main(version_base="1.3", config_path=conf, config_name=config_name)
                 with on_signals(exit_on_signal):
                     try:
                         start(job)()

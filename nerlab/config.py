@@ -8,10 +8,15 @@ import reprlib
 from copy import deepcopy
 from dataclasses import dataclass, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf, open_dict
+
+_PACKAGE = Path(__file__).resolve().parent
+# In an installed package the defaults lie in it, in the repository beside it.
+CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.with_name("conf")
 
 
 class Scheme(Enum):

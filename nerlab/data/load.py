@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 from omegaconf import DictConfig, OmegaConf
 from platformdirs import user_cache_dir
 
-from nerlab.config import DataConfig, SplitRule
+from nerlab.config import CONF, DataConfig, SplitRule
 from nerlab.data.corpus import ARRAYS, Corpus, open_corpus
 from nerlab.data.published import fetch_or_refuse
 from nerlab.data.reader_options import check_options
@@ -27,6 +27,8 @@ READERS = tuple(
     f"nerlab.data.readers.{name}.read"
     for name in ("conll", "jsonl", "parallel", "parquet", "spans", "table")
 )
+SHIPPED = ("data/demo", "data/demo_az")
+"""Folders that are beside conf/, in the repository and where nerlab is installed."""
 _PACKAGE = Path(__file__).parents[1]
 # With the readers, all code that turns files into corpora; a test follows their imports.
 _CODE = (
@@ -74,8 +76,11 @@ def split_source(data: DataConfig, split: str, trusted: tuple[str, ...] = ()) ->
 
 
 def _path(data: DataConfig, split: str) -> Path:
+    folder = Path(data.dir)
+    if data.dir in SHIPPED and not folder.exists():
+        folder = CONF.parent / folder
     if getattr(data, split) is not None:
-        path = Path(data.dir) / getattr(data, split)
+        path = folder / getattr(data, split)
         for there in (path, path.with_name(path.name + ".gz")):
             if there.is_file():
                 return there

@@ -1,14 +1,13 @@
 """``python -m nerlab`` as a person calls it; check as a process of its own too."""
 
 import json
-from configparser import ConfigParser
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 from conftest import ROOT, Result, run_process, run_script
 
-from nerlab.__main__ import CONF, VERBS, main
+from nerlab.__main__ import VERBS
+from nerlab.config import CONF
 
 
 def run(folder: Path, *arguments: str, encoding: str = "utf-8") -> Result:
@@ -41,25 +40,6 @@ def test_an_unknown_verb_is_one_line(tmp_path: Path) -> None:
     result = run(tmp_path, "data=conll")
     assert (result.status, result.out) == (1, "")
     assert result.err == f"error: 'data=conll': no such verb; expected {', '.join(VERBS)}\n"
-
-
-def test_without_the_folder_of_configurations_a_verb_says_so_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("nerlab.__main__.CONF", tmp_path / "conf")
-    monkeypatch.setattr("sys.argv", ["nerlab", "check"])
-    with pytest.raises(SystemExit):
-        main()
-    message = "no such folder; install from the repository: pip install -e ."
-    assert capsys.readouterr() == ("", f"error: {tmp_path}/conf: {message}\n")
-
-
-def test_the_console_script_is_the_same_function() -> None:
-    setup = ConfigParser()
-    setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    script = setup["options.entry_points"]["console_scripts"].strip()
-    name, _, target = script.partition(" = ")
-    assert (name, resolve_name(target)) == ("nerlab", main)
 
 
 @pytest.mark.parametrize("verb", VERBS)

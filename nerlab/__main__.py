@@ -1,9 +1,10 @@
-"""The console script ``nerlab`` and ``python -m nerlab``."""
+"""The console scripts, and ``python -m nerlab``."""
 
 from nerlab.process import quiet_exit
 
 with quiet_exit():
     import sys
+    from functools import partial
     from importlib import import_module
     from io import TextIOWrapper
 
@@ -31,12 +32,25 @@ def main() -> None:
         print(f"error: {verb!r}: no such verb; expected {', '.join(VERBS)}", file=sys.stderr)
         sys.exit(1)
     else:
-        from nerlab.command_line import command
+        from nerlab.command_line import command, find_in_current_folder
 
+        find_in_current_folder()
         del sys.argv[1]
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         command(verb)(import_module(f"nerlab.commands.{verb}").run)()
+
+
+def _run_script(name: str) -> None:
+    with quiet_exit():
+        from nerlab.command_line import find_in_current_folder
+
+        find_in_current_folder()
+        script = import_module(f"nerlab.commands.{name}")
+    script.main()
+
+
+train, evaluate, predict = (partial(_run_script, n) for n in ("train", "evaluate", "predict"))
 
 
 if __name__ == "__main__":

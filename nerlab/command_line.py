@@ -54,7 +54,7 @@ def command(
                     elif after_sweep is not None:
                         from nerlab.explanation import explain
 
-                        note_failure(explain(error, CONF, config_name))
+                        note_failure(explain(error, str(CONF), config_name))
                     raise  # Hydra goes on with the next job of a sweep, and fails at the end
 
         def end_sweep() -> None:
@@ -90,6 +90,12 @@ def command(
         return run
 
     return decorate
+
+
+def find_in_current_folder() -> None:
+    """Look for a package that is trusted in the current folder too, as ``python -m`` does."""
+    if any(argument.lstrip("+").startswith("trust=") for argument in sys.argv[1:]):
+        sys.path.append(os.getcwd())
 
 
 def prepared(

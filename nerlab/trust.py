@@ -33,7 +33,7 @@ def import_packages(trust: str | Sequence[str]) -> tuple[str, ...]:
         except Exception as error:  # the package runs, and may raise anything
             raise ValueError(
                 f"trust={name}: cannot be imported ({' '.join(str(error).split())}); install it, "
-                "put it into the current folder, or name the folder that it is in in PYTHONPATH"
+                "put it beside the script, or name the folder that it is in in PYTHONPATH"
             ) from error
     return tuple(names)
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
+from pathlib import Path
 from traceback import walk_tb
 
 import hydra

@@ -70,7 +70,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT, source, ignore=unwanted)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
-    build = [*pip, "wheel", *offline, "--no-build-isolation", f"--wheel-dir={folder}", source]
+    build = [*pip, "wheel", *offline, "--no-build-isolation", f"--wheel-dir={folder}", str(source)]
     subprocess.run(build, check=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -91,7 +91,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def call(programs: Path, folder: Path, name: str, *arguments: str) -> Result:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("PYTHON")}
-    command = [programs / name, *arguments]
+    command = [str(programs / name), *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     return Result(done.returncode, done.stdout, done.stderr)
 

@@ -13,10 +13,13 @@ VERBS = {
     "check": "what is wrong with a corpus, before it is trained on",
     "stats": "numbers and bar charts of a corpus, as one HTML page",
     "convert": "write a corpus in another format or tag scheme",
+    "compare": "mean, deviation and p-values of runs on the same data",
     "subwords": "learn subword pieces from a training split",
     "explain": "which words an entity rests on, and the best tag sequences",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }
+# The key that takes the words which are no key=value, of verbs that have one.
+WORDS = {"compare": "runs"}
 
 
 @quiet_exit()
@@ -38,7 +41,7 @@ def main() -> None:
         del sys.argv[1]
         if isinstance(sys.stdout, TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
-        command(verb)(import_module(f"nerlab.commands.{verb}").run)()
+        command(verb, words=WORDS.get(verb))(import_module(f"nerlab.commands.{verb}").run)()
 
 
 def _run_script(name: str) -> None:

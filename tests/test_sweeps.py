@@ -59,6 +59,19 @@ def test_runs_are_named_by_their_overrides_and_numbered_where_these_are_equal(
     assert (tmp_path / "all" / "latest").resolve().name == "model-bilstm_crf--seed-3-2"
 
 
+def test_the_jobs_that_failed_are_listed_with_the_reason(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}")
+    data = "data.train=none.conll,train.conll,void.conll"
+    assert run_script("train", "-m", *arguments, data).status == 1
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    failed = failures(sweep)
+    assert set(failed) == {"data.train-none.conll", "data.train-void.conll"}
+    assert "none.conll: no such file" in failed["data.train-none.conll"]
+
+
 def test_a_broken_list_of_failures_is_one_line(tmp_path: Path) -> None:
     assert failures(tmp_path) == {}
     (tmp_path / FAILED).write_text('{"run": "a"}\n')

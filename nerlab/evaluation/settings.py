@@ -46,18 +46,14 @@ def grouped(configs: Sequence[Settings], keys: Sequence[str]) -> list[list[int]]
 
 
 def naming_keys(groups: Sequence[Settings], candidates: Iterable[str]) -> list[str]:
-    """Of the ``candidates``, those in whose values any two groups differ: as few as will do, the
-    earlier ones if there is a choice."""
+    """Of the ``candidates``, so many that any two groups differ in the value of one: each in turn
+    that tells apart what those before it do not."""
     chosen: list[str] = []
     for key in candidates:
         if len(grouped(groups, chosen)) == len(groups):
             break
         if len(grouped(groups, [*chosen, key])) > len(grouped(groups, chosen)):
             chosen.append(key)
-    for key in reversed(chosen[:]):
-        others = [other for other in chosen if other != key]
-        if len(grouped(groups, others)) == len(grouped(groups, chosen)):
-            chosen = others
     return chosen
 
 

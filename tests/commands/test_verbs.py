@@ -46,9 +46,12 @@ def test_an_unknown_verb_is_one_line(tmp_path: Path) -> None:
 def test_each_verb_has_a_help_with_examples_and_every_key(tmp_path: Path, verb: str) -> None:
     result = run(tmp_path, verb, "--help")
     assert (result.status, result.err) == (0, "")
-    of_data = verb not in ("explain", "export")
-    assert f"python -m nerlab {verb} {'data=conll2003' if of_data else 'checkpoint='}" in result.out
-    for key in ("output:", "debug:", *(("reader:", "scheme:") if of_data else ("format:",))):
+    of_runs = {"compare": "runs/", "explain": "checkpoint=", "export": "checkpoint="}
+    assert f"python -m nerlab {verb} {of_runs.get(verb, 'data=conll2003')}" in result.out
+    own = {"compare": ("split:",)}.get(
+        verb, ("format:",) if verb in of_runs else ("reader:", "scheme:")
+    )
+    for key in ("output:", "debug:", *own):
         assert key in result.out
     assert ("device:" in result.out) == (verb == "explain")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cloudpickle
 import hydra
 import pytest
-from conftest import ROOT, SMALL_MODEL, Result, load_script, run_script
+from conftest import ROOT, SMALL_MODEL, Result, run_script
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
@@ -340,7 +340,8 @@ def test_a_sweeper_gets_what_the_work_of_a_script_returns(
         def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: object) -> None:
             returned.append((config.seed, job_return.return_value))
 
-    monkeypatch.setattr(load_script("train"), "run_experiment", lambda config, _: config.seed / 8)
+    work = "nerlab.commands.train.run_experiment"
+    monkeypatch.setattr(work, lambda config, _: config.seed / 8)
     monkeypatch.setattr(sys.modules[__name__], "Listener", Listener, raising=False)
     callback = f"+hydra.callbacks.listener._target_={__name__}.Listener"
     sweep = f"hydra.sweep.dir={tmp_path}"

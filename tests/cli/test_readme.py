@@ -12,7 +12,9 @@ from nerlab.command_line import prepared
 
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [*TEXTS, *sorted((ROOT / "conf").glob("*.yaml"))]
-_COMMAND = re.compile(r"(?:train|evaluate|predict)\.py|nerlab(?= (?:check|stats|convert|compare|explain|export)|$)")
+_COMMAND = re.compile(
+    r"(?:train|evaluate|predict)\.py|nerlab(?= (?:check|stats|convert|compare|explain|export)|$)"
+)
 _OVERRIDE = re.compile(r"[+~]*[a-z][\w./@]*=.*")
 
 

@@ -82,7 +82,7 @@ _RANGES: dict[str, Range | Choice] = {
     **dict.fromkeys(("min_count", "max_word_length"), _COUNT),
     **dict.fromkeys(("learning_rate", "head_learning_rate"), Range()),
     **dict.fromkeys(("weight_decay", "clip_norm"), Range()),
-    **dict.fromkeys(("samples", "sequences"), Range(1, 1_000_000, int)),
+    **dict.fromkeys(("samples", "sequences"), Range(1, 100_000, int)),
     "steps": Range(1, 1000, int),
     "entity": Range(0, 2**31 - 1, int),
     "kernel_width": Range(0.01, 100),

@@ -1,6 +1,7 @@
 """An explained entity for people and programs: in the terminal, as a page, as JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -66,8 +67,35 @@ def show(explanation: Explanation, console: Console) -> None:
     for row in rows:
         console.print(f"{row.title:<10} {row.note}")
     console.print("\n     p  best tag sequences")
+    best = explanation.sequences[0].tags
     for tags, probability in explanation.sequences:
-        console.print(f"{probability:.4f}  {marked(words, tags)}")
+        entities = marked(words, tags) if tags is best else difference(words, best, tags)
+        console.print(f"{probability:.4f}  {entities}")
+
+
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, which what rounds to 0 has not.
+
+    >>> signed(1.204, 2), signed(-0.001, 2)
+    ('+1.20', '0.00')
+    """
+    rounded = f"{value:+.{digits}f}"
+    return rounded if float(rounded) else rounded[1:]
+
+
+def difference(words: Sequence[str], best: Sequence[str], tags: Sequence[str]) -> str:
+    """The entities that tags have more than the best ones, and those that they lack.
+
+    >>> difference(["In", "Paris"], ["O", "S-LOC"], ["O", "S-PER"])
+    '+[Paris PER]  -[Paris LOC]'
+    """
+    found, expected = set(spans_of(tags)), set(spans_of(best))
+    changes = [("+", s) for s in sorted(found - expected)]
+    changes += [("-", s) for s in sorted(expected - found)]
+    parts = (
+        f"{sign}[{' '.join(words[s.start : s.end])} {visible(s.label)}]" for sign, s in changes
+    )
+    return "  ".join(parts) or "the same entities by other tags"
 
 
 def _line(entity: Entity) -> str:
@@ -81,7 +109,7 @@ def _table(words: list[str], rows: list[Row], explained: range) -> Table:
     for row in rows:
         table.add_column(row.title, justify="right")
     for t, word in enumerate(words):
-        cells = (Text(f"{row.values[t]:+.3f}", _style(row.shares[t])) for row in rows)
+        cells = (Text(signed(row.values[t], 3), _style(row.shares[t])) for row in rows)
         table.add_row(Text(word, "bold" if t in explained else ""), *cells)
     return table
 
@@ -100,8 +128,13 @@ def page(explanation: Explanation) -> str:
     tokens, span, _ = explanation.target
     words = [token.text for token in tokens]
     found = [Span(e.start, e.end, e.label, e.score) for e in explanation.entities]
+    best = explanation.sequences[0].tags
     sequences = [
-        (probability, cut_tokens(words, [Span(*s) for s in spans_of(tags)]), " ".join(tags))
+        {
+            "probability": probability,
+            "pieces": cut_tokens(words, [Span(*s) for s in spans_of(tags)]),
+            "difference": "" if tags is best else difference(words, best, tags),
+        }
         for tags, probability in explanation.sequences
     ]
     labels = {span.label} | {s.label for tags, _ in explanation.sequences for s in spans_of(tags)}
@@ -109,12 +142,13 @@ def page(explanation: Explanation) -> str:
         environment()
         .get_template("explanation.html")
         .render(
-            title=f"{explanation.entity.text}: {span.label}",
+            title=f"Explanation: {explanation.entity.text}, {span.label}",
             explanation=explanation,
             entity=explanation.entity,
             words=words,
             explained=range(span.start, span.end),
             rows=rows_of(explanation),
+            signed=signed,
             pieces=cut_text(explanation.text, found),
             sequences=sequences,
             colors=colors_of(labels | {entity.label for entity in explanation.entities}),

@@ -15,7 +15,7 @@ from nerlab.inference.attribution import IntegratedGradients, Lime
 from nerlab.inference.explain import Explanation, Target
 from nerlab.inference.masking import TaggedSpan, TagSequence
 from nerlab.inference.predictor import Entity
-from nerlab.reports.explanation import as_json, page, rows_of, show
+from nerlab.reports.explanation import as_json, difference, page, rows_of, show, signed
 from nerlab.text import Token
 
 TEXT = "Dr. Aygün Əliyeva met محمد <b>&\x1b[2J\u202e\ud800 .\nRiga ."
@@ -61,11 +61,11 @@ def test_the_terminal_shows_every_value_and_sequence(explanation: Explanation) -
     assert "log p -0.288; -6.500 with every word masked" in lines[4]
     found = [re.split(r"\s+(?=[+-])", line) for line in lines]
     for word, value in zip(WORDS[:4], VALUES, strict=False):
-        assert [word, f"{value:+.3f}", f"{2 * value:+.3f}", f"{-value:+.3f}"] in found
+        assert [word, *(signed(v, 3) for v in (value, 2 * value, -value))] in found
     assert "LIME       R² 0.875 over 1,200 masked sentences" in lines
     assert "gradients  sum -3.001, completeness gap +6.2e-02, 50 steps" in lines
     assert lines[-2].startswith("0.6250  Dr. [Aygün Əliyeva PER] met [محمد PER]")
-    assert lines[-1].startswith("0.0125  Dr. Aygün Əliyeva met")
+    assert lines[-1] == "0.0125  -[Aygün Əliyeva PER]  -[محمد PER]"
 
 
 def test_colours_say_the_sign_and_the_size(explanation: Explanation) -> None:
@@ -125,13 +125,28 @@ def test_the_page_shows_the_values_and_what_is_nasty_is_text(
     assert "\x1b" not in html
     assert "\u202e" not in html
     values = re.findall(r"<bdi>(.*?)</bdi><small>(.*?)</small>", html)
-    expected = [f"{factor * v:+.2f}" for factor in (1, 2, -1) for v in VALUES]
+    expected = [signed(factor * v, 2) for factor in (1, 2, -1) for v in VALUES]
     assert [value for _, value in values] == expected
     assert [word for word, _ in values[:4]] == WORDS[:4]
     assert html.count("effect explained") == 3 * 2
     for number in ("0.750", "-0.288", "-6.500", "0.6250", "0.0125", "R² 0.875"):
         assert number in html
-    assert "B-PER E-PER" in html
+    assert "-[Aygün Əliyeva PER]" in html
+
+
+def test_a_number_that_rounds_to_nothing_has_no_sign() -> None:
+    assert [signed(v, 2) for v in (1.204, -0.006, 0.004, -0.004, 0.0)] == [
+        *("+1.20", "-0.01", "0.00", "0.00", "0.00")
+    ]
+
+
+def test_tag_sequences_are_told_apart_by_their_entities() -> None:
+    words, best = ["In", "New", "York", "."], ["O", "B-LOC", "E-LOC", "O"]
+    assert difference(words, best, ["O", "O", "S-LOC", "O"]) == "+[York LOC]  -[New York LOC]"
+    assert difference(words, best, ["S-X", *best[1:]]) == "+[In X]"
+    assert (
+        difference(words, best, ["O", "B-LOC", "I-LOC", "O"]) == "the same entities by other tags"
+    )
 
 
 def test_what_is_not_found_is_said(explanation: Explanation) -> None:

@@ -53,9 +53,12 @@ def command(
                     if HydraConfig.get().mode is not RunMode.MULTIRUN:
                         fail(error)
                     elif after_sweep is not None:
-                        from nerlab.explanation import explain
+                        from nerlab.explanation import explain, is_users
 
-                        note_failure(explain(error, str(CONF), config_name))
+                        reason = f"{type(error).__name__}: {error}"
+                        if is_users(error):
+                            reason = explain(error, str(CONF), config_name)
+                        note_failure(" ".join(reason.split()))
                     raise  # Hydra goes on with the next job of a sweep, and fails at the end
 
         def end_sweep() -> None:

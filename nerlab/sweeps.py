@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from nerlab.files import naming, open_to_append
+from nerlab.messages import escape_controls
 
 FAILED = "failed.jsonl"
 _LEFT_OUT = "hydra.job.config.override_dirname.exclude_keys"
@@ -75,13 +77,15 @@ def name_by_what_is_swept(arguments: list[str]) -> list[str]:
 
 
 def note_failure(reason: str) -> None:
-    """Add this job to the list of those that failed, which lies in the folder of the sweep."""
+    """Say that this job has failed, and add it to the list of those that did, which lies in the
+    folder of the sweep."""
     place = place_in_sweep()
     assert place is not None
     place.parent.mkdir(parents=True, exist_ok=True)
     path = place.parent / FAILED
     with naming(path), open_to_append(path) as file:
         file.write(json.dumps({"run": place.name, "reason": reason}) + "\n")
+    print(escape_controls(f"failed: {place.name}: {reason}"), file=sys.stderr)
 
 
 def failures(folder: Path) -> dict[str, str]:

@@ -1040,4 +1040,100 @@ FAULTS = (
         "counts[splits[-1]].items()",
         ("tests/commands/test_subwords_verb.py",),
     ),
+    Fault(
+        "each run of a sentence is swapped by itself",
+        "nerlab/evaluation/randomisation.py",
+        "swapped @ kinds[block].astype(float)",
+        """np.concatenate(
+            [
+                generator.binomial(times[block], 0.5, size=swapped.shape)
+                @ kinds[block][:, 2 * run : 2 * run + 2].astype(float)
+                for run in range(runs)
+            ],
+            axis=1,
+        )""",
+        ("tests/evaluation/test_randomisation.py",),
+    ),
+    Fault(
+        "what is swapped reaches one of the systems alone",
+        "nerlab/evaluation/randomisation.py",
+        "second.sum(axis=1) - shift",
+        "second.sum(axis=1)",
+        ("tests/evaluation/test_randomisation.py",),
+    ),
+    Fault(
+        "rounds that tie with what was found do not count",
+        "nerlab/evaluation/randomisation.py",
+        ">= observed - _TIE",
+        "> observed + _TIE",
+        ("tests/evaluation/test_randomisation.py",),
+    ),
+    Fault(
+        "Holm's factor is that of Bonferroni for the smallest alone",
+        "nerlab/evaluation/randomisation.py",
+        "least = max(least, min(1.0,",
+        "least = max(0.0, min(1.0,",
+        ("tests/evaluation/test_randomisation.py",),
+    ),
+    Fault(
+        "the standard deviation is that of a whole population",
+        "nerlab/evaluation/comparison.py",
+        "from statistics import mean, stdev",
+        "from statistics import mean, pstdev as stdev",
+        ("tests/evaluation/test_comparison.py",),
+    ),
+    Fault(
+        "runs of other seeds are paired",
+        "nerlab/evaluation/comparison.py",
+        "[run for run in runs if run.seed == seed]",
+        "[run for run in runs if run.seed >= seed]",
+        ("tests/evaluation/test_comparison.py",),
+    ),
+    Fault(
+        "runs of other models are one group",
+        "nerlab/evaluation/settings.py",
+        "return repr(config[key]) if key in config else None",
+        "return str(config[key])[:1] if key in config else None",
+        ("tests/evaluation/test_comparison.py",),
+    ),
+    Fault(
+        "runs that were scored on other data are compared",
+        "nerlab/reports/runs.py",
+        "if len(hashes) > 1:",
+        "if len(hashes) > len(folders):",
+        ("tests/reports/test_runs.py",),
+    ),
+    Fault(
+        "an entity with another label is as good",
+        "nerlab/reports/runs.py",
+        "len({s.span for s in p.predicted} & set(p.gold))",
+        "len({s.span[:2] for s in p.predicted} & {s[:2] for s in p.gold})",
+        ("tests/reports/test_runs.py",),
+    ),
+    Fault(
+        "the name of a run holds what all of the sweep share",
+        "nerlab/sweeps.py",
+        "if not override.is_sweep_override() and",
+        "if override.is_sweep_override() and",
+        ("tests/test_sweeps.py",),
+    ),
+    Fault(
+        "a failed job is not listed",
+        "nerlab/command_line.py",
+        "elif after_sweep is not None:",
+        "elif after_sweep is None:",
+        ("tests/test_sweeps.py",),
+    ),
+    Fault(
+        "a sweep in which a job failed is not compared",
+        "nerlab/command_line.py",
+        """                    except Exception:
+                        end_sweep()
+                        raise
+""",
+        """                    except Exception:
+                        raise
+""",
+        ("tests/test_sweeps.py",),
+    ),
 )

@@ -54,6 +54,15 @@ def test_runs_are_named_by_their_overrides_and_numbered_where_these_are_equal(
     assert (result.status, result.err) == (0, "")
     (sweep,) = (tmp_path / "all" / "sweeps").iterdir()
     names = {path.parent.name for path in sweep.glob("*/config.yaml")}
+    for kind in ("csv", "html", "md", "tex"):
+        assert (sweep / f"comparison.{kind}").is_file()
+    table = result.out.partition("4 runs on dev\n")[2].splitlines()
+    assert table[0].split()[:2] == ["model", "n"]
+    assert {tuple(line.split()[:2]) for line in table[1:3]} == {
+        ("bilstm", "2"),
+        ("bilstm_crf", "2"),
+    }
+    assert "note: bilstm: 2 runs of seed 3 with the same score count as 2" in result.out
     both = {"model-bilstm--seed-3", "model-bilstm_crf--seed-3"}
     assert names == both | {f"{name}-2" for name in both}
     assert (tmp_path / "all" / "latest").resolve().name == "model-bilstm_crf--seed-3-2"
@@ -65,7 +74,13 @@ def test_the_jobs_that_failed_are_listed_with_the_reason(
     monkeypatch.chdir(tmp_path)
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}")
     data = "data.train=none.conll,train.conll,void.conll"
-    assert run_script("train", "-m", *arguments, data).status == 1
+    result = run_script("train", "-m", *arguments, data)
+    assert result.status == 1
+    assert "1 run on dev\n" in result.out
+    for name in ("none", "void"):
+        reason = f"data.train-{name}.conll: {corpus / f'{name}.conll'}: no such file"
+        assert f"left out: {reason}" in result.out
+        assert f"failed: {reason}" in result.err
     (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
     failed = failures(sweep)
     assert set(failed) == {"data.train-none.conll", "data.train-void.conll"}
@@ -77,3 +92,22 @@ def test_a_broken_list_of_failures_is_one_line(tmp_path: Path) -> None:
     (tmp_path / FAILED).write_text('{"run": "a"}\n')
     with pytest.raises(ValueError, match=r"failed.jsonl: broken file \('reason'\)"):
         failures(tmp_path)
+
+
+def test_a_sweep_whose_runs_cannot_be_compared_is_no_failure(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "model=bilstm")
+    result = run_script("train", "-m", *arguments, "data.dev=dev.conll,train.conll")
+    assert (result.status, result.err) == (0, "")
+    assert "the runs are not compared: dev is not the same in all runs" in result.out
+
+
+def test_a_sweep_with_a_wrong_key_makes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run_script("train", "-m", "trainer.epoch=1,2")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith("error: trainer.epoch: no such key; the nearest is trainer.epochs")

@@ -25,10 +25,10 @@ _LONGEST = 2_000  # characters of a sentence
 
 
 class Shown(NamedTuple):
-    """A sentence on the page: its number, and it as gold, first and second have it."""
+    """A sentence on the page: its number, and it as gold and both runs, A and B, have it."""
 
     sentence: int
-    versions: list[list[Piece]]
+    versions: dict[str, list[Piece]]
 
 
 class Pair(NamedTuple):
@@ -116,11 +116,21 @@ def _shown(found: Sequence[Difference], most: int, characters: int) -> list[list
             fits = length <= min(room, _LONGEST) and len(chosen) < most // len(KINDS)
             if difference.kind == kind and fits:
                 room -= length
-                versions = (difference.gold, difference.first, difference.second)
-                cut = [cut_tokens(difference.tokens, map(_span, spans)) for spans in versions]
-                chosen.append(Shown(difference.sentence, cut))
+                chosen.append(Shown(difference.sentence, _versions(difference)))
         result.append(chosen)
     return result
+
+
+def _versions(difference: Difference) -> dict[str, list[Piece]]:
+    """What is the same as in gold is shown once."""
+    names: dict[tuple[tags.Span, ...], list[str]] = {}
+    found = {"gold": difference.gold, "A": difference.first, "B": difference.second}
+    for name, spans in found.items():
+        names.setdefault(tuple(sorted(spans)), []).append(name)
+    return {
+        ", ".join(who): cut_tokens(difference.tokens, map(_span, spans))
+        for spans, who in names.items()
+    }
 
 
 def _span(span: tags.Span) -> Span:

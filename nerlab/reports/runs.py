@@ -121,11 +121,12 @@ def read_run(folder: Path, split: str, name: str) -> Run:
     try:
         settings |= _training_data(facts, split)
         choices = _choices(facts, settings)
-        seconds = facts.get("seconds")
-        seconds = None if seconds is None else float(seconds)
+        # Of a run that was resumed each process has its own.
+        seconds = [part.get("seconds") for part in (facts, *facts.get("resumed", []))]
+        total = None if None in seconds else float(sum(seconds))
     except _UNFIT as error:
         raise ValueError(f"{folder}: run.json, environment.json: broken ({error})") from None
-    return Run(name, settings, choices, scores, counts, gold, _parameters(folder), seconds)
+    return Run(name, settings, choices, scores, counts, gold, _parameters(folder), total)
 
 
 def counts_of(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from nerlab.process import lasting_output
 from nerlab.reports.comparison import as_csv, as_latex, as_markdown, for_terminal, grids, notes
 from nerlab.reports.comparison_page import page
 from nerlab.reports.runs import find_runs, read_runs
+from nerlab.sweeps import failures
 
 
 def write_comparison(
@@ -52,6 +53,8 @@ def write_comparison(
 def compare_sweep(folder: Path) -> None:
     """Compare the runs of a sweep on dev; the files go to its folder. That they cannot be compared,
     because their data differ say, is no failure of the sweep."""
+    if not any(folder.glob("*/config.yaml")) and not failures(folder):
+        return  # Hydra refused the configuration before the first job
     with lasting_output():
         try:
             write_comparison([str(folder)], "dev", [], folder, make_console())

@@ -122,7 +122,8 @@ def test_the_browser_shows_the_figures_and_the_page_fits_a_phone(
     found = differences(first, second)
     only_first = sum(difference.kind == 0 for difference in found)
     assert f"only A is right: {only_first}<" in dom
-    assert dom.count('<span class="who">B</span>') >= only_first
+    right = {name: dom.count(f'<span class="who">gold, {name}</span>') for name in "AB"}
+    assert right == {"A": only_first, "B": sum(difference.kind == 1 for difference in found)}
     assert overflow_of(path, 390) <= 0
 
 

@@ -26,6 +26,10 @@ def test_a_run_is_read_as_it_was_scored(tmp_path: Path, run: Path) -> None:
     assert found.settings["model.encoder.dim"] == 1
     assert found.settings[TRAINING_DATA] == "train"
     assert (found.parameters, found.seconds) == (None, None)
+    for seconds, resumed, total in ((1.5, [], 1.5), (1.5, [2.0], 3.5), (1.5, [None], None)):
+        facts = {"seconds": seconds, "resumed": [{"seconds": s} for s in resumed]}
+        (folder / "environment.json").write_text(json.dumps(facts))
+        assert read_runs([folder], "dev")[0].seconds == total
     (trained,) = read_runs([run], "dev")
     assert trained.parameters is not None
     assert f"{trained.parameters:,} parameters" in (run / "train.log").read_text()

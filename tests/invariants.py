@@ -95,7 +95,7 @@ def load_or_refuse(folder: Path) -> None:
     except ValueError as error:
         message = one_line(str(error))
     else:
-        _check_offsets(Predictor(checkpoint))
+        _check_offsets(Predictor([checkpoint]))
         return
     assert str(folder) in message
 

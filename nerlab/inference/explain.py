@@ -91,7 +91,7 @@ def explain_entity(config: DictConfig) -> Explanation:
     trusted = trusted_packages(config.trust)
     checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device), trusted)
     checkpoint.tagger.autocast_dtype = torch.float32  # differences of bfloat16 are rough
-    ((text, tagged),) = Predictor(checkpoint).stream([config.text])
+    ((text, tagged),) = Predictor([checkpoint]).stream([config.text])
     found = _found(tagged)
     if config.span is not None:
         target = _named(text, config, checkpoint.vocabulary.labels, tagged, found)

@@ -43,4 +43,4 @@ def load_onnx(path: str | Path, trust: str | Sequence[str] | None = None) -> Pre
     if not file.is_file():
         raise ValueError(f"{file}: no such file; python -m nerlab export format=onnx writes it")
     checkpoint = load_checkpoint(folder, torch.device("cpu"), trusted_packages(trust))
-    return Predictor(replace(checkpoint, tagger=OnnxTagger(checkpoint.tagger, file).eval()))
+    return Predictor([replace(checkpoint, tagger=OnnxTagger(checkpoint.tagger, file).eval())])

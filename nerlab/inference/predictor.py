@@ -2,23 +2,29 @@
 
 import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import compress, count, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from nerlab.data.batch import Batcher
+import numpy as np
+
 from nerlab.data.build import build_corpus
-from nerlab.data.documents import DocumentBatcher
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
+from nerlab.evaluation.predictions import ScoredSpan
+from nerlab.inference.pieces import Piece, pieces_of
 from nerlab.instantiation import trusted_packages
+from nerlab.messages import counted
 from nerlab.models.decoding import CorpusDecoder
-from nerlab.models.loading import Checkpoint, load_checkpoint
-from nerlab.tags import OUTSIDE, Span, spans_of, tags_of
+from nerlab.models.ensemble import EnsembleDecoder, decoder_of, load_checkpoints
+from nerlab.models.loading import Checkpoint
+from nerlab.tags import OUTSIDE, spans_of, tags_of
 from nerlab.text import Token, sentences
 
 DOCUMENTS = ("line", "file", "none")
 """What is one document: each text, all texts together, or nothing."""
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Entity(NamedTuple):
@@ -40,35 +46,41 @@ class TaggedSentence(NamedTuple):
     entities: list[Entity]
 
 
-_Text = tuple[str, list[list[Token]]]  # a text and its sentences
-
-
-class _Untagged(NamedTuple):
-    """A sentence, the text that it is of, and its document."""
-
-    text: str
-    tokens: list[Token]
-    document: int | None
-
-
 class Predictor:
-    """A loaded tagger for raw text.
+    """A loaded tagger, or several as an ensemble, for text and for tokens.
+
+    An ensemble has the mean probabilities of its members and the tags of which most are expected
+    to be right, see :class:`nerlab.models.ensemble.EnsembleDecoder`.
 
     Texts are taken in until they hold ``chunk_tokens``, then tagged together, in batches of
     ``batch_tokens`` (None: as in training's scores).
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, chunk_tokens: int = 32_000, batch_tokens: int | None = None
+        self,
+        checkpoints: Sequence[Checkpoint],
+        chunk_tokens: int = 32_000,
+        batch_tokens: int | None = None,
     ) -> None:
-        self._checkpoint = checkpoint
+        self._checkpoints = checkpoints
         self._chunk_tokens = chunk_tokens
-        self._batch_tokens = batch_tokens or int(checkpoint.config.trainer.decode_tokens)
+        self._batch_tokens = batch_tokens or int(checkpoints[0].config.trainer.decode_tokens)
+
+    def __repr__(self) -> str:
+        runs = ", ".join(str(checkpoint.run) for checkpoint in self._checkpoints)
+        parameters = [p for c in self._checkpoints for p in c.tagger.parameters()]
+        size = counted(sum(p.numel() for p in parameters), "parameter")
+        return f"<Predictor {runs}: {' '.join(self.labels)}; {size}, {parameters[0].device}>"
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The types of entities that it knows."""
-        return self._checkpoint.vocabulary.labels
+        return self._checkpoints[0].vocabulary.labels
+
+    @property
+    def tags(self) -> list[str]:
+        """The K tags in IOBES, O first: the columns of :meth:`marginals`."""
+        return self._checkpoints[0].vocabulary.tags
 
     def predict(
         self, texts: Iterable[str], document: str = "line", min_score: float = 0.0
@@ -83,10 +95,38 @@ class Predictor:
             raise ValueError(
                 "predict: expected a list of texts, found one string; put it in a list"
             )
+        checked = (_checked(text, index) for index, text in enumerate(texts))
         return [
             [entity for sentence in tagged for entity in sentence.entities]
-            for _, tagged in self.stream(map(_checked, texts, count()), document, min_score)
+            for _, tagged in self.stream(checked, document, min_score)
         ]
+
+    def predict_tokens(
+        self, sentences: Iterable[Sequence[str]], document: str = "line", min_score: float = 0.0
+    ) -> list[list[ScoredSpan]]:
+        """The same for sentences of tokens: start and end of an entity, which is
+        ``sentence[start:end]``, its label and score. Each sentence counts as a text.
+
+        >>> tagger.predict_tokens([["Angela", "Merkel", "flew"]])    # doctest: +SKIP
+        [[ScoredSpan(start=0, end=2, label='PER', score=0.99)]]
+        """
+        found = self._chunks(_as_texts(sentences, "predict_tokens"), document, self._tag)
+        return [
+            [span for _, spans in tagged for span in spans if span.score >= min_score]
+            for _, tagged in found
+        ]
+
+    def marginals(
+        self, sentences: Iterable[Sequence[str]], document: str = "line"
+    ) -> list[np.ndarray]:
+        """The probability of each tag at each token, given the whole sentence: ``p(y_t = k)``,
+        ``(tokens, K)``, for every sentence of tokens. Rows sum to 1, columns are :attr:`tags`.
+
+        The tokens of a raw text are ``[token.text for token in nerlab.text.tokenize(text)]``.
+        """
+        found = self._chunks(_as_texts(sentences, "marginals"), document, self._marginals)
+        none = np.zeros((0, len(self.tags)), np.float32)
+        return [rows[0] if rows else none for _, rows in found]
 
     def stream(
         self,
@@ -101,46 +141,70 @@ class Predictor:
         is cut between sentences. While ``is_ready`` says that the next text is not there yet,
         those that are there are tagged and returned, unless they are part of a larger document.
         """
+        cut = ((text, list(sentences(text))) for text in texts)
+        words = ((pair, [[token.text for token in s] for s in pair[1]]) for pair in cut)
+        for (text, split), tagged in self._chunks(words, document, self._tag, is_ready):
+            yield (
+                text,
+                [
+                    _sentence(
+                        text, tokens, tags, [span for span in spans if span.score >= min_score]
+                    )
+                    for tokens, (tags, spans) in zip(split, tagged, strict=True)
+                ],
+            )
+
+    def _chunks(
+        self,
+        texts: Iterable[tuple[T, list[list[str]]]],
+        document: str,
+        work: Callable[[Piece], list[R]],
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> Iterator[tuple[T, list[R]]]:
+        """Whatever stands beside the sentences of a text, with what ``work`` makes of each."""
         if document not in DOCUMENTS:
             raise ValueError(f"document={document}: expected one of {', '.join(DOCUMENTS)}")
-        chunk: list[_Text] = []
+        chunk: list[tuple[T, list[list[str]]]] = []
         tokens = 0
+
+        def done() -> Iterator[tuple[T, list[R]]]:
+            pieces = pieces_of([words for _, words in chunk], document, self._chunk_tokens)
+            results = (result for piece in pieces for result in work(piece))
+            for given, words in chunk:
+                yield given, [next(results) for _ in words]
+
         for text in texts:
-            chunk.append((text, list(sentences(text))))
-            tokens += 1 + sum(map(len, chunk[-1][1]))  # empty texts take memory too
+            chunk.append(text)
+            tokens += 1 + sum(map(len, text[1]))  # empty texts take memory too
             if tokens >= self._chunk_tokens or (document != "file" and not is_ready()):
-                yield from self._tag_chunk(chunk, document, min_score)
+                yield from done()
                 chunk, tokens = [], 0
-        yield from self._tag_chunk(chunk, document, min_score)
+        yield from done()
 
-    def _tag_chunk(
-        self, chunk: list[_Text], document: str, min_score: float
-    ) -> Iterator[tuple[str, list[TaggedSentence]]]:
-        pieces = _pieces(chunk, document, self._chunk_tokens)
-        tagged = (sentence for piece in pieces for sentence in self._tag(piece))
-        for text, split in chunk:
-            yield text, [_at_least(min_score, next(tagged)) for _ in split]
-
-    def _tag(self, piece: list[_Untagged]) -> list[TaggedSentence]:
-        vocabulary = self._checkpoint.vocabulary
-        untagged = (
-            Sentence([token.text for token in tokens], [OUTSIDE] * len(tokens), number)
-            for _, tokens, number in piece
-        )
-        corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
-        by_document = self._checkpoint.by_document and piece[0].document is not None
-        make_batcher = DocumentBatcher if by_document else Batcher
-        batcher = make_batcher(corpus, vocabulary, with_tags=False)
-        scored = CorpusDecoder(self._checkpoint.tagger, batcher, self._batch_tokens).scored_tags()
+    def _tag(self, piece: Piece) -> list[tuple[list[str], list[ScoredSpan]]]:
+        """The tags and the entities of each sentence."""
+        decoder, borders = self._decoder(piece)
+        scored = decoder.scored_tags()
         results = []
-        for (text, tokens, _), (first, last) in zip(piece, pairwise(corpus.offsets), strict=True):
-            tags = [vocabulary.tags[tag] for tag in scored.tags[first:last]]
+        for first, last in pairwise(borders):
+            tags = [self.tags[tag] for tag in scored.tags[first:last]]
             spans = spans_of(tags)
-            probabilities = scored.probabilities(slice(first, last), spans)
-            results.append(
-                TaggedSentence(tokens, tags, _entities(text, tokens, spans, probabilities))
-            )
+            scores = scored.probabilities(slice(first, last), spans)
+            found = [ScoredSpan(*span, score) for span, score in zip(spans, scores, strict=True)]
+            results.append((tags, found))
         return results
+
+    def _marginals(self, piece: Piece) -> list[np.ndarray]:
+        decoder, borders = self._decoder(piece)
+        return np.split(decoder.marginals(), borders[1:-1])
+
+    def _decoder(self, piece: Piece) -> tuple[CorpusDecoder | EnsembleDecoder, list[int]]:
+        """What decodes the sentences of a piece, and where each begins and the last ends."""
+        untagged = (Sentence(words, [OUTSIDE] * len(words), number) for words, number in piece)
+        corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
+        has_documents = piece[0].document is not None
+        decoder = decoder_of(self._checkpoints, corpus, self._batch_tokens, has_documents)
+        return decoder, corpus.offsets.tolist()
 
 
 def _checked(text: object, index: int) -> str:
@@ -150,52 +214,44 @@ def _checked(text: object, index: int) -> str:
     return text
 
 
-def _pieces(chunk: list[_Text], document: str, most_tokens: int) -> Iterator[list[_Untagged]]:
-    """The sentences that are tagged together: one text may be a whole library.
-
-    Where a long text is cut depends on nothing but the text.
-    """
-    piece: list[_Untagged] = []
-    for index, (text, split) in enumerate(chunk):
-        number = {"line": index, "file": 0, "none": None}[document]
-        tokens = 0
-        for sentence in split:
-            if tokens >= most_tokens:
-                yield piece
-                piece, tokens = [], 0
-            piece.append(_Untagged(text, sentence, number))
-            tokens += len(sentence)
-    if piece:
-        yield piece
+def _as_texts(
+    sentences: Iterable[Sequence[str]], method: str
+) -> Iterator[tuple[None, list[list[str]]]]:
+    """Each sentence of tokens as a text of one sentence; one without tokens as a text of none."""
+    for index, sentence in enumerate([sentences] if isinstance(sentences, str) else sentences):
+        tokens = None if isinstance(sentence, str) else list(sentence)
+        if tokens is None or not all(isinstance(token, str) and token for token in tokens):
+            raise ValueError(
+                f"{method}: expected lists of tokens, none of them empty, found "
+                f"{reprlib.repr(sentence)} at index {index}, counted from 0"
+            )
+        yield None, [tokens] if tokens else []
 
 
-def _at_least(min_score: float, sentence: TaggedSentence) -> TaggedSentence:
-    """The sentence without the entities of a lower score."""
-    kept = [entity.score >= min_score for entity in sentence.entities]
-    if all(kept):
-        return sentence
-    spans = compress(spans_of(sentence.tags), kept)
-    entities = list(compress(sentence.entities, kept))
-    return TaggedSentence(sentence.tokens, tags_of(spans, len(sentence.tokens)), entities)
-
-
-def _entities(
-    text: str, tokens: list[Token], spans: list[Span], probabilities: list[float]
-) -> list[Entity]:
+def _sentence(
+    text: str, tokens: list[Token], tags: list[str], spans: list[ScoredSpan]
+) -> TaggedSentence:
+    """A sentence with the entities that are kept, and no other in its tags."""
+    kept = [span.span for span in spans]
     entities = []
-    for span, probability in zip(spans, probabilities, strict=True):
+    for span in spans:
         start, end = tokens[span.start].start, tokens[span.end - 1].end
-        entities.append(Entity(text[start:end], span.label, start, end, probability))
-    return entities
+        entities.append(Entity(text[start:end], span.label, start, end, span.score))
+    if kept != spans_of(tags):
+        tags = tags_of(kept, len(tags))
+    return TaggedSentence(tokens, tags, entities)
 
 
 def load(
-    path: str | Path, device: str = "auto", trust: str | Sequence[str] | None = None
+    path: str | Path | Sequence[str | Path],
+    device: str = "auto",
+    trust: str | Sequence[str] | None = None,
 ) -> Predictor:
-    """Load a tagger from a run directory or a checkpoint folder.
+    """Load a tagger from a run directory or a checkpoint folder, or an ensemble of several.
 
     Args:
-        path: the folder; ``ValueError``: it holds no checkpoint that is whole and trusted.
+        path: the folder, or a list of folders whose taggers know the same labels; ``ValueError``:
+            they do not, or one holds no checkpoint that is whole and trusted.
         device: ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` takes a GPU if there is one.
         trust: a package of your own, or several, whose classes the checkpoint may name. Whoever
             wrote the checkpoint chooses which of them are made, and with what arguments.
@@ -204,4 +260,4 @@ def load(
     >>> tagger.predict(["Angela Merkel flew to Paris ."])       # doctest: +SKIP
     [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
     """
-    return Predictor(load_checkpoint(path, choose_device(device), trusted_packages(trust)))
+    return Predictor(load_checkpoints(path, choose_device(device), trusted_packages(trust)))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, pairwise, starmap
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nerlab.data.batch import Batcher, to_device
+from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
 from nerlab.evaluation.predictions import span_probabilities
@@ -33,6 +34,27 @@ class ScoredTags(NamedTuple):
     def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
         """Those of the predicted spans of a sentence, whose ``tokens`` these are of the corpus."""
         return span_probabilities(spans, self.marginals[tokens], self.conditionals[tokens])
+
+
+class TagsWithProbabilities(Protocol):
+    """What :class:`ScoredTags` is, of one tagger or of several."""
+
+    @property
+    def tags(self) -> np.ndarray:
+        """Predicted tag ids ``(N,)``."""
+
+    def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
+        """Those of the predicted spans of a sentence."""
+
+
+class Decoder(Protocol):
+    """What decodes a corpus: a :class:`CorpusDecoder`, or an ensemble."""
+
+    def tags(self) -> np.ndarray:
+        """The predicted tag id ``(N,)`` of every token of the corpus."""
+
+    def scored_tags(self) -> TagsWithProbabilities:
+        """The same with their probabilities."""
 
 
 class CorpusDecoder:
@@ -59,9 +81,8 @@ class CorpusDecoder:
     def tags(self) -> np.ndarray:
         """The predicted tag id ``(N,)`` of every token of the corpus, in its order."""
         tags = np.zeros(len(self._batcher.corpus.tokens), dtype=np.int64)
-        for sentences, predicted in self.run(self._tagger.decoder.decode):
-            positions, mask = self._batcher.positions(sentences)
-            tags[positions[mask]] = predicted.cpu().numpy()[mask]
+        decoder = self._tagger.decoder
+        self.fill((tags,), lambda emissions, lengths: (decoder.decode(emissions, lengths),))
         return tags
 
     def scored_tags(self) -> ScoredTags:
@@ -74,11 +95,26 @@ class CorpusDecoder:
 
         size = len(self._batcher.corpus.tokens)
         scored = ScoredTags(np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros(size))
-        for sentences, found in self.run(decode_scored):
-            positions, mask = self._batcher.positions(sentences)
-            for flat, values in zip(scored, found, strict=True):
-                flat[positions[mask]] = values.cpu().numpy()[mask]
+        self.fill(scored, decode_scored)
         return scored
+
+    def marginals(self) -> np.ndarray:
+        """``p(y_t = k)`` ``(N, K)`` of every token and tag."""
+        size = len(self._batcher.corpus.tokens), self._tagger.linear.out_features
+        marginals, decoder = np.zeros(size, np.float32), self._tagger.decoder
+        self.fill((marginals,), lambda emissions, lengths: (decoder.marginals(emissions, lengths),))
+        return marginals
+
+    def fill(
+        self,
+        arrays: Sequence[np.ndarray],
+        decode_batch: Callable[[Tensor, Tensor], tuple[Tensor, ...]],
+    ) -> None:
+        """Put what :meth:`run` finds, tensors ``(B, T, ...)``, into arrays ``(N, ...)``."""
+        for sentences, found in self.run(decode_batch):
+            positions, mask = self._batcher.positions(sentences)
+            for flat, values in zip(arrays, found, strict=True):
+                flat[positions[mask]] = values.cpu().numpy()[mask]
 
     def run(
         self, decode_batch: Callable[[Tensor, Tensor], Result]
@@ -147,12 +183,19 @@ def score(
     batch_tokens: int,
     with_probabilities: bool = False,
 ) -> Report:
-    """Tag a corpus and hold the result against its own tags.
+    """Tag a corpus and hold the result against its own tags; see :func:`report_of`."""
+    decoder = CorpusDecoder(tagger, batcher, batch_tokens)
+    return report_of(decoder, vocabulary, batcher.corpus, split, with_probabilities)
+
+
+def report_of(
+    decoder: Decoder, vocabulary: Vocabulary, corpus: Corpus, split: str, with_probabilities: bool
+) -> Report:
+    """The tags that a decoder finds in a corpus, and the corpus's own.
 
     ``with_probabilities`` for a report that is written: those of its spans, which take longer, its
     documents, and the SHA-256 of the corpus.
     """
-    corpus, decoder = batcher.corpus, CorpusDecoder(tagger, batcher, batch_tokens)
     scored = decoder.scored_tags() if with_probabilities else None
     flat = [vocabulary.tags[i] for i in (decoder.tags() if scored is None else scored.tags)]
     sentences, slices = range(len(corpus)), list(starmap(slice, pairwise(corpus.offsets.tolist())))

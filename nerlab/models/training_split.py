@@ -1,28 +1,21 @@
 """What a report says of the training split: its entities, and how well it is tagged itself."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
-from nerlab.data.vocabulary import Vocabulary
 from nerlab.evaluation.pages import TrainingSplit
-from nerlab.models.decoding import score
-from nerlab.models.tagger import Tagger
+from nerlab.evaluation.report import Report
 from nerlab.tags import split_tag
 
 
-def training_split(
-    tagger: Tagger, vocabulary: Vocabulary, batcher: Batcher, most: int, batch_tokens: int
-) -> TrainingSplit:
+def training_split(corpus: Corpus, most: int, score: Callable[[Corpus], Report]) -> TrainingSplit:
     """The entities of the training split, and about ``most`` sentences of it, scored: so many as
     are scored of another split cost no more than that one."""
-    corpus = batcher.corpus
-    batcher_of_sample = type(batcher)(sample(corpus, most), vocabulary, with_tags=False)
-    report = score(tagger, vocabulary, batcher_of_sample, "train", batch_tokens)
-    return TrainingSplit(labels_by_form(corpus), len(corpus), report)
+    return TrainingSplit(labels_by_form(corpus), len(corpus), score(sample(corpus, most)))
 
 
 def sample(corpus: Corpus, most: int) -> Corpus:

@@ -20,7 +20,7 @@ from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device, use_threads
 from nerlab.evaluation.files import write_report
 from nerlab.evaluation.pages import WritePages
-from nerlab.evaluation.report import examples, table
+from nerlab.evaluation.report import Report, examples, table
 from nerlab.files import new_file
 from nerlab.instantiation import instantiate, trusted_packages
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
@@ -227,5 +227,11 @@ def _score_best(
         for sentence in examples(report, _EXAMPLES):
             console.print("  " + escape_controls(sentence))
     most = max(len(report.tokens) for report, _ in written)
-    training = training_split(tagger, vocabulary, batchers["train"], most, decode_tokens)
+    batcher = batchers["train"]
+
+    def score_train(corpus: Corpus) -> Report:
+        of_corpus = type(batcher)(corpus, vocabulary, with_tags=False)
+        return score(tagger, vocabulary, of_corpus, "train", decode_tokens)
+
+    training = training_split(batcher.corpus, most, score_train)
     recorder.tracker.log_pictures(write_pages(recorder.run, written, training))

@@ -150,7 +150,7 @@ def test_nothing_leaks_from_one_text_into_another(checkpoint: Checkpoint) -> Non
         batch_tokens=st.sampled_from([1, 8, 20, 4000]),
     )
     def hold(texts: list[str], chunk: int, batch_tokens: int) -> None:
-        tagger = Predictor(checkpoint, chunk, batch_tokens)
+        tagger = Predictor([checkpoint], chunk, batch_tokens)
         for text, entities in zip(texts, tagger.predict(texts), strict=True):
             (alone,) = tagger.predict([text])
             assert [entity[:4] for entity in entities] == [entity[:4] for entity in alone]

@@ -18,11 +18,12 @@ from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.corpus import Corpus
 from nerlab.data.sentence import Sentence
-from nerlab.inference import predictor as predictor_module
+from nerlab.inference.pieces import pieces_of
 from nerlab.inference.predictor import Entity, Predictor
+from nerlab.models import ensemble
 from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.tags import spans_of
-from nerlab.text import Token, sentences
+from nerlab.text import sentences
 
 TEXTS = [
     "Anna Smith flew to Berlin .",
@@ -96,7 +97,7 @@ def test_one_string_in_place_of_a_list_is_refused(tagger: Predictor) -> None:
 def test_a_text_is_tagged_the_same_alone_and_among_others(
     checkpoint: Checkpoint, tagger: Predictor, texts: list[str], chunk: int
 ) -> None:
-    in_chunks = Predictor(checkpoint, chunk_tokens=chunk)
+    in_chunks = Predictor([checkpoint], chunk_tokens=chunk)
     streamed = list(in_chunks.stream(iter(texts)))
     assert [text for text, _ in streamed] == texts
     for text, tagged in streamed:
@@ -132,7 +133,7 @@ def test_texts_are_given_their_documents(
             found.append(corpus.documents.tolist())
             super().__init__(corpus, *arguments, **options)
 
-    monkeypatch.setattr(predictor_module, "Batcher", Watching)
+    monkeypatch.setattr(ensemble, "Batcher", Watching)
     texts = ["In Oslo Omar met Eve. Tom flew.", "Anna", "", "Eve. \nTom met Eve."]
     tagger.predict(texts, document)
     assert found == [[n if n < 2 or document != "line" else 3 for n in documents]]
@@ -147,11 +148,10 @@ def test_what_a_document_is_has_three_values(tagger: Predictor) -> None:
 def test_where_a_long_text_is_cut_depends_on_nothing_but_the_text(
     lengths: list[int], before: int
 ) -> None:
-    token = Token("a", 0, 1)
-    text = ("text", [[token] * length for length in lengths])
-    others = [("other", [[token] * 7, [token] * 9])] * before
-    alone = [len(piece) for piece in predictor_module._pieces([text], "line", 40)]
-    pieces = list(predictor_module._pieces([*others, text], "line", 40))
+    text = [["a"] * length for length in lengths]
+    others = [[["a"] * 7, ["a"] * 9]] * before
+    alone = [len(piece) for piece in pieces_of([text], "line", 40)]
+    pieces = list(pieces_of([*others, text], "line", 40))
     assert [sum(s.document == before for s in piece) for piece in pieces] == alone
 
 
@@ -164,7 +164,7 @@ def test_texts_are_read_only_as_far_as_they_are_needed(checkpoint: Checkpoint) -
             read += 1
             yield "Anna Smith flew to Berlin ."
 
-    stream = Predictor(checkpoint, chunk_tokens=50).stream(endless())
+    stream = Predictor([checkpoint], chunk_tokens=50).stream(endless())
     for _ in range(100):
         next(stream)
     assert read < 120

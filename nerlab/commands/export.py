@@ -35,7 +35,7 @@ def run(config: DictConfig) -> None:
     trusted = trusted_packages(config.trust)
     output = Path(os.path.abspath(config.output))
     _check_output(output, config.overwrite)
-    directory = find_checkpoint(Path(config.checkpoint).absolute())
+    directory = find_checkpoint(config.checkpoint)
     checkpoint = load_checkpoint(directory, torch.device("cpu"), trusted)
     with_graph = config.format == "onnx"
     text = card(checkpoint, directory, output.name, trusted, with_graph)

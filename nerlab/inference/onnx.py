@@ -38,7 +38,7 @@ def load_onnx(path: str | Path, trust: str | Sequence[str] | None = None) -> Pre
     >>> tagger.predict(["Angela Merkel flew to Paris ."])   # doctest: +SKIP
     [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
     """
-    folder = find_checkpoint(Path(path).absolute())
+    folder = find_checkpoint(path)
     file = folder / EMISSIONS
     if not file.is_file():
         raise ValueError(f"{file}: no such file; python -m nerlab export format=onnx writes it")

@@ -219,8 +219,9 @@ def _as_texts(
 ) -> Iterator[tuple[None, list[list[str]]]]:
     """Each sentence of tokens as a text of one sentence; one without tokens as a text of none."""
     for index, sentence in enumerate([sentences] if isinstance(sentences, str) else sentences):
-        tokens = None if isinstance(sentence, str) else list(sentence)
-        if tokens is None or not all(isinstance(token, str) and token for token in tokens):
+        is_list = isinstance(sentence, Iterable) and not isinstance(sentence, str)
+        tokens = list(sentence) if is_list else []
+        if not is_list or not all(isinstance(token, str) and token for token in tokens):
             raise ValueError(
                 f"{method}: expected lists of tokens, none of them empty, found "
                 f"{reprlib.repr(sentence)} at index {index}, counted from 0"

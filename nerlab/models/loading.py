@@ -6,6 +6,7 @@ person who loads it trusts.
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def load_checkpoint(
     Raises:
         ValueError: there is none, a file of it is broken, or it is of another version.
     """
-    directory = find_checkpoint(Path(path).absolute())
+    directory = find_checkpoint(path)
     verify(directory)
     config = read_run_config(directory / CONFIG)
     vocabulary = load_vocabulary(directory, config.model, trusted)
@@ -167,8 +168,13 @@ def _unknown_version(path: Path, version: object) -> ValueError:
     )
 
 
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint folder that ``path``, a run directory or the folder itself, means."""
+def find_checkpoint(path: str | Path | Sequence[str]) -> Path:
+    """The checkpoint folder that ``path``, a run directory or the folder itself, means; a list of
+    them, which the command line has for ensembles, is refused."""
+    if not isinstance(path, str | Path):
+        expected = "expected one run directory or checkpoint folder"
+        raise ValueError(f"checkpoint=[...]: {expected}, found {len(path)}")
+    path = Path(path).absolute()
     candidates = (path, path / "checkpoints" / "best", path / "checkpoints" / "last")
     for directory in (place for name in candidates for place in (name, former(name))):
         if all((directory / name).is_file() for name in (WEIGHTS, CONFIG)):

@@ -15,6 +15,7 @@ VERBS = {
     "convert": "write a corpus in another format or tag scheme",
     "compare": "mean, deviation and p-values of runs on the same data",
     "subwords": "learn subword pieces from a training split",
+    "summary": "the modules of a model: shapes, parameters, memory",
     "explain": "which words an entity rests on, and the best tag sequences",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }

@@ -91,6 +91,16 @@ def build_tagger(
     return Tagger(embedder, stages, decoder, len(vocabulary.tags), model.dropout)
 
 
+def part_keys(model: DictConfig) -> dict[str, str]:
+    """The keys of the parts, by their names in the tagger."""
+    keys = {"decoder": "model.decoder"}
+    for section, where in (("embedder", "embedder"), ("context", "stages"), ("encoder", "stages")):
+        if model.get(section) is not None:
+            parts = _parts(model, section)
+            keys |= {f"{where}.{name}": key for name, (key, _) in parts.items()}
+    return keys
+
+
 def _parts(model: DictConfig, section: str) -> dict[str, tuple[str, DictConfig]]:
     """The parts of a section by name, each with its key: several named ones, or a single one,
     which has the name of the section."""

@@ -7,20 +7,18 @@ over long sentences too; decoding stays with nerlab.
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nerlab.data.batch import Batch, Batcher
-from nerlab.data.build import build_corpus
-from nerlab.data.sentence import Sentence
+from nerlab.data.batch import Batch
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.models.checkpoint import EMISSIONS, WEIGHTS
+from nerlab.models.forward import example_batch
 from nerlab.models.tagger import Tagger
 from nerlab.modules.transformer import LearnedPositions
 
@@ -89,7 +87,8 @@ def export_emissions(tagger: Tagger, vocabulary: Vocabulary, folder: Path) -> No
     positions = (m.count for m in tagger.modules() if isinstance(m, LearnedPositions))
     longest = max(positions, default=_SHORT)
     traced, *others = (
-        _batch(vocabulary, lengths) for lengths in ((longest + 1, 3), (1,), (2, longest + 200, 40))
+        example_batch(vocabulary, lengths)
+        for lengths in ((longest + 1, 3), (1,), (2, longest + 200, 40))
     )
     module, path = _Emissions(tagger, traced).eval(), folder / EMISSIONS
     with _blaming(tagger), torch.no_grad(), warnings.catch_warnings():
@@ -139,15 +138,6 @@ class _Emissions(nn.Module):
             positions=positions,
         )
         return self.tagger.emissions(batch)
-
-
-def _batch(vocabulary: Vocabulary, lengths: Sequence[int]) -> Batch:
-    """Sentences of these lengths, whose tokens are all different."""
-    words = ("Angela", "flew", "to", "Baden-Baden", "Əliyeva", ".")
-    tokens = [[f"{words[i % len(words)]}{i or ''}" for i in range(n)] for n in lengths]
-    sentences = (Sentence(row, ["O"] * len(row)) for row in tokens)
-    corpus = build_corpus(sentences, scheme="iobes", repair=False, source="example")
-    return Batcher(corpus, vocabulary, with_tags=False).collate(np.arange(len(lengths)))
 
 
 def _axes(name: str, x: Tensor) -> dict[int, str]:

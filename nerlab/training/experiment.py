@@ -38,6 +38,7 @@ from nerlab.training.optimizer import TaggerOptimizer
 from nerlab.training.provenance import write_provenance
 from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
 from nerlab.training.run_directory import new_run_directory
+from nerlab.training.summary import log_lines, modules_of
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -98,7 +99,7 @@ def _run(
     state = begin_training(config, vocabulary, trusted, device)
     lines = describe(splits)
     lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
-    lines.append(counted(sum(p.numel() for p in state.tagger.parameters()), "parameter"))
+    lines += log_lines(state, modules_of(state.tagger, vocabulary, config.model))
     make_tracker = _tracker_of(config, trusted)
 
     with nullcontext(resumption.run) if resumption else new_run_directory(config.run) as run:

@@ -175,6 +175,7 @@ class TrainConfig:
     tracker: Any = MISSING
     device: str = MISSING
     seed: int = MISSING
+    init: str | None = None
     resume: str | None = None
     test: bool = MISSING
     run: RunDirectory = MISSING

@@ -46,7 +46,9 @@ class Indexed(NamedTuple):
 class Indexer(Protocol):
     """Turns tokens into what one embedder takes; its options come from the configuration.
 
-    It may have ``notes``, lines for the log of a run about what :meth:`fit` found.
+    It may have ``notes``, lines for the log of a run about what :meth:`fit` found, and
+    ``take_over(indexer)``, called before :meth:`fit` with that of the run whose weights training
+    begins with.
     """
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:

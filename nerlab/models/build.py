@@ -37,11 +37,19 @@ DECODERS = ("nerlab.modules.crf.CRF", "nerlab.modules.softmax.Softmax")
 _REFUSALS = (ValueError, TypeError, RuntimeError, AttributeError, LookupError, ArithmeticError)
 
 
-def fit_vocabulary(model: DictConfig, train: Corpus, trusted: tuple[str, ...] = ()) -> Vocabulary:
-    """The labels of the training split, and the indexers of the model fitted on its tokens."""
+def fit_vocabulary(
+    model: DictConfig,
+    train: Corpus,
+    trusted: tuple[str, ...] = (),
+    before: Vocabulary | None = None,
+) -> Vocabulary:
+    """The labels of the training split, and the indexers of the model fitted on its tokens; those
+    of ``before``, whose weights the model will begin with, are taken over into them."""
     indexers = build_indexers(model, trusted)
     for name, (key, _) in _parts(model, "embedder").items():
         with _blaming(f"{key}.indexer"):
+            if before is not None and name in before.indexers:
+                getattr(indexers[name], "take_over", lambda _: None)(before.indexers[name])
             indexers[name].fit(train.token_counts())
     vocabulary = Vocabulary(tuple(sorted(train.labels)), indexers)
     vocabulary.files()  # what cannot be saved is found before anything is trained

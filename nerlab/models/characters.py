@@ -28,18 +28,25 @@ class CharacterIndexer:
     def __init__(self, max_word_length: int) -> None:
         self.max_word_length = max_word_length
         self.characters: tuple[str, ...] = ()
+        self._taken_over: tuple[str, ...] = ()
 
     @property
     def num_characters(self) -> int:
         """How many character ids there are."""
         return FIRST_ID + len(self.characters)
 
+    def take_over(self, indexer: object) -> None:
+        """Know the characters of another one too."""
+        if isinstance(indexer, CharacterIndexer):
+            self._taken_over = indexer.characters
+
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Count the characters of train."""
         found: Counter[str] = Counter()
         for token, _ in counts:
             found.update(set(token[: self.max_word_length]))
-        self.characters = tuple(sorted(c for c, tokens in found.items() if tokens > 1))
+        known = {c for c, tokens in found.items() if tokens > 1}
+        self.characters = tuple(sorted(known.union(self._taken_over)))
 
     def index(self, tokens: Sequence[str]) -> Indexed:
         """``characters``, the ids of the characters of each token; an empty one has the unknown."""
@@ -104,6 +111,11 @@ class Characters(nn.Module):
     def parameter_groups(self) -> list[ParameterGroup]:
         """Decay would wear down the vectors of rare characters."""
         return [ParameterGroup([self.embedding], weight_decay=False)]
+
+    @staticmethod
+    def named_rows(indexer: CharacterIndexer) -> dict[str, dict[str, int]]:
+        """The row of each character."""
+        return {"embedding": {c: i for i, c in enumerate(indexer.characters, start=FIRST_ID)}}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """``characters (U, C)``, 0 padded, to ``(U, output_dim)``."""

@@ -33,9 +33,18 @@ class PretrainedIndexer:
         self.path = path
         self.weights: Path | None = None  # the folder they are read from, where the run is new
         self.notes: list[str] = []
+        self._is_taken_over = False
+
+    def take_over(self, indexer: object) -> None:
+        """Have the architecture and the tokenizer of another one; the folder is not needed then."""
+        if isinstance(indexer, PretrainedIndexer):
+            self.load(indexer.files())
+            self._is_taken_over = True
 
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Read the folder, all but the weights; nothing of it depends on the tokens of train."""
+        if self._is_taken_over:
+            return
         folder = Path(str(self.path))  # null is none either
         if not folder.is_dir():
             raise ValueError(

@@ -75,6 +75,7 @@ class SubwordIndexer:
 
     def __init__(self, model: str | None, vocab_size: int, coverage: float) -> None:
         self.model, self.vocab_size, self.coverage = model, vocab_size, coverage
+        self._taken_over: bytes | None = None
         self.notes: list[str] = []
 
     @property
@@ -82,15 +83,27 @@ class SubwordIndexer:
         """How many ids there are."""
         return 1 + len(self._processor)
 
+    def take_over(self, indexer: object) -> None:
+        """Have the pieces of another one, unless the model is a file."""
+        if isinstance(indexer, SubwordIndexer):
+            self._taken_over = indexer.files()[_FILE]
+
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Read the model, or train it."""
-        if self.model is None:
+        if self.model is None and self._taken_over is not None:
+            self._begin(self._taken_over, _FILE)
+        elif self.model is None:
             content = train_subwords(counts, self.vocab_size, "unigram", self.coverage)
             self._begin(content, _FILE)
         else:
             check_file(Path(self.model).resolve(), _LARGEST)
             self._begin(Path(self.model).read_bytes(), self.model)
         self.notes = [f"subwords: {len(self._processor)} pieces"]
+
+    def pieces(self) -> dict[str, int]:
+        """The id of each piece."""
+        pieces = map(self._processor.id_to_piece, range(len(self._processor)))
+        return {piece: i for i, piece in enumerate(pieces, start=1)}
 
     def index(self, tokens: Sequence[str]) -> Indexed:
         """``pieces``, the ids of the pieces of each token."""
@@ -140,6 +153,11 @@ class Subwords(nn.Module):
     def parameter_groups(self) -> list[ParameterGroup]:
         """A batch uses few of the vectors, and decay would wear down the rare ones."""
         return [ParameterGroup([self.table.weight], sparse=True, weight_decay=False)]
+
+    @staticmethod
+    def named_rows(indexer: SubwordIndexer) -> dict[str, dict[str, int]]:
+        """The row of each piece."""
+        return {"table.weight": indexer.pieces()}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """``pieces (U, S)``, 0 padded, to ``(U, dim + filters)``."""

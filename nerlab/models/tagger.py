@@ -27,7 +27,8 @@ class Embedder(Protocol):
 
     One that looks at the sentence has ``contextual = True``, and
     ``forward(features, batch) -> (B, T, output_dim)``. It may have
-    ``parameter_groups() -> list[ParameterGroup]``.
+    ``parameter_groups() -> list[ParameterGroup]``, and, static, ``named_rows(indexer)``: by the
+    name of a parameter, the row of each string. A run that begins with its weights has other rows.
     """
 
     output_dim: int
@@ -37,7 +38,8 @@ class Decoder(Protocol):
     """What turns emissions ``(B, T, K)`` into tags and probabilities.
 
     It is built with the names of the K tags, the constraints ``start (K,)``,
-    ``transitions (K, K)``, ``end (K,)``, and its options.
+    ``transitions (K, K)``, ``end (K,)``, and its options. Where each axis of each parameter is the
+    tags it may say so, ``by_tag = True``: a run that begins with its weights may have others.
     """
 
     def loss(self, emissions: Tensor, lengths: Tensor, tags: Tensor) -> Tensor:

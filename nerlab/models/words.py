@@ -44,20 +44,27 @@ class WordIndexer:
         self.singletons = 0  # words at the end of ``words`` that occur once in train
         self.notes: list[str] = []
         self.vectors: tuple[np.ndarray, np.ndarray] | None = None  # (N,) ids and (N, dim)
+        self._taken_over: list[str] = []
 
     @property
     def num_words(self) -> int:
         """How many word ids there are."""
         return FIRST_ID + len(self.words)
 
+    def take_over(self, indexer: object) -> None:
+        """Know the words of another one too, as far as they are spelt as here."""
+        if isinstance(indexer, WordIndexer):
+            self._taken_over = [word for word in indexer.words if self.normalise(word) == word]
+
     def fit(self, counts: Iterable[tuple[str, int]]) -> None:
         """Count the words of train, and read the vectors of those that are known."""
         found: Counter[str] = Counter()
         for token, count in counts:
             found[self.normalise(token)] += count
-        known = (word for word in found if found[word] >= self.min_count)
-        self.words = _numbered(sorted(known, key=lambda word: (-found[word], word)))
-        self.singletons = sum(found[word] == 1 for word in self.words)
+        known = {word for word in found if found[word] >= self.min_count}
+        others = [word for word in self._taken_over if word not in known]
+        self.words = _numbered([*others, *sorted(known, key=lambda word: (-found[word], word))])
+        self.singletons = sum(found[word] == 1 for word in known)
         if self.vectors_file is not None:
             from nerlab.data.vectors import read_vectors  # which few runs need
 
@@ -137,6 +144,11 @@ class Words(nn.Module):
     def parameter_groups(self) -> list[ParameterGroup]:
         """A batch uses few of the vectors, and decay would wear down the rare ones."""
         return [ParameterGroup([self.table.weight], sparse=True, weight_decay=False)]
+
+    @staticmethod
+    def named_rows(indexer: WordIndexer) -> dict[str, dict[str, int]]:
+        """The row of each word."""
+        return {"table.weight": indexer.words}
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """``words (U,)`` to ``(U, dim)``."""

@@ -22,6 +22,8 @@ class CRF(nn.Module):
         end: ``(K,)`` bool, the tags a sentence may end with.
     """
 
+    by_tag = True  # each axis of each parameter
+
     def __init__(
         self, tags: Sequence[str], start: Tensor, transitions: Tensor, end: Tensor
     ) -> None:

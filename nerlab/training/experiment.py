@@ -27,6 +27,7 @@ from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
+from nerlab.models.loading import Checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.models.training_split import training_split
 from nerlab.modules.transformer import Layers
@@ -39,6 +40,7 @@ from nerlab.training.provenance import write_provenance
 from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
 from nerlab.training.run_directory import new_run_directory
 from nerlab.training.summary import log_lines, modules_of
+from nerlab.training.warm_start import begin_with, initial_checkpoint
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -88,17 +90,22 @@ def _run(
     names = ("train", "dev", *(["test"] if config.test else []))
     splits = {name: load_split(config.data, name, trusted) for name in names}
     digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
+    before = None
     if resumption is None or resumption.checkpoint is None:
-        vocabulary = fit_vocabulary(config.model, splits["train"], trusted)
+        before = initial_checkpoint(config, trusted)
+        known = before.vocabulary if before is not None else None
+        vocabulary = fit_vocabulary(config.model, splits["train"], trusted, known)
     else:
         vocabulary = resumption.vocabulary(digests, trusted)
     batcher = DocumentBatcher if config.trainer.batch_by is BatchBy.document else Batcher
     batchers = {
         name: batcher(corpus, vocabulary, name == "train") for name, corpus in splits.items()
     }
-    state = begin_training(config, vocabulary, trusted, device)
+    state = begin_training(config, vocabulary, trusted, device, before)
+    before = None  # its weights are copied
     lines = describe(splits)
     lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
+    lines += state.notes
     lines += log_lines(state, modules_of(state.tagger, vocabulary, config.model))
     make_tracker = _tracker_of(config, trusted)
 
@@ -123,11 +130,18 @@ def _run(
 
 
 def begin_training(
-    config: DictConfig, vocabulary: Vocabulary, trusted: tuple[str, ...], device: torch.device
+    config: DictConfig,
+    vocabulary: Vocabulary,
+    trusted: tuple[str, ...],
+    device: torch.device,
+    before: Checkpoint | None = None,
 ) -> TrainingState:
-    """A tagger with new weights, drawn from the seed, and what trains it."""
+    """A tagger with new weights, drawn from the seed, and what trains it; of the weights of
+    ``before`` it has those that fit."""
     torch.manual_seed(config.seed)
-    tagger = build_tagger(config.model, vocabulary, trusted).to(device)
+    tagger = build_tagger(config.model, vocabulary, trusted)
+    notes = [] if before is None else begin_with(before, tagger, vocabulary)
+    tagger = tagger.to(device)
     # Every step reads it, and to read an OmegaConf section takes long.
     trainer_config: Any = OmegaConf.to_object(config.trainer)
     optimizer = TaggerOptimizer(tagger, trainer_config, device)
@@ -139,7 +153,7 @@ def begin_training(
         from nerlab.training.averaging import average_weights
 
         average = average_weights(tagger, config.trainer.ema)
-    return TrainingState(tagger, optimizer, Accumulator(device), average)
+    return TrainingState(tagger, optimizer, Accumulator(device), average, notes=notes)
 
 
 def checkpoint_layers(tagger: Tagger) -> None:

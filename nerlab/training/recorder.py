@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -87,6 +87,7 @@ class TrainingState:
     batch_index: int = 0  # the next batch of the present epoch
     best_f1: float = -1.0  # on dev so far, and the epoch that reached it
     best_epoch: int = 0
+    notes: list[str] = field(default_factory=list)  # for the log: which weights are not new
 
     @property
     def model(self) -> Tagger:

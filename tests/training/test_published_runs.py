@@ -232,3 +232,16 @@ def test_an_experiment_runs_with_its_one_command(
     where = [f"model.path={folder}", f"data.dir={tmp_path}", f"run.dir={run}"]
     train(f"experiment={name}", *where, *more, "tracker=none", "test=true")
     assert (run / "evaluation" / "test" / "metrics.json").is_file()
+
+
+def test_a_run_that_begins_with_a_fine_tuned_model_needs_no_folder_of_a_published_one(
+    bert: Path, corpus: Path, tmp_path: Path
+) -> None:
+    train(*of(bert, corpus, tmp_path / "first"))
+    keys = ["model.path=null", f"init={tmp_path / 'first'}", "trainer.learning_rate=0"]
+    train(*of(bert, corpus, tmp_path / "second", *keys, "trainer.epochs=1"))
+    best = load_file(tmp_path / "first" / "checkpoints" / "best" / "model.safetensors")
+    assert same(tensors(tmp_path / "second", "model"), best)
+    assert "indexer.embedder.vocab.txt" in (
+        path.name for path in (tmp_path / "second" / "checkpoints" / "last").iterdir()
+    )

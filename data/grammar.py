@@ -76,23 +76,26 @@ def resource_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def read_names(path: Path, settings: dict[str, str]) -> NameList:
-    """Read a name list: perhaps `% form form ...`, then lines `name | second form | ...`."""
-    forms, names = ["name"], []
+    """Read a name list: perhaps `% form form=usual ...`, then lines `name | second form | ...`.
+
+    A form that a line leaves out is the usual one of the header above it, else the name itself.
+    """
+    forms, usual, names = ["name"], [""], []
     for place, line in resource_lines(path):
         if line.startswith("%"):
-            forms = line[1:].split()
+            forms, _, usual = zip(*(form.partition("=") for form in line[1:].split()), strict=True)
             continue
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) > len(forms) or not cells[0]:
             fail(place, f"expected a name and at most {len(forms)} forms")
         if wrong := unknown_ending(line):
             fail(place, f"unknown ending '{wrong}'")
-        cells += [""] * (len(forms) - len(cells))
+        cells += usual[len(cells) :]
         names.append(tuple(cell or cells[0] for cell in cells))
     if not names:
         fail(f"{path}:1", "no names")
     seed = f"{settings['seed']} {path.stem}"
-    return NameList(forms, hold_out(list(dict.fromkeys(names)), int(settings["held-names"]), seed))
+    return NameList(list(forms), hold_out(list(dict.fromkeys(names)), int(settings["held-names"]), seed))
 
 
 class Grammar:

@@ -95,7 +95,9 @@ def read_names(path: Path, settings: dict[str, str]) -> NameList:
     if not names:
         fail(f"{path}:1", "no names")
     seed = f"{settings['seed']} {path.stem}"
-    return NameList(list(forms), hold_out(list(dict.fromkeys(names)), int(settings["held-names"]), seed))
+    return NameList(
+        list(forms), hold_out(list(dict.fromkeys(names)), int(settings["held-names"]), seed)
+    )
 
 
 class Grammar:

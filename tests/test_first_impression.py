@@ -2,7 +2,6 @@
 
 import json
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,7 @@ def test_half_of_the_names_of_the_plain_sentences_stand_in_no_list() -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of ``python train.py``, with the presets as shipped, and in time."""
     run = tmp_path_factory.mktemp("demo") / "run"
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
@@ -54,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     done = run_cold(command, cwd=DATA.parent)
     assert done.status == 0, done.err
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 120
-    yield run
+    return run
 
 
 def predictions(run: Path, file: Path, output: Path) -> tuple[Path, float]:

@@ -11,6 +11,7 @@ import torch
 from composed import compose
 from helpers import make_batcher
 from published_folders import FAMILIES, make_folder
+from torch import Tensor, nn
 
 from nerlab.data.batch import Batch, Batcher
 from nerlab.data.build import build_corpus
@@ -149,6 +150,39 @@ def test_masks_are_looked_at_in_parts_that_fit_and_do_not_touch_each_other(
     in_pairs = MaskedSentence(replace(checkpoint, config=config), TOKENS, SPAN)
     assert in_pairs.values(masks) == pytest.approx(together.values(masks), abs=1e-9)
     assert in_pairs.gradients(masks) == pytest.approx(together.gradients(masks), abs=1e-9)
+
+
+class Fellows(nn.Module):
+    """A context: adds what the batch says of the same word, and of the same document."""
+
+    takes_batch = True
+
+    def forward(self, x: Tensor, batch: Batch) -> Tensor:
+        words = x.new_zeros(len(batch.distinct), x.shape[2])
+        words = words.index_add(0, batch.token_index.flatten(), x.flatten(0, 1))
+        assert batch.document_ids is not None
+        same = (batch.document_ids[:, None] == batch.document_ids).to(x.dtype)
+        return x + words[batch.token_index] + (same @ x.sum(1))[:, None]
+
+
+def test_a_context_sees_no_other_masked_sentence() -> None:
+    checkpoint = checkpoint_of("model=bilstm_crf")
+    stages = checkpoint.tagger.stages
+    without = MaskedSentence(checkpoint, TOKENS, SPAN).values(some_masks())
+    checkpoint.tagger.stages = nn.ModuleDict({"context": Fellows(), **dict(stages.items())})
+    f = MaskedSentence(checkpoint, TOKENS, SPAN)
+    together = f.values(some_masks())
+    assert together == pytest.approx([f.values(mask[None])[0] for mask in some_masks()], abs=1e-9)
+    assert np.abs(together - without).min() > 1e-3
+
+
+def test_an_embedder_that_looks_at_the_sentence_in_its_own_way_is_refused() -> None:
+    checkpoint = checkpoint_of("model=bilstm_crf")
+    checkpoint.tagger.embedder["words"].contextual = True  # type: ignore[assignment]
+    with pytest.raises(
+        ValueError, match=r"^model\.embedder\.words: expected one that looks at each"
+    ):
+        MaskedSentence(checkpoint, TOKENS, SPAN)
 
 
 def test_the_best_sequences_come_in_order_and_the_first_is_what_is_predicted(

@@ -15,7 +15,7 @@ FREE_TEXT_KEYS = (
     *("data.dir", "data.train", "data.dev", "data.test"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
     *("model.embedder.indexer.vectors", "model.embedder.words.indexer.vectors"),
-    *("model.path", "model.embedder.subwords.indexer.model"),
+    *("model.path", "model.embedder.subwords.indexer.model", "tracker.wandb.notes"),
 )
 _LISTS = ("checkpoint",)
 _QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*"""

@@ -16,7 +16,7 @@ OVERRIDES = [
     SMALL_MODEL,
     ("model=transformer_crf", "seed=2", "trainer.patience=null", "seed=3"),
     ("data=csv", "data.reader.tag_column=type", "data.dir='a=b, ${seed}'", "data.scheme=bio"),
-    ("model.embedder.characters.widths=[2,3]", "model/encoder=lstm", "tracker={_target_: x}"),
+    ("model.embedder.characters.widths=[2,3]", "model/encoder=lstm", "tracker.wandb={_target_: x}"),
     ("tracker=none", "~tracker._partial_", "+data.reader.x=1", "++seed=4"),
 ]
 

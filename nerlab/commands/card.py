@@ -17,9 +17,10 @@ from nerlab.models.loading import Checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.paths import read_object
 from nerlab.saved_config import portable
-from nerlab.training.provenance import PROVENANCE
+from nerlab.training.environment import ENVIRONMENT
 
 CARD = "README.md"
+_BEFORE = "run.json"  # what runs of nerlab 0.1 wrote, with its version and that of torch in it
 # An absolute path as the value of a key, in quotes or not.
 _LAST_NAME = re.compile(r"""=(['"]?)/(?:[^'"]*/)?([^'"/]+)/?\1$""")
 _UNFIT = (ValueError, TypeError, LookupError, AttributeError)
@@ -46,7 +47,7 @@ def card(
         for split in _SPLITS
         if is_scored and (metrics := read_object(run / "evaluation" / split / "metrics.json"))
     }
-    provenance = read_object(run / PROVENANCE)
+    provenance = read_object(run / ENVIRONMENT) or read_object(run / _BEFORE)
     model = {
         "name": str((config.get("run") or {}).get("name", folder)),
         "parts": parts(checkpoint.tagger, config.model),
@@ -55,6 +56,7 @@ def card(
         "config": portable(config),
     }
     try:
+        versions = provenance.get("versions", provenance)
         return _template().render(
             model,
             folder=shlex.quote(escape_controls(folder)),
@@ -63,11 +65,11 @@ def card(
             figures=figures,
             splits=provenance.get("splits", {}),
             command=_as_typed(provenance.get("command")),
-            trained_with={name: provenance.get(name) for name in ("nerlab", "torch")},
+            trained_with={name: versions.get(name) for name in ("nerlab", "torch")},
             versions={"nerlab": nerlab.__version__, "torch": torch.__version__},
         )
     except (TemplateError, *_UNFIT) as error:
-        files = f"{PROVENANCE} and evaluation/*/metrics.json"
+        files = f"{ENVIRONMENT} and evaluation/*/metrics.json"
         reason = " ".join(str(error).split())
         raise ValueError(f"{run}: {files}: not what a run has written ({reason})") from None
 

@@ -23,7 +23,8 @@ class Batch:
 
     Attributes:
         features: what the embedders see of the distinct tokens.
-        tags: ``(B, T)`` tag ids, 0 on padding; None where they are not needed.
+        tags: ``(B, T)`` tag ids, 0 on padding, -1 where the vocabulary lacks the label; None where
+            they are not needed.
         lengths: ``(B,)`` tokens of each sentence, 1 to T.
         sentence_ids: ``(B,)`` into the corpus.
         document_ids: ``(B,)`` documents of the sentences; None where the corpus marks none.
@@ -55,7 +56,7 @@ class Batcher:
     Args:
         corpus: the sentences.
         vocabulary: its indexers give the features.
-        with_tags: batches carry tag ids; a label that the vocabulary lacks raises ``ValueError``.
+        with_tags: batches carry tag ids.
     """
 
     def __init__(self, corpus: Corpus, vocabulary: Vocabulary, with_tags: bool) -> None:
@@ -65,7 +66,8 @@ class Batcher:
         }
         self._tag_ids = None  # (K,) the vocabulary's id of each of the corpus's tags
         if with_tags:
-            self._tag_ids = np.array([vocabulary.tags.index(tag) for tag in corpus.tag_names])
+            ids = {tag: index for index, tag in enumerate(vocabulary.tags)}
+            self._tag_ids = np.array([ids.get(tag, -1) for tag in corpus.tag_names])
         self._has_documents = bool((corpus.documents >= 0).any())
         # What a sentence costs, in positions (S,): its tokens, or the pieces that these are cut in.
         self._sizes = corpus.lengths

@@ -69,7 +69,8 @@ class Report:
     """A scored split: its sentences, their tags in IOBES, the labels that the model knows.
 
     One that is written also has the probability of each predicted span, the document of each
-    sentence (None: it is of none), and the SHA-256 of the data, its gold tags included.
+    sentence (None: it is of none), and the SHA-256 of the data, its gold tags included. One of an
+    epoch has the loss that training minimises, a mean over the tokens.
     """
 
     split: str
@@ -80,6 +81,7 @@ class Report:
     span_scores: Sequence[Sequence[float]] | None = None
     documents: Sequence[int | None] | None = None
     sha256: str | None = None
+    loss: float | None = None
 
     @cached_property
     def scores(self) -> Scores:
@@ -121,10 +123,12 @@ def metrics(report: Report) -> dict[str, Any]:
 
 
 def flat_metrics(report: Report) -> dict[str, float]:
-    """The same in all and a type, by the names they are logged with: ``dev/PER/recall``."""
+    """The same in all and a type, and the loss if there is one, by the names they are logged with:
+    ``dev/PER/recall``."""
     scores = {report.split: report.scores.total}
     scores |= {f"{report.split}/{name}": score for name, score in report.scores.per_type.items()}
-    return {
+    loss = {} if report.loss is None else {f"{report.split}/loss": report.loss}
+    return loss | {
         f"{prefix}/{name}": getattr(score, name)
         for prefix, score in scores.items()
         for name in ("precision", "recall", "f1")

@@ -1,6 +1,8 @@
 """Runs grouped by what differs in their configurations, and names for the groups."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 # Sections and keys that change no result, or that repetitions of a run differ in.
@@ -80,3 +82,20 @@ def shown_value(config: Settings, key: str) -> str:
 def _hashable(config: Settings, key: str) -> object:
     """A value to compare by: 1 is not true, and no key is not null."""
     return repr(config[key]) if key in config else None
+
+
+def configuration_name(config: Mapping[str, Any]) -> str:
+    """A name that all runs of a configuration share, whatever their seed, machine and folder: the
+    parts of the model, and a digest of the settings, in which digests of the data that stand
+    beside these (``train_sha256``) tell corpora apart."""
+    settings = {key: value for key, value in flat(config).items() if not is_in(key, NO_SETTINGS)}
+    digest = sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    model = config.get("model", {})
+    sections = (model.get(name) for name in ("embedder", "context", "encoder", "decoder"))
+    return "-".join([*("+".join(_parts(s)) for s in sections if s is not None), digest])
+
+
+def _parts(section: Mapping[str, Any]) -> list[str]:
+    """The part that a section is, or the parts that it holds by name."""
+    target = section.get(_TARGET)
+    return [str(target).rpartition(".")[2].lower()] if target else [str(name) for name in section]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, ListConfig
 
-from nerlab.config import check_values
+from nerlab.config import Range, check_values
 from nerlab.device import choose_device
 from nerlab.inference.attribution import (
     IntegratedGradients,
@@ -27,6 +27,7 @@ from nerlab.tags import Span, spans_of, tags_of
 from nerlab.text import Token
 
 METHODS = ("lime", "occlusion", "gradients")
+_NUMBER = Range(0, 2**31 - 1, int)  # of an entity
 
 
 class Target(NamedTuple):
@@ -87,6 +88,8 @@ def explain_entity(config: DictConfig) -> Explanation:
     ``ValueError``: a key has no such value, the text no such entity, or the checkpoint is broken.
     """
     check_values("", config)
+    if not _NUMBER.holds(config.entity):
+        raise ValueError(f"entity={config.entity!r}: expected {_NUMBER}")
     methods = _methods(config.method)
     trusted = trusted_packages(config.trust)
     checkpoint = load_checkpoint(config.checkpoint, choose_device(config.device), trusted)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nerlab.data.batch import Batcher, to_device
+from nerlab.data.batch import Batch, Batcher, to_device
 from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
@@ -85,6 +85,31 @@ class CorpusDecoder:
         self.fill((tags,), lambda emissions, lengths: (decoder.decode(emissions, lengths),))
         return tags
 
+    def tags_and_loss(self) -> tuple[np.ndarray, float | None]:
+        """The same, and where the batches carry tags what training minimises, of the same
+        emissions: the mean over the tokens of the corpus.
+
+        Sentences with a label that the tagger does not know have no loss and are left out of it.
+        """
+        tags = np.zeros(len(self._batcher.corpus.tokens), dtype=np.int64)
+        total, tokens = 0.0, 0
+        for sentences, (predicted, loss, count) in self._run(self._decode_and_compare):
+            positions, mask = self._batcher.positions(sentences)
+            tags[positions[mask]] = predicted.cpu().numpy()[mask]
+            total, tokens = total + count * loss, tokens + count
+        return tags, total / tokens if tokens else None
+
+    def _decode_and_compare(self, emissions: Tensor, batch: Batch) -> tuple[Tensor, float, int]:
+        """Predicted tags ``(B, T)``, the mean loss of the tokens that have one, their number."""
+        decoder, lengths = self._tagger.decoder, batch.lengths
+        predicted = decoder.decode(emissions, lengths)
+        if batch.tags is None:
+            return predicted, 0.0, 0
+        known = (batch.tags >= 0).all(1)
+        emissions, lengths, tags = emissions[known], lengths[known], batch.tags[known]
+        count = int(lengths.sum())
+        return predicted, decoder.loss(emissions, lengths, tags).item() if count else 0.0, count
+
     def scored_tags(self) -> ScoredTags:
         """The same with their probabilities."""
         decoder = self._tagger.decoder
@@ -127,6 +152,11 @@ class CorpusDecoder:
         Raises:
             ValueError: a single sentence does not fit into memory.
         """
+        return self._run(lambda emissions, batch: decode_batch(emissions, batch.lengths))
+
+    def _run(
+        self, decode_batch: Callable[[Tensor, Batch], Result]
+    ) -> Iterator[tuple[np.ndarray, Result]]:
         groups = self._batcher.sorted_groups(self._batch_tokens)
         if not groups:
             return
@@ -138,7 +168,7 @@ class CorpusDecoder:
             if rows is not None:
                 vectors = F.embedding(batch.distinct[batch.token_index], rows)
                 batch = replace(batch, vectors=vectors)
-            return sentences, decode_batch(self._tagger.emissions(batch), batch.lengths)
+            return sentences, decode_batch(self._tagger.emissions(batch), batch)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:
@@ -183,9 +213,13 @@ def score(
     batch_tokens: int,
     with_probabilities: bool = False,
 ) -> Report:
-    """Tag a corpus and hold the result against its own tags; see :func:`report_of`."""
-    decoder = CorpusDecoder(tagger, batcher, batch_tokens)
-    return report_of(decoder, vocabulary, batcher.corpus, split, with_probabilities)
+    """Tag a corpus and hold the result against its own tags; see :func:`report_of`. The report of
+    an epoch, without probabilities, has the loss, if the batches carry tags."""
+    decoder, corpus = CorpusDecoder(tagger, batcher, batch_tokens), batcher.corpus
+    if with_probabilities:
+        return report_of(decoder, vocabulary, corpus, split, with_probabilities)
+    tags, loss = decoder.tags_and_loss()
+    return replace(_report(tags, vocabulary, corpus, split), loss=loss)
 
 
 def report_of(
@@ -197,23 +231,30 @@ def report_of(
     documents, and the SHA-256 of the corpus.
     """
     scored = decoder.scored_tags() if with_probabilities else None
-    flat = [vocabulary.tags[i] for i in (decoder.tags() if scored is None else scored.tags)]
-    sentences, slices = range(len(corpus)), list(starmap(slice, pairwise(corpus.offsets.tolist())))
-    report = Report(
-        split,
-        [corpus.sentence_tokens(i) for i in sentences],
-        [corpus.sentence_tags(i) for i in sentences],
-        [flat[tokens] for tokens in slices],
-        vocabulary.labels,
-    )
+    tags = decoder.tags() if scored is None else scored.tags
+    report = _report(tags, vocabulary, corpus, split)
     if scored is None:
         return report
+    sentences = zip(_sentences(corpus), report.predicted, strict=True)
     return replace(
         report,
-        span_scores=[
-            scored.probabilities(tokens, spans_of(tags))
-            for tokens, tags in zip(slices, report.predicted, strict=True)
-        ],
+        span_scores=[scored.probabilities(tokens, spans_of(tags)) for tokens, tags in sentences],
         documents=[number if number >= 0 else None for number in corpus.documents.tolist()],
         sha256=corpus.digest(),
     )
+
+
+def _report(tags: np.ndarray, vocabulary: Vocabulary, corpus: Corpus, split: str) -> Report:
+    names, sentences = [vocabulary.tags[i] for i in tags], range(len(corpus))
+    return Report(
+        split,
+        [corpus.sentence_tokens(i) for i in sentences],
+        [corpus.sentence_tags(i) for i in sentences],
+        [names[tokens] for tokens in _sentences(corpus)],
+        vocabulary.labels,
+    )
+
+
+def _sentences(corpus: Corpus) -> list[slice]:
+    """Where the tokens of each sentence lie."""
+    return list(starmap(slice, pairwise(corpus.offsets.tolist())))

@@ -43,7 +43,7 @@ def write_report_pages(
         from nerlab.reports.pictures import draw  # which loads matplotlib
 
         return {
-            f"{analysis.report.split}/final/{name}": picture
+            f"best/{analysis.report.split}/{name}": picture
             for analysis in analyses
             for name, picture in draw(analysis).items()
         }

@@ -1,10 +1,8 @@
 """One run, from its configuration to its results."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, nullcontext
-from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,9 +18,9 @@ from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import choose_device, use_threads
 from nerlab.evaluation.files import write_report
 from nerlab.evaluation.pages import WritePages
-from nerlab.evaluation.report import Report, examples, table
+from nerlab.evaluation.report import Report, examples, flat_metrics, table
 from nerlab.files import new_file
-from nerlab.instantiation import instantiate, trusted_packages
+from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
@@ -33,13 +31,14 @@ from nerlab.models.training_split import training_split
 from nerlab.modules.transformer import Layers
 from nerlab.process import Interrupted, Interruption, on_signals
 from nerlab.tags import MANY_LABELS
+from nerlab.training.environment import recorded_environment
 from nerlab.training.failures import explain
 from nerlab.training.loop import Trainer
 from nerlab.training.optimizer import TaggerOptimizer
-from nerlab.training.provenance import write_provenance
-from nerlab.training.recorder import Accumulator, Recorder, RunLog, Tracker, TrainingState
+from nerlab.training.recorder import Accumulator, Recorder, RunLog, TrainingState
 from nerlab.training.run_directory import new_run_directory
 from nerlab.training.summary import log_lines, modules_of
+from nerlab.training.trackers import trackers_of
 from nerlab.training.warm_start import begin_with, initial_checkpoint
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 5
-# What the tracker may be, beside what trusted packages define.
-TRACKERS = ("nerlab.training.recorder.Tracker", "nerlab.training.wandb_tracker.WandbTracker")
 
 
 def run_experiment(config: DictConfig, write_pages: WritePages) -> float:
@@ -99,7 +96,7 @@ def _run(
         vocabulary = resumption.vocabulary(digests, trusted)
     batcher = DocumentBatcher if config.trainer.batch_by is BatchBy.document else Batcher
     batchers = {
-        name: batcher(corpus, vocabulary, name == "train") for name, corpus in splits.items()
+        name: batcher(corpus, vocabulary, name != "test") for name, corpus in splits.items()
     }
     state = begin_training(config, vocabulary, trusted, device, before)
     before = None  # its weights are copied
@@ -107,7 +104,8 @@ def _run(
     lines += (n for i in vocabulary.indexers.values() for n in getattr(i, "notes", ()))
     lines += state.notes
     lines += log_lines(state, modules_of(state.tagger, vocabulary, config.model))
-    make_tracker = _tracker_of(config, trusted)
+    parameters = sum(p.numel() for p in state.tagger.parameters())
+    make_tracker = trackers_of(config.tracker, trusted)
 
     with nullcontext(resumption.run) if resumption else new_run_directory(config.run) as run:
         if resumption is not None:
@@ -115,14 +113,16 @@ def _run(
         # The first file of a run: from now on it can be resumed.
         with new_file(run / "config.yaml") as file:
             OmegaConf.save(config, file, resolve=True)
-        if resumption is None:
-            write_provenance(run, splits, digests)
-        with closing(RunLog(run / "train.log", console)):
+        environment = recorded_environment(run, device, parameters, splits, digests)
+        with closing(RunLog(run / "train.log", console)), environment:
             for line in (f"run {run} on {device}", threads, *lines):
                 logger.info(line)
             plain: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
-            tracker = make_tracker(run, run.name, {**plain, **digests})
+            facts = {**plain, **digests, "parameters": parameters}
+            tracker = make_tracker(run, run.name, facts)
             with closing(Recorder(run, tracker, vocabulary, config, digests)) as recorder:
+                if state.best_epoch:  # of a run that goes on
+                    recorder.log_best({"dev/f1": state.best_f1}, state.best_epoch)
                 _train(state, batchers, recorder, console)
                 _score_best(state.tagger, batchers, recorder, console, write_pages)
             logger.info("done: %s", run)
@@ -166,16 +166,6 @@ def checkpoint_layers(tagger: Tagger) -> None:
         )
     for module in layers:
         module.gradient_checkpointing = True
-
-
-def _tracker_of(config: DictConfig, trusted: tuple[str, ...]) -> Callable[..., Tracker]:
-    """What makes the tracker of a run directory, a name and a configuration."""
-    try:
-        make_tracker = instantiate(config.tracker, TRACKERS, trusted)
-        signature(make_tracker).bind(Path(), "", {})
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"tracker: {error}") from None
-    return make_tracker
 
 
 def describe(splits: Mapping[str, Corpus]) -> list[str]:
@@ -227,7 +217,7 @@ def _score_best(
     write_pages: WritePages,
 ) -> None:
     """Score the best checkpoint on dev, and once on test if that was asked for."""
-    load_own_weights(tagger.eval(), recorder.run / "checkpoints" / "best")
+    load_own_weights(tagger.eval(), best := recorder.run / "checkpoints" / "best")
     vocabulary, decode_tokens = recorder.vocabulary, recorder.config.trainer.decode_tokens
     written = []
     for name in (name for name in batchers if name != "train"):
@@ -236,6 +226,7 @@ def _score_best(
         folder.mkdir(parents=True, exist_ok=True)
         write_report(report, folder)
         written.append((report, folder))
+        recorder.log_best(flat_metrics(report))
         recorder.tracker.log_report(report)
         console.print(table(report))
         console.print(f"some sentences of {name}, as tagged:")
@@ -250,3 +241,4 @@ def _score_best(
 
     training = training_split(batcher.corpus, most, score_train)
     recorder.tracker.log_pictures(write_pages(recorder.run, written, training))
+    recorder.tracker.log_checkpoint(best)

@@ -107,14 +107,17 @@ class Trainer:
         state, start = self.state, time.perf_counter()
         vocabulary, decode_tokens = self.recorder.vocabulary, self.config.decode_tokens
         report = score(state.model.eval(), vocabulary, self.dev, "dev", decode_tokens)
-        metrics = {**flat_metrics(report), "dev/seconds": time.perf_counter() - start}
+        scores = flat_metrics(report)
+        metrics = {**scores, "dev/seconds": time.perf_counter() - start}
         state.epoch, state.batch_index = state.epoch + 1, 0
-        f1 = metrics["dev/f1"]
+        f1 = scores["dev/f1"]
         is_best = f1 > state.best_f1
         if is_best:
             state.best_f1, state.best_epoch = f1, state.epoch
             self.recorder.save_best(state.model)
         self.recorder.log(metrics, state.step, state.epoch)
+        if is_best:
+            self.recorder.log_best(scores, state.epoch)
         mark = "  best so far" if is_best else ""
         logger.info("epoch %d  dev F1 %.2f%s", state.epoch, 100 * f1, mark)
 

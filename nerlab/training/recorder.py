@@ -120,7 +120,8 @@ class TrainingState:
 class Tracker:
     """Where the numbers go beside ``metrics.jsonl``; by itself it keeps nothing.
 
-    It never raises: no run is lost because of it. ``config`` is plain data.
+    ``config`` is plain data. No run is lost because of what a tracker raises, see
+    :class:`nerlab.training.trackers.Trackers`.
     """
 
     def __init__(self, run_directory: Path, name: str, config: Mapping[str, Any]) -> None:
@@ -129,11 +130,17 @@ class Tracker:
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Take numbers that belong to a step; steps never fall."""
 
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Take numbers of the run as a whole; later ones replace earlier ones of their name."""
+
     def log_report(self, report: Report) -> None:
         """Take a scored split: its confusion matrix and its examples."""
 
     def log_pictures(self, draw: Pictures) -> None:
         """Take the pictures of the reports, PNG by name, which ``draw`` makes when it is called."""
+
+    def log_checkpoint(self, folder: Path) -> None:
+        """Take the best checkpoint, when training is done."""
 
     def finish(self) -> None:
         """End the run and say how it can be looked at."""
@@ -184,6 +191,11 @@ class Recorder:
                 busy += "; if so, resume=RUN threads=1 is faster"
             said = "step %d: %.0f tokens/s, the best was %.0f; %s"
             logger.warning(said, step, speed, self._best_speed, busy)
+
+    def log_best(self, metrics: Mapping[str, float], epoch: int | None = None) -> None:
+        """Let the summary of the run hold numbers of its best checkpoint, and of which epoch."""
+        best = {f"best/{name}": value for name, value in metrics.items() if math.isfinite(value)}
+        self.tracker.log_summary(best if epoch is None else best | {"best/epoch": epoch})
 
     def save_best(self, tagger: Tagger) -> None:
         """Save ``best``: the weights."""

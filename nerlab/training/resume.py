@@ -28,7 +28,7 @@ _WHERE = "run.dir"  # a run may be moved, and a folder has many names
 # What is written to in a run directory, which somebody else may have made.
 _WRITTEN = (
     *("config.yaml", "metrics.jsonl", "train.log", "not-finite.jsonl"),
-    *("checkpoints", "evaluation"),
+    *("environment.json", "checkpoints", "evaluation"),
 )
 
 

@@ -3,23 +3,31 @@
 import logging
 import netrc
 import os
+import re
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
+from secrets import token_hex
 from typing import Any
 
+from nerlab.evaluation.pages import Pictures
 from nerlab.evaluation.report import Report, marked
-from nerlab.paths import make_folder
+from nerlab.evaluation.settings import configuration_name
+from nerlab.files import write_file
+from nerlab.paths import check_plain, make_folder
 from nerlab.training.recorder import Tracker
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 200
+_LONGEST_NAME = 100  # of an artifact, before its id
 _PATIENCE = 60.0  # seconds that the end of a run waits for wandb
 _LAST_PATIENCE = 5.0  # and, where that was too little, once its service is killed
+_BYTES_A_SECOND = 1e6  # of an artifact, which make it wait longer
 _MAX_WAITING = 10_000  # calls that wandb has not taken yet
 _chosen: dict[str, str] = {}  # variables of the environment that an earlier run of ours has set
 
@@ -29,10 +37,16 @@ class WandbTracker(Tracker):
 
     Offline runs lie in the run directory. All of wandb is called in a thread of its own, since a
     call blocks for ever where its process is stopped. Whatever goes wrong costs one warning, and
-    training goes on without wandb. ``init_timeout`` is how many seconds it waits for the network
-    before the run goes offline.
+    training goes on without wandb. A run that is resumed is one run of wandb.
+
+    Args:
+        project, entity, group, job_type, tags, notes: as ``wandb.init`` takes them; tags may be one
+            word. Without a group it is the name of the configuration, which its seeds share.
+        init_timeout: seconds to wait for the network before the run goes offline.
+        artifact: keep the best checkpoint as an artifact.
     """
 
+    # The options with a default are those that early runs do not know, which may be resumed.
     def __init__(
         self,
         run_directory: Path,
@@ -40,26 +54,63 @@ class WandbTracker(Tracker):
         config: Mapping[str, Any],
         project: str,
         init_timeout: float,
+        entity: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: str | Sequence[str] | None = None,
+        notes: str | None = None,
+        artifact: bool = False,
     ) -> None:
         self._run: Any = None
         self._is_incomplete = False
+        self._with_artifact, self._patience = artifact, _PATIENCE
+        self._last_step: int | None = None
         self._calls: SimpleQueue[Callable[[Any], None] | None] = SimpleQueue()
-        start = partial(_start, run_directory, name, config, project, init_timeout)
+        options = {
+            "project": project,
+            "entity": entity,
+            "group": group or os.environ.get("WANDB_RUN_GROUP") or configuration_name(config),
+            "job_type": job_type,
+            "tags": [tags] if isinstance(tags, str) else tags,
+            "notes": notes,
+            "name": name,
+            "config": dict(config),
+        }
+        start = partial(_start, run_directory, options, init_timeout)
         self._worker = threading.Thread(target=self._work, args=(start,), daemon=True)
         self._worker.start()
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log numbers; wandb takes them in the background."""
+        self._last_step = step
         self._add(lambda run: run.log(dict(metrics), step=step))
+
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Put numbers into the summary of the run."""
+        self._add(lambda run: run.summary.update(dict(values)))
 
     def log_report(self, report: Report) -> None:
         """Log the confusion matrix and a table of tagged sentences of a split."""
-        self._add(lambda run: _log_report(run, report))
+        step = self._last_step
+        self._add(lambda run: _log_report(run, report, step))
+
+    def log_pictures(self, draw: Pictures) -> None:
+        """Log pictures as images."""
+        step, pictures = self._last_step, draw()
+        self._add(lambda run: _log_pictures(run, pictures, step))
+
+    def log_checkpoint(self, folder: Path) -> None:
+        """Keep a checkpoint as an artifact, if that is asked for."""
+        if self._with_artifact:
+            size = sum(file.stat().st_size for file in folder.iterdir())
+            self._patience += size / _BYTES_A_SECOND
+            self._add(lambda run: _log_artifact(run, folder))
 
     def finish(self) -> None:
-        """End the run, waiting a minute at most, and say how to look at it."""
+        """End the run, waiting a minute at most, longer for an artifact, and say how to look at
+        it."""
         self._calls.put(None)
-        self._worker.join(_PATIENCE)
+        self._worker.join(self._patience)
         if self._worker.is_alive():
             self._is_incomplete = True
             _kill_service()
@@ -70,7 +121,9 @@ class WandbTracker(Tracker):
             return
         if self._run.offline:
             folder = Path(self._run.dir).parent
-            logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", folder, folder)
+            is_one = len(list(folder.parent.glob("offline-run-*"))) < 2  # and was not resumed
+            sent = folder if is_one else folder.parent / "offline-run-*"
+            logger.info("look at the run: wandb leet %s   (wandb sync %s sends it)", folder, sent)
         else:
             logger.info("look at the run: %s", self._run.url)
 
@@ -99,9 +152,7 @@ class WandbTracker(Tracker):
             _kill_service()
 
 
-def _start(
-    directory: Path, name: str, config: Mapping[str, Any], project: str, init_timeout: float
-) -> Any:
+def _start(directory: Path, options: dict[str, Any], init_timeout: float) -> Any:
     folder = make_folder(directory, "wandb")
     # wandb keeps a cache and settings in the home directory unless told otherwise.
     for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
@@ -109,19 +160,37 @@ def _start(
         if os.environ.get(variable) in (None, _chosen.get(variable)):
             _chosen[variable] = os.environ[variable] = str(folder)
     os.environ.setdefault("WANDB_SILENT", "true")
+    # wandb imports it later on, and beside a thread that catches warnings its own are shown.
+    import requests  # noqa: F401
     import wandb
 
-    init = partial(
-        wandb.init,
-        project=project,
-        name=name,
-        group=name,  # holds together what a run that was resumed leaves in pieces
-        dir=directory,
-        config=dict(config),
-        settings=wandb.Settings(init_timeout=init_timeout, console="off"),
-    )
+    settings = wandb.Settings(init_timeout=init_timeout, console="off")
+    own: dict[str, Any] = {
+        "dir": directory,
+        "id": _id_of(folder),
+        "resume": "allow",
+        "settings": settings,
+    }
+    run = _begin(partial(wandb.init, **own, **options))
+    run.define_metric("dev/*", summary="none")  # not the last ones: log_summary has the best
+    return run
+
+
+def _id_of(folder: Path) -> str:
+    """The id by which wandb knows this run; made once, so that a resumed run goes on in wandb."""
+    path = folder / "id.txt"
+    check_plain(path)
+    found = path.read_text("utf-8", "replace") if path.exists() else ""
+    if re.fullmatch("[0-9a-f]{16}", found):
+        return found
+    made = token_hex(8)
+    write_file(path, made)
+    return made
+
+
+def _begin(init: Callable[..., Any]) -> Any:
     if mode := os.environ.get("WANDB_MODE"):
-        return init(mode=mode)  # type: ignore[arg-type]
+        return init(mode=mode)
     if _has_key():
         try:
             return init(mode="online")
@@ -143,7 +212,7 @@ def _kill_service() -> None:
                 os.kill(int(folder.name), signal.SIGKILL)
 
 
-def _log_report(run: Any, report: Report) -> None:
+def _log_report(run: Any, report: Report, step: int | None) -> None:
     import wandb
 
     counts = [[*pair, count] for pair, count in sorted(report.confusions.items())]
@@ -159,8 +228,28 @@ def _log_report(run: Any, report: Report) -> None:
     ]
     step = max(1, len(examples) // _EXAMPLES)
     table = wandb.Table(columns=["gold", "predicted", "right"], data=examples[::step])
-    prefix = f"{report.split}/final"
-    run.log({f"{prefix}/confusion_matrix": matrix, f"{prefix}/examples": table})
+    prefix = f"best/{report.split}"
+    run.log({f"{prefix}/confusion_matrix": matrix, f"{prefix}/examples": table}, step=step)
+
+
+def _log_pictures(run: Any, pictures: Mapping[str, bytes], step: int | None) -> None:
+    import wandb
+    from matplotlib.image import imread
+
+    images = {}
+    for name, png in pictures.items():
+        pixels = imread(BytesIO(png), format="png") * 255
+        images[name] = wandb.Image(pixels.round().astype("uint8"))
+    run.log(images, step=step)
+
+
+def _log_artifact(run: Any, folder: Path) -> None:
+    import wandb
+
+    name = re.sub(r"[^a-zA-Z0-9_.-]", "-", run.name)[:_LONGEST_NAME]
+    artifact = wandb.Artifact(f"{name}-{run.id}", type="model")  # names of runs come again
+    artifact.add_dir(str(folder))
+    run.log_artifact(artifact, aliases=["best"])
 
 
 def _has_key() -> bool:

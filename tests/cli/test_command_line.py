@@ -143,7 +143,7 @@ def one_line(result: Result) -> str:
             "data=nowhere",
             "azerbaijani, conll, conll2003, csv, demo, demo_az, fashion_brands, gmb",
         ),
-        ("train", "tracker=mlflow", "none, wandb"),
+        ("train", "tracker=mlflow", "none, tensorboard, wandb"),
         ("train", "data.dir=nowhere", "nowhere/train.conll: no such file"),
         ("evaluate", "", "checkpoint=... is needed"),
         ("predict", "text=x", "checkpoint=... is needed"),

@@ -19,7 +19,7 @@ import nerlab
 from nerlab.data.load import READERS
 from nerlab.instantiation import trusted_packages
 from nerlab.models.build import ENCODERS
-from nerlab.training.experiment import TRACKERS
+from nerlab.training.trackers import TRACKERS
 
 TEXT = "Anna Smith flew to Berlin ."
 ADVICE = "; trust=mylab admits it, if you trust its author and that of this configuration"

@@ -121,7 +121,7 @@ def test_a_part_of_ones_own_is_exported_by_whoever_trusts_it(corpus: Path, tmp_p
         commands = re.findall(r"^python .*$", card, re.M)
         assert len(commands) == 3
         assert all(line.endswith(" 'trust=[mylab]'") for line in commands)
-        assert "trust" not in (run / "run.json").read_text()
+        assert "trust" not in (run / "environment.json").read_text()
         predictors = [nerlab.load(folder, "cpu", "mylab") for folder in (run, output)]
         assert predictors[0].predict(TEXTS) == predictors[1].predict(TEXTS)
 
@@ -218,9 +218,25 @@ def test_the_command_in_a_card_trains_the_same_tagger(corpus: Path, tmp_path: Pa
 
 def test_a_resumed_run_keeps_its_command(corpus: Path, tmp_path: Path) -> None:
     train(corpus, tmp_path / "run")
-    before = (tmp_path / "run" / "run.json").read_bytes()
+    export(tmp_path / "run", tmp_path / "card_1")
     assert run_script("train", f"resume={tmp_path}/run").status == 0
-    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    export(tmp_path / "run", tmp_path / "card_2")
+    before, after = (tmp_path / name / "README.md" for name in ("card_1", "card_2"))
+    assert "resume=" not in before.read_text()
+    assert after.read_text() == before.read_text().replace("card_1", "card_2")
+
+
+def test_a_run_of_an_earlier_version_has_its_figures_in_the_card(run: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    export(copy, tmp_path / "card_1")
+    facts = json.loads((copy / "environment.json").read_text())
+    before = {name: facts[name] for name in ("command", "splits")} | facts["versions"]
+    (copy / "run.json").write_text(json.dumps(before))
+    (copy / "environment.json").unlink()
+    export(copy, tmp_path / "card_2")
+    new, old = (tmp_path / name / "README.md" for name in ("card_1", "card_2"))
+    assert "SHA-256 of tokens and tags" in old.read_text()
+    assert old.read_text() == new.read_text().replace("card_1", "card_2")
 
 
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
@@ -265,12 +281,13 @@ def test_any_name_is_one_line_of_markdown_that_is_no_markup(text: str) -> None:
 @pytest.mark.parametrize(
     ("file", "content"),
     [
-        ("run.json", "{"),
-        ("run.json", "[]"),
-        ("run.json", '{"splits": {"train": {"sentences": "many"}}}'),
-        ("run.json", '{"splits": [1]}'),
-        ("run.json", '{"command": 3}'),
-        ("run.json", '{"command": [3]}'),
+        ("environment.json", "{"),
+        ("environment.json", "[]"),
+        ("environment.json", '{"splits": {"train": {"sentences": "many"}}}'),
+        ("environment.json", '{"splits": [1]}'),
+        ("environment.json", '{"command": 3}'),
+        ("environment.json", '{"command": [3]}'),
+        ("environment.json", '{"versions": [3]}'),
         ("evaluation/dev/metrics.json", '{"sentences": 1, "tokens": 1, "per_type": {"X": 3}}'),
         ("evaluation/dev/metrics.json", '{"f1": 1}'),
     ],

@@ -257,12 +257,12 @@ def test_tags_are_there_only_where_they_are_asked_for() -> None:
     assert tags.tolist() == [[vocabulary.tags.index("S-X")]]
 
 
-def test_a_label_that_the_vocabulary_lacks_is_named() -> None:
-    corpus = corpus_of([[("a", "B-X")], [("a", "B-NEW")]])
-    vocabulary = vocabulary_of(corpus)
-    with pytest.raises(ValueError, match="'B-NEW' is not in list"):
-        Batcher(corpus, vocabulary, with_tags=True)
-    Batcher(corpus, vocabulary, with_tags=False)
+def test_a_label_that_the_vocabulary_lacks_has_the_id_minus_one() -> None:
+    corpus = corpus_of([[("a", "B-X"), ("b", "O")], [("a", "B-NEW")]])
+    vocabulary = vocabulary_of(corpus_of([[("a", "B-X")]]))
+    tags = Batcher(corpus, vocabulary, with_tags=True).collate(np.array([0, 1])).tags
+    assert tags is not None
+    assert tags.tolist() == [[vocabulary.tags.index("S-X"), 0], [-1, 0]]
 
 
 def test_a_batch_on_the_cpu_stays_what_it_is() -> None:

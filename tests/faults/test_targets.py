@@ -26,7 +26,7 @@ from nerlab.models.build import (
     build_tagger,
     fit_vocabulary,
 )
-from nerlab.training.experiment import TRACKERS
+from nerlab.training.trackers import TRACKERS
 
 VOCABULARY, BATCHER = make_batcher()
 SECTIONS = {

@@ -1,6 +1,6 @@
 """The quick ways of decoding give what the plain one gives."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -9,11 +9,12 @@ from typing import TypeVar
 import numpy as np
 import pytest
 import torch
-from helpers import TAGGED, make_batcher, make_embedders, make_softmax
+from helpers import TAGGED, make_batcher, make_crf, make_embedders, make_softmax
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nerlab.data.batch import Batch
+from nerlab.data.batch import Batch, Batcher
+from nerlab.evaluation.report import flat_metrics
 from nerlab.models.decoding import CorpusDecoder, score
 from nerlab.models.tagger import Embedders, Tagger
 from nerlab.modules.identity import Identity
@@ -89,6 +90,46 @@ def test_emissions_are_those_of_the_tagger(
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 12, 1000])
+@pytest.mark.parametrize("make_decoder", [make_crf, make_softmax])
+def test_the_loss_is_the_mean_over_tokens_of_that_of_each_sentence(
+    make_decoder: Callable[[Sequence[str]], nn.Module], batch_tokens: int
+) -> None:
+    tagger = make_tagger(lstm)
+    tagger.decoder = make_decoder(VOCABULARY.tags)  # type: ignore[assignment]
+    losses, lengths = [], BATCHER.corpus.lengths
+    for sentence in range(len(TAGGED)):
+        with torch.no_grad():
+            losses.append(tagger.loss(BATCHER.collate(np.array([sentence]))).item())
+    tags, loss = CorpusDecoder(tagger, BATCHER, batch_tokens).tags_and_loss()
+    assert loss == pytest.approx(np.average(losses, weights=lengths), rel=1e-5)
+    assert loss is not None
+    assert loss > 0
+    with torch.no_grad():  # what training computes of the same sentences in one batch
+        assert loss == pytest.approx(tagger.loss(BATCHER.collate(np.arange(8))).item(), rel=1e-5)
+    report = score(tagger, VOCABULARY, BATCHER, "dev", batch_tokens)
+    assert flat_metrics(report)["dev/loss"] == loss
+    assert [tag for tags in report.predicted for tag in tags] == [VOCABULARY.tags[i] for i in tags]
+
+
+def test_sentences_with_an_unknown_label_have_no_loss() -> None:
+    tagger = make_tagger(lstm)
+    known = replace(VOCABULARY, labels=("LOC", "PER"))  # without ORG
+    tagger.decoder = make_softmax(known.tags)
+    tagger.linear = nn.Linear(tagger.linear.in_features, len(known.tags))
+    batcher = Batcher(BATCHER.corpus, known, with_tags=True)
+    left = np.array([i for i, line in enumerate(TAGGED) if "ORG" not in line])
+    with torch.no_grad():
+        expected = tagger.loss(batcher.collate(left)).item()
+    tags, loss = CorpusDecoder(tagger, batcher, 30).tags_and_loss()
+    assert loss == pytest.approx(expected, rel=1e-5)
+    without = CorpusDecoder(tagger, Batcher(BATCHER.corpus, known, with_tags=False), 30)
+    assert np.array_equal(without.tags(), tags)
+    assert without.tags_and_loss()[1] is None
+    report = score(tagger, known, Batcher(BATCHER.corpus, known, False), "dev", 30)
+    assert "dev/loss" not in flat_metrics(report)
+
+
 def test_a_tagger_with_emissions_of_its_own_decodes_with_them() -> None:
     class Doubled(Tagger):
         def emissions(self, batch: Batch) -> Tensor:
@@ -149,7 +190,8 @@ def test_a_report_that_is_written_has_the_probability_of_each_span() -> None:
         expected = [chosen[span.start : span.end].prod().item() for span in spans_of(tags)]
         assert scores == pytest.approx(expected, rel=1e-4)
     quick = score(tagger, VOCABULARY, BATCHER, "dev", 12)
-    assert replace(report, span_scores=None, documents=None, sha256=None) == quick
+    without = replace(report, span_scores=None, documents=None, sha256=None)
+    assert without == replace(quick, loss=None)
 
 
 def test_decoding_changes_the_threads_of_nobody_else(threads: int) -> None:

@@ -20,8 +20,8 @@ from nerlab.models.decoding import score
 from nerlab.models.subwords import SubwordIndexer
 from nerlab.models.tagger import Tagger
 from nerlab.modules.lstm import LockedDropout
-from nerlab.training import experiment
 from nerlab.training.optimizer import TaggerOptimizer
+from nerlab.training.trackers import trackers_of
 
 
 def with_subwords(vocabulary: Vocabulary, batcher: Batcher) -> tuple[Vocabulary, Batcher]:
@@ -94,8 +94,7 @@ def test_every_reader_is_found(data: str) -> None:
 
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_every_tracker_is_found(tracker: str) -> None:
-    config = compose("train", [f"tracker={tracker}"])
-    assert callable(instantiate(config.tracker, experiment.TRACKERS, ()))
+    assert callable(trackers_of(compose("train", [f"tracker={tracker}"]).tracker, ()))
 
 
 @pytest.mark.parametrize("script", ["evaluate", "predict"])

@@ -263,7 +263,7 @@ def test_pictures_are_drawn_once_and_named_by_the_split(tmp_path: Path) -> None:
     _, pictures = written(made_up_report(20), tmp_path)
     found = pictures()
     names = ("scores", "confusions", "errors", "calibration")
-    assert list(found) == [f"dev/final/{name}" for name in names]
+    assert list(found) == [f"best/dev/{name}" for name in names]
     assert all(picture.startswith(b"\x89PNG") for picture in found.values())
     assert pictures() is found
 

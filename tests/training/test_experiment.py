@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMALL_MODEL, Result, load_script, run_script
+from conftest import SMALL_MODEL, Result, run_script
 from helpers import one_in
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import load_file
@@ -42,8 +42,8 @@ def test_a_run_directory_is_laid_out_as_the_contract_says(run: Path) -> None:
     evaluation = ("metrics.json", *predictions, "analysis.json", "report.html", "report.txt")
     assert found == {
         "config.yaml",
+        "environment.json",
         "metrics.jsonl",
-        "run.json",
         "train.log",
         *(f"checkpoints/{name}/{file}" for name in ("best", "last") for file in checkpoint),
         *(f"checkpoints/last/training.{kind}" for kind in ("json", "safetensors")),
@@ -79,7 +79,7 @@ def test_metrics_are_a_line_a_window_and_a_line_an_epoch(run: Path) -> None:
         assert min(line.values()) >= 0
     for line in devs:
         assert line.keys() >= {"step", "epoch", "dev/f1", "dev/precision", "dev/recall"}
-        assert line.keys() >= {"dev/PER/f1", "dev/LOC/f1"}
+        assert line.keys() >= {"dev/PER/f1", "dev/LOC/f1", "dev/loss"}
     assert [line["epoch"] for line in devs] == [1, 2, 3, 4, 5, 6]
     order = [(line["step"], line["epoch"]) for line in found]
     assert order == sorted(order)
@@ -220,13 +220,12 @@ def test_a_run_returns_its_best_f1_on_dev(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     returned = []
-    script = load_script("train")
 
     def capture(config: DictConfig, write_pages: WritePages) -> float:
         returned.append(run_experiment(config, write_pages))
         return returned[0]
 
-    monkeypatch.setattr(script, "run_experiment", capture)
+    monkeypatch.setattr("nerlab.commands.train.run_experiment", capture)
     assert train(corpus, tmp_path / "run", "trainer.epochs=3").status == 0
     assert returned == [max(line["dev/f1"] for line in lines(tmp_path / "run") if "dev/f1" in line)]
 

@@ -130,7 +130,8 @@ def test_the_first_of_the_best_epochs_is_saved(monkeypatch: pytest.MonkeyPatch) 
     trainer = make_trainer(make_tagger(), trainer_config(epochs=5))
     fit_with_scores(trainer, [0.0, 0.5, 0.5, 0.3, 0.6], monkeypatch)
     saved: Any = trainer.recorder
-    assert [call[0] for call in saved.method_calls if call[0] != "log"] == [
+    assert [call.args[1] for call in saved.log_best.call_args_list] == [1, 2, 5]
+    assert [call[0] for call in saved.method_calls if call[0].startswith("save")] == [
         *("save_best", "save_last", "save_best", "save_last", "save_last", "save_last"),
         *("save_best", "save_last"),
     ]

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from nerlab.config import CONF, register_schemas
 from nerlab.free_text import FREE_TEXT_KEYS, quote_free_text, quoted
-from nerlab.process import exit_on_signal, on_signals, quiet_exit
+from nerlab.process import Interrupted, exit_on_signal, on_signals, quiet_exit
 from nerlab.sweeps import SweepFolder, name_by_what_is_swept, note_failure
 
 
@@ -52,7 +52,7 @@ def command(
                 except Exception as error:
                     if HydraConfig.get().mode is not RunMode.MULTIRUN:
                         fail(error)
-                    elif after_sweep is not None:
+                    elif after_sweep is not None and not isinstance(error, Interrupted):
                         from nerlab.explanation import explain, is_users
 
                         reason = f"{type(error).__name__}: {error}"

@@ -1218,8 +1218,8 @@ FAULTS = (
     Fault(
         "a failed job is not listed",
         "nerlab/command_line.py",
-        "elif after_sweep is not None:",
-        "elif after_sweep is None:",
+        "elif after_sweep is not None and",
+        "elif after_sweep is None and",
         ("tests/test_sweeps.py",),
     ),
     Fault(

@@ -1,16 +1,22 @@
 """Runs of a sweep: what they are named, where they lie, and which of them failed."""
 
+import os
 import re
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import SMALL_MODEL, run_script
+from conftest import ROOT, SMALL_MODEL, run_cold, run_script
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
+from omegaconf import DictConfig
 
 from nerlab.command_line import prepared
+from nerlab.process import Interrupted
 from nerlab.sweeps import FAILED, failures, folder_name, name_by_what_is_swept
+from nerlab.training.experiment import run_experiment
 
 
 @given(st.text())
@@ -111,3 +117,79 @@ def test_a_sweep_with_a_wrong_key_makes_nothing(
     result = run_script("train", "-m", "trainer.epoch=1,2")
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("error: trainer.epoch: no such key; the nearest is trainer.epochs")
+
+
+def test_an_interrupted_sweep_leaves_its_runs_to_be_compared(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(config: DictConfig, pages: Any) -> float:
+        if config.seed == 2:
+            raise Interrupted(signal.SIGTERM)
+        return run_experiment(config, pages)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerlab.commands.train.run_experiment", interrupted)
+    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "seed=1,2,3")
+    result = run_script("train", "-m", *arguments)
+    assert (result.status, "on dev\n" in result.out) == (128 + signal.SIGTERM, False)
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    assert {path.name for path in sweep.iterdir()} == {"multirun.yaml", "seed-1"}
+    compared = run_script("nerlab/__main__", "compare", str(sweep))
+    assert (compared.status, compared.err) == (0, "")
+    assert compared.out.startswith("1 run on dev\n")
+    assert (sweep / "comparison.html").is_file()
+
+
+LAUNCHER = '''
+"""Each job in a process of joblib's, as hydra-joblib-launcher has it."""
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from joblib import Parallel, delayed
+
+
+class Processes(Launcher):
+    def setup(self, *, hydra_context, task_function, config):
+        self.rest = hydra_context, task_function, config
+
+    def launch(self, job_overrides, initial_job_idx):
+        jobs = (delayed(execute)(Singleton.get_state(), job, *self.rest) for job in job_overrides)
+        return Parallel(n_jobs=2, backend="loky")(jobs)
+
+
+def execute(state, overrides, context, task, config):
+    setup_globals()
+    Singleton.set_state(state)
+    made = context.config_loader.load_sweep_config(config, list(overrides))
+    keys = {"job_dir_key": "hydra.sweep.dir", "job_subdir_key": "hydra.sweep.subdir"}
+    return run_job(hydra_context=context, task_function=task, config=made, **keys)
+
+
+node = {"_target_": f"{__name__}.Processes"}
+ConfigStore.instance().store(group="hydra/launcher", name="processes", node=node)
+'''
+
+
+@pytest.mark.long
+def test_jobs_in_processes_of_their_own_are_named_compared_and_fail_as_others(
+    corpus: Path, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugins" / "hydra_plugins" / "processes"
+    plugin.mkdir(parents=True)
+    (plugin / "__init__.py").touch()
+    (plugin / "launcher.py").write_text(LAUNCHER)
+    arguments = ["-m", "hydra/launcher=processes", *SMALL_MODEL, f"data.dir={corpus}"]
+    swept = ["trainer.epochs=1", "data.train=none.conll,train.conll", "seed=1,2"]
+    path = f"{plugin.parents[1]}{os.pathsep}{ROOT}"
+    result = run_cold([str(ROOT / "train.py"), *arguments, *swept], tmp_path, PYTHONPATH=path)
+    assert result.status == 1
+    assert "2 runs on dev\n" in result.out
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    runs = {path.parent.name for path in sweep.glob("*/config.yaml")}
+    assert runs == {f"data.train-train.conll--seed-{seed}" for seed in (1, 2)}
+    assert set(failures(sweep)) == {f"data.train-none.conll--seed-{seed}" for seed in (1, 2)}
+    for name in failures(sweep):
+        assert f"failed: {name}: " in result.err
+        assert f"left out: {name}: " in result.out

@@ -69,14 +69,14 @@ def _groups(comparison: Comparison, split: str) -> Grid:
         cells += [_cost(found[i]) for found in costs(comparison).values() if any(found)]
         cells += ["" if p is None else f"{p:.4f}"] * bool(comparison.tests)
         rows.append([*(group.settings.values() or [group.name]), *cells])
-    best = {(_best(comparison.groups, name), len(keys) + i) for i, name in _COLUMNS}
+    best = {(n, len(keys) + i) for i, name in _COLUMNS for n in _best(comparison.groups, name)}
     runs = counted(sum(len(group.runs) for group in comparison.groups), "run")
     return Grid(f"{runs} on {split}", header, rows, len(keys), best if len(rows) > 1 else set())
 
 
-def _best(groups: Sequence[Group], metric: str, label: str | None = None) -> int:
+def _best(groups: Sequence[Group], metric: str, label: str | None = None) -> list[int]:
     means = [group.spread(metric, label).mean for group in groups]
-    return means.index(max(means))
+    return [number for number, mean in enumerate(means) if mean == max(means)]
 
 
 def _types(comparison: Comparison) -> Grid:
@@ -86,7 +86,7 @@ def _types(comparison: Comparison) -> Grid:
         support = max(run.score(label).support for group in shown for run in group.runs)
         cells = [percent(group.spread("f1", label)) for group in shown]
         rows.append([label, f"{support:,}", *cells])
-    best = {(row, 2 + _best(shown, "f1", x)) for row, x in enumerate(comparison.labels)}
+    best = {(row, 2 + n) for row, x in enumerate(comparison.labels) for n in _best(shown, "f1", x)}
     which = f", the {len(shown)} best" * (len(shown) < len(comparison.groups))
     header = ["type", "entities", *(group.name for group in shown)]
     return Grid(f"F1 of each type{which}", header, rows, 1, best if len(shown) > 1 else set())

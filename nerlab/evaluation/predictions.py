@@ -28,8 +28,8 @@ class ScoredSpan(NamedTuple):
 class Prediction(NamedTuple):
     """A sentence with its gold and its predicted spans, both in order, counted in tokens.
 
-    ``sentence`` is its number in the split, ``document`` that of its document, both from 0; None
-    where the corpus marks no documents.
+    ``sentence`` is its number in the split, from 0, ``document`` that of its document, which rises;
+    None where the corpus marks no documents.
     """
 
     sentence: int

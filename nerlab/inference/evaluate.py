@@ -62,10 +62,11 @@ def evaluate(config: DictConfig, write_pages: WritePages) -> list[tuple[Report, 
         results.append((report, directory))
     if config.report:
         most = max(len(report.tokens) for report, _ in results)
+        by_document = any(checkpoint.by_document for checkpoint in checkpoints)
         try:
             corpus = load_split(data, "train", trusted)
             training: TrainingSplit | str = training_split(
-                corpus, most, partial(score, name="train")
+                corpus, most, by_document, partial(score, name="train")
             )
         except ValueError as error:
             training = str(error)

@@ -12,20 +12,27 @@ from nerlab.evaluation.report import Report
 from nerlab.tags import split_tag
 
 
-def training_split(corpus: Corpus, most: int, score: Callable[[Corpus], Report]) -> TrainingSplit:
-    """The entities of the training split, and about ``most`` sentences of it, scored: so many as
+def training_split(
+    corpus: Corpus, most: int, by_document: bool, score: Callable[[Corpus], Report]
+) -> TrainingSplit:
+    """The entities of the training split, and at most so many sentences of it, scored: as many as
     are scored of another split cost no more than that one."""
-    return TrainingSplit(labels_by_form(corpus), len(corpus), score(sample(corpus, most)))
+    report = score(sample(corpus, most, by_document))
+    return TrainingSplit(labels_by_form(corpus), len(corpus), report)
 
 
-def sample(corpus: Corpus, most: int) -> Corpus:
-    """Every so many-th sentence of a corpus, or document where these are marked, so that ``most``
-    sentences are left, about so many with documents of different lengths."""
-    step = -(-len(corpus) // max(1, most))
+def sample(corpus: Corpus, most: int, by_document: bool) -> Corpus:
+    """At most so many sentences of a corpus: every so many-th, or the first of every so many-th
+    document, so that those of a document stay together."""
+    step = -(-len(corpus) // most) if most else 1
     if step <= 1:
         return corpus
-    units = corpus.documents if (corpus.documents >= 0).all() else np.arange(len(corpus))
-    kept = np.isin(units, np.unique(units)[::step])  # (S,)
+    chosen = np.arange(0, len(corpus), step)
+    if by_document:
+        numbers = np.unique(corpus.documents)
+        chosen = np.flatnonzero(np.isin(corpus.documents, numbers[::step]))[:most]
+    kept = np.zeros(len(corpus), dtype=bool)  # (S,)
+    kept[chosen] = True
     tokens = np.repeat(kept, corpus.lengths)  # (N,)
     distinct, inverse = np.unique(corpus.tokens[tokens], return_inverse=True)
     return replace(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 38
 _MOST_POINTS = 300
+_DOTS = 12  # lines of so few points show these
 Point = tuple[float, float]
 
 
@@ -45,7 +46,11 @@ def chart(
     y_range: tuple[float, float] | None = None,
 ) -> Chart | None:
     """Lay out a chart over the ranges, or over what the lines take; None if they have no points."""
-    lines = [line._replace(points=thinned(line.points)) for line in lines if line.points]
+    lines = [
+        line._replace(points=thinned(line.points), dots=line.dots or len(line.points) <= _DOTS)
+        for line in lines
+        if line.points
+    ]
     if not lines:
         return None
     x_low, x_high = x_range or _range([x for line in lines for x, _ in line.points])

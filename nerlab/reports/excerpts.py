@@ -1,11 +1,12 @@
 """An error in the sentence that it is in, cut to what is near it."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nerlab.evaluation.errors import Pair
 from nerlab.evaluation.predictions import Prediction
-from nerlab.reports.look import Piece, Span, cut_tokens
+from nerlab.reports import look
+from nerlab.reports.look import Piece
 from nerlab.reports.tables import label_name
 
 _CONTEXT = 60  # characters on either side
@@ -13,13 +14,21 @@ _TOKENS = 20  # on either side, and of the entity
 _LONGEST_TOKEN = 40
 
 
+class Tagged(NamedTuple):
+    """The words around an error with the entities of one side; ``focus`` is the number of the one
+    in question among these, from 0, or -1 if it is not among them."""
+
+    pieces: Sequence[Piece]
+    focus: int
+
+
 class Excerpt(NamedTuple):
     """An error in context, as tagged in the gold file and as predicted."""
 
-    sentence: int
+    pair: Pair
     document: int | None
-    gold: Sequence[Piece]
-    predicted: Sequence[Piece]
+    gold: Tagged
+    predicted: Tagged
 
 
 def excerpt(prediction: Prediction, pair: Pair) -> Excerpt:
@@ -30,29 +39,25 @@ def excerpt(prediction: Prediction, pair: Pair) -> Excerpt:
     sizes = [min(len(token), _LONGEST_TOKEN) + 1 for token in prediction.tokens]
     first = start - _fitting(reversed(sizes[max(0, start - _TOKENS) : start]))
     last = end + _fitting(sizes[end : end + _TOKENS])
-    tokens = [_cut(token) for token in prediction.tokens[first:last]]
-    before, after = ["…"] * (first > 0), ["…"] * (last < len(prediction.tokens))
-    shift = len(before) - first
-    gold, predicted = (
-        cut_tokens(
-            [*before, *tokens, *after],
-            [
-                Span(
-                    max(s.start, first) + shift,
-                    min(s.end, last) + shift,
-                    label_name(s.label),
-                    score,
-                )
-                for s, score in scored
-                if s.start < last and first < s.end
-            ],
-        )
-        for scored in (
-            [(span, None) for span in prediction.gold],
-            [(span.span, span.score) for span in prediction.predicted],
-        )
-    )
-    return Excerpt(prediction.sentence, prediction.document, gold, predicted)
+
+    def side(spans: Iterable[Sequence[Any]], focus: Sequence[Any] | None) -> Tagged:
+        found = [look.Span(*span) for span in spans if span[0] < last and first < span[1]]
+        before, after = ["…"] * (first > 0), ["…"] * (last < len(prediction.tokens))
+        tokens = [*before, *map(_cut, prediction.tokens[first:last]), *after]
+        shift = len(before) - first
+        shown = [
+            span._replace(
+                start=max(span.start, first) + shift,
+                end=min(span.end, last) + shift,
+                label=label_name(span.label),
+            )
+            for span in found
+        ]
+        places = [number for number, s in enumerate(found) if focus and s.start == focus[0]]
+        return Tagged(look.cut_tokens(tokens, shown), *(places or [-1]))
+
+    both = side(prediction.gold, pair.gold), side(prediction.predicted, pair.predicted)
+    return Excerpt(pair, prediction.document, *both)
 
 
 def _fitting(sizes: Iterable[int]) -> int:

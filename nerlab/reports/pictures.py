@@ -55,7 +55,7 @@ def _confusions(analysis: Analysis) -> bytes:
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=2)  # light enough for black numbers
     for y, row in enumerate(found.rows):
         for x, cell in enumerate(row[1:]):
-            if cell != "0":
+            if cell not in ("", "0"):
                 axes.text(x, y, cell, ha="center", va="center", fontsize=8)
     return _png(figure)
 

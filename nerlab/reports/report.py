@@ -1,6 +1,7 @@
 """The report of a scored split: a page, a text, ``analysis.json``, and pictures."""
 
 import json
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -21,7 +22,9 @@ from nerlab.reports.excerpts import Excerpt, excerpt
 from nerlab.reports.look import colors_of, environment
 from nerlab.reports.text import report_text
 
+logger = logging.getLogger(__name__)
 _EXAMPLES = 100  # of a kind of errors
+_FIRST = 8  # contradictions that are open at once
 _MARKS = 2_500  # entities that are marked in these
 
 
@@ -37,6 +40,7 @@ def write_report_pages(
         write_file(folder / "report.txt", report_text(analysis))
         write_file(folder / "report.html", report_page(analysis, run.name, curves(run)))
         analyses.append(analysis)
+        logger.info("report: %s", folder / "report.html")
 
     @cache
     def pictures() -> Mapping[str, bytes]:
@@ -69,7 +73,8 @@ def report_page(analysis: Analysis, run: str, learning: Sequence[Chart]) -> str:
         size=charts,
         kinds=ERRORS,
         examples={kind: _examples(analysis, kind) for kind in ERRORS},
-        contradictions=[shown for _, shown in _excerpts(analysis, analysis.contradictions)],
+        contradictions=list(_excerpts(analysis, analysis.contradictions)),
+        first=_FIRST,
     )
 
 
@@ -110,8 +115,8 @@ def _examples(analysis: Analysis, kind: str) -> list[dict[str, Any]]:
     found = [pair for pair in analysis.pairs if pair.kind == kind]
     counts = Counter(pair.labels for pair in found)
     chosen = defaultdict[Any, list[Excerpt]](list)
-    for pair, shown in _excerpts(analysis, found[:: -(-len(found) // _EXAMPLES) or 1]):
-        chosen[pair.labels].append(shown)
+    for shown in _excerpts(analysis, found[:: -(-len(found) // _EXAMPLES) or 1]):
+        chosen[shown.pair.labels].append(shown)
     return [
         {"labels": labels, "count": count, "excerpts": chosen[labels]}
         for labels, count in counts.most_common()
@@ -119,12 +124,14 @@ def _examples(analysis: Analysis, kind: str) -> list[dict[str, Any]]:
     ]
 
 
-def _excerpts(analysis: Analysis, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, Excerpt]]:
+def _excerpts(analysis: Analysis, pairs: Iterable[Pair]) -> Iterator[Excerpt]:
     """Errors in context, until so many entities are marked that a page of more would be large."""
     room = _MARKS
     for pair in pairs:
         shown = excerpt(analysis.predictions[pair.sentence], pair)
-        room -= sum(piece.label is not None for piece in (*shown.gold, *shown.predicted))
+        room -= sum(
+            piece.label is not None for piece in (*shown.gold.pieces, *shown.predicted.pieces)
+        )
         if room < 0:
             return
-        yield pair, shown
+        yield shown

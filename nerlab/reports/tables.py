@@ -114,7 +114,8 @@ def confusions(analysis: Analysis) -> tuple[Table, list[list[float]]]:
         for name, row in zip([*names, "spurious"], numbers, strict=True)
     ]
     shares = [[n / max(1, sum(row)) for n in row] for row in numbers]
-    return Table(["gold", *names, "missed"], rows), shares
+    rows[-1][-1] = ""  # nothing is both
+    return Table(["", *names, "missed"], rows), shares
 
 
 def groups(analysis: Analysis) -> list[Table]:

@@ -1,7 +1,7 @@
 """``report.txt``: the report for a terminal."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from rich import table as rich_table
@@ -11,8 +11,7 @@ from nerlab.evaluation.analysis import Analysis
 from nerlab.evaluation.errors import ERRORS
 from nerlab.messages import counted, visible
 from nerlab.reports import tables
-from nerlab.reports.excerpts import excerpt
-from nerlab.reports.look import Piece
+from nerlab.reports.excerpts import Tagged, excerpt
 from nerlab.reports.tables import Table
 
 _CONTRADICTIONS = 20
@@ -76,11 +75,15 @@ def _contradictions(analysis: Analysis) -> Iterator[str]:
         assert pair.predicted is not None
         shown = excerpt(analysis.predictions[pair.sentence], pair)
         where = f"{pair.predicted.score:.3f}  sentence {pair.sentence}"
-        yield _shown(f"  {where}, gold:      {_marked(shown.gold)}")
-        yield _shown(f"  {' ' * len(where)}, predicted: {_marked(shown.predicted)}")
+        yield _shown(f"  {where:<21} gold: {_marked(shown.gold)}")
+        yield _shown(f"  {'':<16} predicted: {_marked(shown.predicted)}")
 
 
-def _marked(pieces: Iterable[Piece]) -> str:
-    return "".join(
-        piece.text if piece.label is None else f"[{piece.text} {piece.label}]" for piece in pieces
-    )
+def _marked(side: Tagged) -> str:
+    """The words with the entity in question in brackets."""
+    text, number = "", -1
+    for piece in side.pieces:
+        number += piece.label is not None
+        is_focus = piece.label is not None and number == side.focus
+        text += f"[{piece.text} {piece.label}]" if is_focus else piece.text
+    return text

@@ -239,6 +239,7 @@ def _score_best(
         of_corpus = type(batcher)(corpus, vocabulary, with_tags=False)
         return score(tagger, vocabulary, of_corpus, "train", decode_tokens)
 
-    training = training_split(batcher.corpus, most, score_train)
+    by_document = isinstance(batcher, DocumentBatcher)
+    training = training_split(batcher.corpus, most, by_document, score_train)
     recorder.tracker.log_pictures(write_pages(recorder.run, written, training))
     recorder.tracker.log_checkpoint(best)

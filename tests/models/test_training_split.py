@@ -45,24 +45,30 @@ def test_the_labels_of_each_form_are_those_of_the_spans() -> None:
 def test_a_sample_is_of_sentences_at_even_distances(lengths: list[int], most: int) -> None:
     corpus = corpus_of(lengths)
     step = next(s for s in range(1, 31) if len(lengths[::s]) <= most)
-    assert texts(sample(corpus, most)) == texts(corpus)[::step]
+    assert texts(sample(corpus, most, False)) == texts(corpus)[::step]
 
 
 def test_a_sample_has_the_tags_and_the_distinct_tokens_of_its_sentences() -> None:
     corpus = BATCHER.corpus
-    found = sample(corpus, 3)
+    found = sample(corpus, 3, False)
     for i, j in enumerate(range(0, len(corpus), 3)):
         assert found.sentence_tokens(i) == corpus.sentence_tokens(j)
         assert found.sentence_tags(i) == corpus.sentence_tags(j)
     assert sorted(found.lexicon) == sorted({word for text in texts(found) for word in text})
 
 
-def test_a_sample_is_of_whole_documents() -> None:
-    found = sample(corpus_of([1] * 9, [0, 0, 1, 1, 1, 2, 3, 3, 4]), 5)
+def test_a_sample_for_a_model_that_looks_at_documents_is_of_these() -> None:
+    found = sample(corpus_of([1] * 9, [0, 0, 1, 1, 1, 2, 3, 3, 4]), 5, True)
     assert found.documents.tolist() == [0, 0, 2, 4]
     assert [text[0] for text in texts(found)] == ["0-0", "1-0", "5-0", "8-0"]
 
 
+def test_of_one_large_document_the_beginning_is_the_sample() -> None:
+    corpus = corpus_of([1] * 9, [0] * 9)
+    assert [text[0] for text in texts(sample(corpus, 2, True))] == ["0-0", "1-0"]
+    assert [text[0] for text in texts(sample(corpus, 2, False))] == ["0-0", "5-0"]
+
+
 @pytest.mark.parametrize("most", [8, 100])
 def test_a_small_split_is_its_own_sample(most: int) -> None:
-    assert sample(BATCHER.corpus, most) is BATCHER.corpus
+    assert sample(BATCHER.corpus, most, False) is BATCHER.corpus

@@ -183,8 +183,40 @@ def test_examples_show_gold_and_predicted_in_context(tmp_path: Path) -> None:
     assert "sentence 0, document 7" in plain
     assert "w29 w30 w31PER w32" in plain
     assert "w29 w30PER 0.88 w31 w32" in plain
+    text = (tmp_path / "evaluation" / "dev" / "report.txt").read_text()
+    assert "w29 [w30 w31 PER] w32" not in text  # not certain enough
     assert "w2LOC" not in plain  # too far away
     assert plain.count("… w1") == 2
+
+
+def test_of_an_entity_that_is_long_the_beginning_is_shown(tmp_path: Path) -> None:
+    size = 90
+    gold = ["B-PER", *["I-PER"] * (size - 2), "E-PER"]
+    predicted = [*["O"] * (size - 1), "S-LOC"]
+    words = [f"w{i}" for i in range(size)]
+    html, _ = written(Report("dev", [words], [gold], [predicted], [], [[0.95]]), tmp_path)
+    plain = re.sub("<[^>]*>", "", html)
+    assert "w0 w1 w2" in plain
+    assert "both: PER found as LOC" in plain
+    assert "w80" not in plain
+
+
+def test_the_entity_in_question_stands_out(tmp_path: Path) -> None:
+    gold = ["S-LOC", "O", "S-LOC", "S-PER"]
+    predicted = ["S-LOC", "S-ORG", "S-ORG", "S-PER"]
+    report = Report("dev", [list("abcd")], [gold], [predicted], [], [[0.5, 0.9, 0.8, 0.7]])
+    html, _ = written(report, tmp_path)
+    for kind, line, marked in (
+        ("type", "gold", "c"),
+        ("type", "predicted", "c"),
+        ("spurious", "gold", ""),
+        ("spurious", "predicted", "b"),
+    ):
+        example = html.partition(f"<h3>{kind}: 1</h3>")[2]
+        shown = example.partition(f'"who">{line}')[2].partition("</span></div>")[0]
+        found = re.findall(r"<mark( class=\"back\")? style=[^>]*>(.)", shown)
+        assert len(found) == (3 if line == "gold" else 4)
+        assert "".join(text for back, text in found if not back) == marked
 
 
 def test_hundreds_of_types_and_long_words_make_no_large_page(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def curves(run: Path) -> list[Chart]:
                 points[name].append((step, value if name in _LOSSES else 100 * value))
     charts = [
         chart(title, "step", [Line(names[key][0], points[key], names[key][1]) for key in names])
-        for title, names in (("Loss, nats a token", _LOSSES), ("Scores on dev, percent", _SCORES))
+        for title, names in (("Loss, nats a token", _LOSSES), ("Dev, percent", _SCORES))
     ]
     return [found for found in charts if found is not None]
 

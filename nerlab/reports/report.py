@@ -60,7 +60,7 @@ def report_page(analysis: Analysis, run: str, learning: Sequence[Chart]) -> str:
     report = analysis.report
     confusions, shares = tables.confusions(analysis)
     return _template().render(
-        title=f"{run}: {report.split}",
+        title=f"Report of {report.split}: {run}",
         report=report,
         numbers=analysis.numbers,
         analysis=analysis,

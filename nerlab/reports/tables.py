@@ -10,11 +10,11 @@ from nerlab.evaluation.report import Score
 _MOST_LABELS = 30  # rows and columns of the confusions
 _LONGEST_LABEL = 40
 _GROUPS = {
-    "entity_length": "tokens of the entity",
-    "sentence_length": "tokens of the sentence",
-    "seen": "form seen in training",
+    "entity_length": "length in tokens",
+    "sentence_length": "sentence in tokens",
+    "seen": "seen in training",
     "times_seen": "times in training",
-    "types_seen": "form in training",
+    "types_seen": "types in training",
 }
 
 

@@ -35,7 +35,7 @@ def test_the_report_is_that_of_the_end_of_training(run: Path, tmp_path: Path) ->
         assert ours == (run / "evaluation" / "dev" / name).read_text(encoding="utf-8")
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert page == (run / "evaluation" / "dev" / "report.html").read_text(encoding="utf-8")
-    assert "Scores on dev, percent" in page
+    assert "Dev, percent" in page
     numbers = json.loads((folder / "analysis.json").read_text())
     assert list(numbers["splits"]) == ["train", "dev"]
     assert numbers["splits"]["train"]["scored"] < numbers["splits"]["train"]["sentences"] == 40

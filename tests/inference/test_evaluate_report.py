@@ -40,7 +40,7 @@ def test_the_report_is_that_of_the_end_of_training(run: Path, tmp_path: Path) ->
     assert list(numbers["splits"]) == ["train", "dev"]
     assert numbers["splits"]["train"]["scored"] < numbers["splits"]["train"]["sentences"] == 40
     assert numbers["groups"]["seen"]
-    data = json.loads((run / "run.json").read_text())["splits"]["dev"]["sha256"]
+    data = json.loads((run / "environment.json").read_text())["splits"]["dev"]["sha256"]
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["sha256"] == numbers["sha256"] == data
 

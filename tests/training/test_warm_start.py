@@ -200,7 +200,7 @@ def test_other_labels_and_another_corpus_are_said(run: Path, tmp_path: Path) -> 
     for split in ("train", "dev", "test"):
         (tmp_path / f"{split}.conll").write_text(text)
     printed = train(tmp_path, tmp_path / "run", f"init={run}", "trainer.epochs=1")
-    assert "  labels that it lacks: TOWN\n  left out: LOC\n" in printed
+    assert "  labels that it lacks: TOWN\n  labels left out: LOC\n" in printed
     before = json.loads((run / "checkpoints" / "best" / "indexer.words.words.json").read_bytes())
     found = json.loads(
         (tmp_path / "run" / "checkpoints" / "best" / "indexer.words.words.json").read_bytes()

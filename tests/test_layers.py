@@ -98,7 +98,7 @@ def test_one_file_makes_what_the_configuration_names() -> None:
 
 def test_the_scripts_are_thin() -> None:
     for name in ("train.py", "evaluate.py", "predict.py", "nerlab/__main__.py"):
-        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 60
+        assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 70
 
 
 def test_importing_nerlab_loads_nothing_that_prediction_does_not_need(tmp_path: Path) -> None:

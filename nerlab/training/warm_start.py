@@ -61,7 +61,8 @@ def begin_with(before: Checkpoint, tagger: Tagger, vocabulary: Vocabulary) -> li
             f"names, classes and shapes, found{';'.join(lines)}"
         )
     labels, known = set(vocabulary.labels), set(before.vocabulary.labels)
-    for what, some in (("labels that it lacks", labels - known), ("labels left out", known - labels)):
+    said = {"labels that it lacks": labels - known, "labels left out": known - labels}
+    for what, some in said.items():
         if some:
             lines.append(f"  {what}: {' '.join(sorted(some))}")
     total = sum(tensor.numel() for tensor in tagger.state_dict().values())

@@ -13,7 +13,8 @@ from nerlab.command_line import prepared
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [*TEXTS, *sorted((ROOT / "conf").glob("*.yaml"))]
 _COMMAND = re.compile(
-    r"(?:train|evaluate|predict)\.py|nerlab(?= (?:check|stats|convert|compare|explain|export)|$)"
+    r"(?:train|evaluate|predict)\.py|"
+    r"nerlab(?= (?:check|stats|convert|compare|explain|summary|export)|$)"
 )
 _OVERRIDE = re.compile(r"[+~]*[a-z][\w./@]*=.*")
 

@@ -19,8 +19,8 @@ from processes import VARIANTS, arguments, content, metrics, start, wait_for_ste
 from nerlab.files import file_lock
 from nerlab.models.loading import load_state
 from nerlab.saved_config import read_run_config
-from nerlab.training import experiment
 from nerlab.training import resume as resuming
+from nerlab.training import run_directory
 
 pytest_plugins = ["finished_run"]
 
@@ -359,7 +359,7 @@ def test_what_another_process_has_done_before_the_lock_is_seen(
         with file_lock(folder):
             yield
 
-    monkeypatch.setattr(resuming if begun else experiment, "file_lock", late)
+    monkeypatch.setattr(resuming if begun else run_directory, "file_lock", late)
     result = resume(run) if begun else run_script("train", *arguments(corpus, run))
     assert content(run) == content(finished)
     if begun:

@@ -1132,6 +1132,13 @@ FAULTS = (
         ("tests/training/test_warm_start.py",),
     ),
     Fault(
+        "a shipped corpus is looked for in the current folder alone",
+        "nerlab/data/load.py",
+        "        folder = CONF.parent / folder",
+        "        folder = Path() / folder",
+        ("tests/cli/test_installed.py",),
+    ),
+    Fault(
         "words that only the run before knew are forgotten",
         "nerlab/models/words.py",
         "_numbered([*others, ",

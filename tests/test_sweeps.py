@@ -4,7 +4,6 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from conftest import ROOT, SMALL_MODEL, run_cold, run_script
@@ -12,11 +11,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given
 from hypothesis import strategies as st
 from omegaconf import DictConfig
+from scored_runs import sentences, write_run
 
 from nerlab.command_line import prepared
 from nerlab.process import Interrupted
-from nerlab.sweeps import FAILED, failures, folder_name, name_by_what_is_swept
-from nerlab.training.experiment import run_experiment
+from nerlab.sweeps import (
+    FAILED,
+    failures,
+    folder_name,
+    name_by_what_is_swept,
+    place_in_sweep,
+)
+
+DATA = sentences(20)
 
 
 @given(st.text())
@@ -51,46 +58,76 @@ def test_only_what_is_swept_is_in_the_names() -> None:
     assert prepared(["seed=1"]) == ["seed=1"]
 
 
-def test_runs_are_named_by_their_overrides_and_numbered_where_these_are_equal(
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of train.py write a scored run without training; what seeds of 5 and more come to."""
+
+    def run_experiment(config: DictConfig, _: object) -> float:
+        if config.seed == 5:
+            raise ValueError("data/none.conll: no such file")
+        if config.seed == 6:
+            raise RuntimeError("broken\nin two")
+        if config.seed == 7:
+            raise Interrupted(signal.SIGTERM)
+        place = place_in_sweep()
+        assert place is not None
+        digest = ("b" if config.seed == 8 else "a") * 64
+        write_run(place, DATA, config.seed, 1 - config.seed / 10, sha256=digest)
+        return 0.5
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nerlab.commands.train.run_experiment", run_experiment)
+
+
+def the_sweep(root: Path) -> Path:
+    (sweep,) = (root / "sweeps").iterdir()
+    return sweep
+
+
+def test_a_sweep_of_two_models_ends_with_its_table(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "run.root=all")
-    result = run_script("train", "-m", *arguments, "model=bilstm,bilstm_crf", "seed=3,3")
+    result = run_script("train", "-m", *arguments, "model=bilstm,bilstm_crf,bilstm")
     assert (result.status, result.err) == (0, "")
-    (sweep,) = (tmp_path / "all" / "sweeps").iterdir()
+    sweep = the_sweep(tmp_path / "all")
     names = {path.parent.name for path in sweep.glob("*/config.yaml")}
+    assert names == {"model-bilstm", "model-bilstm-2", "model-bilstm_crf"}
+    assert (tmp_path / "all" / "latest").resolve() == sweep / "model-bilstm-2"
+    table = result.out.partition("3 runs on dev\n")[2].splitlines()
+    assert table[0].split()[:2] == ["model", "n"]
+    rows = {tuple(line.split()[:2]) for line in table[1:3]}
+    assert rows == {("bilstm", "2"), ("bilstm_crf", "1")}
+    assert "note: bilstm: 2 runs of seed 1 with the same score count as 2" in result.out
     for kind in ("csv", "html", "md", "tex"):
         assert (sweep / f"comparison.{kind}").is_file()
-    table = result.out.partition("4 runs on dev\n")[2].splitlines()
-    assert table[0].split()[:2] == ["model", "n"]
-    assert {tuple(line.split()[:2]) for line in table[1:3]} == {
-        ("bilstm", "2"),
-        ("bilstm_crf", "2"),
-    }
-    assert "note: bilstm: 2 runs of seed 3 with the same score count as 2" in result.out
-    both = {"model-bilstm--seed-3", "model-bilstm_crf--seed-3"}
-    assert names == both | {f"{name}-2" for name in both}
-    assert (tmp_path / "all" / "latest").resolve().name == "model-bilstm_crf--seed-3-2"
 
 
-def test_the_jobs_that_failed_are_listed_with_the_reason(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}")
-    data = "data.train=none.conll,train.conll,void.conll"
-    result = run_script("train", "-m", *arguments, data)
+@pytest.mark.usefixtures("written")
+def test_the_jobs_that_failed_are_listed_with_the_reason(tmp_path: Path) -> None:
+    result = run_script("train", "-m", "seed=1,5,2,6")
     assert result.status == 1
-    assert "1 run on dev\n" in result.out
-    for name in ("none", "void"):
-        reason = f"data.train-{name}.conll: {corpus / f'{name}.conll'}: no such file"
-        assert f"left out: {reason}" in result.out
-        assert f"failed: {reason}" in result.err
-    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
-    failed = failures(sweep)
-    assert set(failed) == {"data.train-none.conll", "data.train-void.conll"}
-    assert "none.conll: no such file" in failed["data.train-none.conll"]
+    assert "2 runs on dev\n" in result.out
+    expected = {
+        "seed-5": "data/none.conll: no such file",
+        "seed-6": "RuntimeError: broken in two",
+    }
+    assert failures(the_sweep(tmp_path / "runs")) == expected
+    for name, reason in expected.items():
+        assert f"left out: {name}: {reason}\n" in result.out
+        assert f"failed: {name}: {reason}\n" in result.err
+
+
+@pytest.mark.usefixtures("written")
+def test_a_sweep_in_which_all_jobs_failed_has_no_table(tmp_path: Path) -> None:
+    result = run_script("train", "-m", "seed=5,5")
+    assert result.status == 1
+    shown = "left out: seed-5: data/none.conll: no such file\n"
+    assert result.out == f"{shown}the runs are not compared: none of them was scored on dev\n"
+    compared = run_script("nerlab/__main__", "compare", str(the_sweep(tmp_path / "runs")))
+    assert (compared.status, compared.out) == (1, shown)
+    assert compared.err == "error: none of them was scored on dev\n"
 
 
 def test_a_broken_list_of_failures_is_one_line(tmp_path: Path) -> None:
@@ -100,39 +137,25 @@ def test_a_broken_list_of_failures_is_one_line(tmp_path: Path) -> None:
         failures(tmp_path)
 
 
-def test_a_sweep_whose_runs_cannot_be_compared_is_no_failure(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "model=bilstm")
-    result = run_script("train", "-m", *arguments, "data.dev=dev.conll,train.conll")
+@pytest.mark.usefixtures("written")
+def test_a_sweep_whose_runs_cannot_be_compared_is_no_failure() -> None:
+    result = run_script("train", "-m", "seed=1,8")
     assert (result.status, result.err) == (0, "")
-    assert "the runs are not compared: dev is not the same in all runs" in result.out
+    assert result.out.startswith("the runs are not compared: dev is not the same in all runs")
 
 
-def test_a_sweep_with_a_wrong_key_makes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.mark.usefixtures("written")
+def test_a_sweep_with_a_wrong_key_makes_nothing() -> None:
     result = run_script("train", "-m", "trainer.epoch=1,2")
     assert (result.status, result.out) == (1, "")
     assert result.err.startswith("error: trainer.epoch: no such key; the nearest is trainer.epochs")
 
 
-def test_an_interrupted_sweep_leaves_its_runs_to_be_compared(
-    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(config: DictConfig, pages: Any) -> float:
-        if config.seed == 2:
-            raise Interrupted(signal.SIGTERM)
-        return run_experiment(config, pages)
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("nerlab.commands.train.run_experiment", interrupted)
-    arguments = (*SMALL_MODEL, "trainer.epochs=1", f"data.dir={corpus}", "seed=1,2,3")
-    result = run_script("train", "-m", *arguments)
-    assert (result.status, "on dev\n" in result.out) == (128 + signal.SIGTERM, False)
-    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+@pytest.mark.usefixtures("written")
+def test_an_interrupted_sweep_leaves_its_runs_to_be_compared(tmp_path: Path) -> None:
+    result = run_script("train", "-m", "seed=1,7,3")
+    assert (result.status, result.out) == (128 + signal.SIGTERM, "")
+    sweep = the_sweep(tmp_path / "runs")
     assert {path.name for path in sweep.iterdir()} == {"multirun.yaml", "seed-1"}
     compared = run_script("nerlab/__main__", "compare", str(sweep))
     assert (compared.status, compared.err) == (0, "")

@@ -25,29 +25,28 @@ def write_comparison(
         ValueError: there are no such runs, they are broken, or were scored on different data.
     """
     found = find_runs(paths, split)
-    if found.runs:
-        runs = read_runs(found.runs, split)
-        folders = {run.name: folder for run, folder in zip(runs, found.runs, strict=True)}
-        comparison = compare(runs, by)
-        contents = {
-            "csv": as_csv(comparison),
-            "md": as_markdown(comparison, split),
-            "tex": as_latex(comparison, split),
-            "html": page(comparison, split, folders, output),
-        }
-        output.mkdir(parents=True, exist_ok=True)
-        for kind, content in contents.items():
-            write_file(output / f"comparison.{kind}", content)
-        for grid in grids(comparison, split):
-            console.print(for_terminal(grid))
-            console.print()
-        for line in notes(comparison):
-            console.print(escape_controls(line))
     for name, reason in found.left_out.items():
         console.print(escape_controls(f"left out: {name}: {reason}"))
-    if found.runs:
-        shown = escape_controls(str(output / "comparison"))
-        console.print(f"written: {shown}.html, .csv, .md, .tex")
+    if not found.runs:
+        raise ValueError(f"none of them was scored on {split}")
+    runs = read_runs(found.runs, split)
+    folders = {run.name: folder for run, folder in zip(runs, found.runs, strict=True)}
+    comparison = compare(runs, by)
+    contents = {
+        "html": page(comparison, split, folders, output),
+        "csv": as_csv(comparison),
+        "md": as_markdown(comparison, split),
+        "tex": as_latex(comparison, split),
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    for kind, content in contents.items():
+        write_file(output / f"comparison.{kind}", content)
+    for grid in grids(comparison, split):
+        console.print(for_terminal(grid))
+        console.print()
+    for line in notes(comparison):
+        console.print(escape_controls(line))
+    console.print(escape_controls(f"written: {output / 'comparison'}.{', .'.join(contents)}"))
 
 
 def compare_sweep(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nerlab.evaluation.pages import Pictures
 from nerlab.evaluation.report import Report, marked
+from nerlab.evaluation.settings import flat, is_in
 from nerlab.messages import escape_controls
 from nerlab.paths import make_folder
 from nerlab.training.recorder import Tracker
@@ -20,19 +21,20 @@ except ImportError:  # no ImportError, which who looks up a name of this file ta
 
 logger = logging.getLogger(__name__)
 _EXAMPLES = 50
+_COMPARED = ("model", "trainer", "data.dir", "seed", "parameters")
 
 
 class TensorBoardTracker(Tracker):
     """Write a run for TensorBoard into the folder ``tensorboard`` of its directory.
 
-    Numbers become scalars, pictures images, the report and examples text, and the configuration
+    Numbers become scalars, pictures images, the report and examples text, and settings
     hyperparameters beside the numbers of the whole run. A run that was resumed hides what it logged
     beyond its checkpoint.
     """
 
     def __init__(self, run_directory: Path, name: str, config: Mapping[str, Any]) -> None:
         self._folder = make_folder(run_directory, "tensorboard")
-        self._config, self._summary = dict(_flat(config)), dict[str, float]()
+        self._hyperparameters, self._summary = _hyperparameters(config), dict[str, float]()
         self._writer: SummaryWriter | None = None
         self._step = 0
 
@@ -71,7 +73,7 @@ class TensorBoardTracker(Tracker):
         for path in sorted(self._folder.parent.glob("evaluation/*/report.txt")):
             self._write_text(f"best/{path.parent.name}/report", path.read_text(encoding="utf-8"))
         writer = self._open()
-        writer.add_hparams(self._config, self._summary, run_name=".")
+        writer.add_hparams(self._hyperparameters, self._summary, run_name=".")
         writer.close()
         logger.info("look at the run: tensorboard --logdir %s", self._folder)
 
@@ -87,13 +89,11 @@ class TensorBoardTracker(Tracker):
         self._open().add_text(name, "\n".join(lines), self._step)
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """The keys of a configuration with values that a hyperparameter may have, sections opened."""
-    rows: list[tuple[str, Any]] = []
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{name}.")
-        elif value is not None:
-            is_plain = isinstance(value, bool | int | float | str)
-            rows.append((f"{prefix}{name}", value if is_plain else str(value)))
-    return rows
+def _hyperparameters(config: Mapping[str, Any]) -> dict[str, bool | int | float | str]:
+    """What of a configuration people compare runs by."""
+    settings = {key: value for key, value in flat(config).items() if is_in(key, _COMPARED)}
+    return {
+        key: value if isinstance(value, bool | int | float | str) else str(value)
+        for key, value in settings.items()
+        if value is not None and not key.endswith("._partial_")
+    }

@@ -83,6 +83,7 @@ def test_the_configuration_is_hyperparameters_beside_the_best_numbers(
     assert hyperparameters["model.encoder.hidden_dim"].number_value == 32
     assert hyperparameters["trainer.optimizer"].string_value == "adam"
     assert hyperparameters["model.embedder.words.indexer.lowercase"].number_value == 1
+    assert hyperparameters.keys().isdisjoint({"debug", "model.encoder._partial_", "train_sha256"})
     best = max(line["dev/f1"] for line in lines(tracked) if "dev/f1" in line)
     assert shown.Scalars("best/dev/f1")[0].value == pytest.approx(best)
 

@@ -19,6 +19,9 @@ NOT_RUN = {
     "python train.py data=wnut17": "downloads",
     "python train.py data=localdoc": "tests/data/test_data_presets.py makes such a file",
     "python train.py experiment=": "tests/training/test_published_runs.py, with small models",
+    "python train.py tracker": "tests/training/test_tracking.py and test_tensorboard.py",
+    "python train.py -m hydra/sweeper=optuna": "needs what is in no lock, Optuna 2",
+    "pip install": "installs",
     "python train.py model=pretrained model.path=": "tests/models/test_pretrained.py",
     "python benchmarks/": "measures, for minutes",
 }

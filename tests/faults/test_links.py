@@ -44,7 +44,14 @@ def untouched(victim: Path) -> None:
 
 
 REPORT = [f"evaluation/dev/{name}" for name in ("metrics.json", "predictions.jsonl")]
-FILES = [*REPORT, "train.log", "metrics.jsonl", "config.yaml", "checkpoints/last/labels.json"]
+FILES = [
+    *REPORT,
+    "train.log",
+    "metrics.jsonl",
+    "config.yaml",
+    "environment.json",
+    "checkpoints/last/labels.json",
+]
 
 
 @pytest.mark.parametrize("name", FILES)

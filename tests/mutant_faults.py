@@ -215,8 +215,8 @@ FAULTS = (
     Fault(
         "sentences come back in the order of their lengths",
         "nerlab/models/decoding.py",
-        "            positions, mask = self._batcher.positions(sentences)\n            for flat",
-        "            positions, mask = self._batcher.positions(np.sort(sentences))\n            for flat",
+        "_batcher.positions(sentences)\n            for flat",
+        "_batcher.positions(np.sort(sentences))\n            for flat",
         ("tests/inference/test_predictor.py",),
     ),
     Fault(

@@ -19,8 +19,7 @@ VERBS = {
     "explain": "which words an entity rests on, and the best tag sequences",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }
-# The key that takes the words which are no key=value, of verbs that have one.
-WORDS = {"compare": "runs"}
+WORDS = {"compare": "runs"}  # the key that takes the words which are no key=value
 
 
 @quiet_exit()

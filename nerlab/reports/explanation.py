@@ -54,14 +54,15 @@ def show(explanation: Explanation, console: Console) -> None:
         console.print(f"{'*' if index == number else ' '} {index}  {_line(found)}")
     if number is None:
         console.print(f"* -  {_line(explanation.entity)}  not found")
-    log_p = f"log p {explanation.log_probability:.3f}"
-    console.print(f"\n* {log_p}; {explanation.masked:.3f} with every word masked\n")
+    log_p = f"log p {explanation.log_probability:.3g}"
+    console.print(f"\n* {log_p}; {explanation.masked:.4g} with every word masked\n")
     words = [visible(token.text) for token in tokens]
     rows = rows_of(explanation)
-    for row in rows:
-        coloured = (Text(w, _style(share)) for w, share in zip(words, row.shares, strict=True))
-        console.print(Text(" ").join([Text(f"{row.title:<10}"), *coloured]))
-    console.print()
+    if console.color_system is not None:
+        for row in rows:
+            coloured = (Text(w, _style(share)) for w, share in zip(words, row.shares, strict=True))
+            console.print(Text(" ").join([Text(f"{row.title:<10}"), *coloured]))
+        console.print()
     console.print(_table(words, rows, range(span.start, span.end)))
     console.print()
     for row in rows:

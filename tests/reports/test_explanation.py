@@ -58,7 +58,7 @@ def shown(explanation: Explanation, **options: object) -> str:
 def test_the_terminal_shows_every_value_and_sequence(explanation: Explanation) -> None:
     lines = shown(explanation).splitlines()
     assert lines[0].split() == ["*", "0", "PER", "0.750", "Aygün", "Əliyeva"]
-    assert "log p -0.288; -6.500 with every word masked" in lines[4]
+    assert "log p -0.288; -6.5 with every word masked" in lines[4]
     found = [re.split(r"\s+(?=[+-])", line) for line in lines]
     for word, value in zip(WORDS[:4], VALUES, strict=False):
         assert [word, *(signed(v, 3) for v in (value, 2 * value, -value))] in found
@@ -129,7 +129,7 @@ def test_the_page_shows_the_values_and_what_is_nasty_is_text(
     assert [value for _, value in values] == expected
     assert [word for word, _ in values[:4]] == WORDS[:4]
     assert html.count("effect explained") == 3 * 2
-    for number in ("0.750", "-0.288", "-6.500", "0.6250", "0.0125", "R² 0.875"):
+    for number in ("0.750", "-0.288", "-6.5 with", "0.6250", "0.0125", "R² 0.875"):
         assert number in html
     assert "-[Aygün Əliyeva PER]" in html
 

@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A curve, or its points alone; ``color`` is one of style.css."""
+    """A curve; ``color`` is one of style.css. A line of few points shows these as ``dots``."""
 
     name: str
     points: Sequence[Point]
@@ -47,7 +47,9 @@ def chart(
 ) -> Chart | None:
     """Lay out a chart over the ranges, or over what the lines take; None if they have no points."""
     lines = [
-        line._replace(points=thinned(line.points), dots=line.dots or len(line.points) <= _DOTS)
+        line._replace(
+            points=thinned(line.points), dots=not line.dashed and len(line.points) <= _DOTS
+        )
         for line in lines
         if line.points
     ]

@@ -90,7 +90,7 @@ def _calibration(analysis: Analysis) -> list[Chart]:
         Line(
             "as it should be", [(0.0, 0.0), (1.0, 1.0)] if bins else [], "var(--soft)", dashed=True
         ),
-        Line("share that is right", bins, "var(--strong)", dots=True),
+        Line("share that is right", bins, "var(--strong)"),
     ]
     kept = [row for row in found["thresholds"] if row["predicted"]]
     above = [

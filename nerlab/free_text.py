@@ -10,7 +10,7 @@ from hydra.errors import HydraException
 _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
 # Their values are a person's words or the name of a file, not the syntax of Hydra.
 FREE_TEXT_KEYS = (
-    *("text", "span", "label", "input", "output", "path", "checkpoint", "resume"),
+    *("text", "span", "label", "input", "output", "path", "checkpoint", "resume", "init"),
     *_WITH_REFERENCES,
     *("data.dir", "data.train", "data.dev", "data.test"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),
@@ -20,7 +20,7 @@ FREE_TEXT_KEYS = (
 _LISTS = ("checkpoint",)
 _QUOTED = r"""\s*(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*"""
 _QUOTED_LIST = re.compile(rf"\[{_QUOTED}(?:,{_QUOTED})*\]", re.DOTALL)
-_PLACES_OF_WEIGHTS = ("checkpoint", "resume", *_WITH_REFERENCES)
+_PLACES_OF_WEIGHTS = ("checkpoint", "resume", "init", *_WITH_REFERENCES)
 
 
 def quote_free_text(argument: str) -> str:

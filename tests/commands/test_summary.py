@@ -7,14 +7,15 @@ import pytest
 import torch
 from composed import compose
 from conftest import SMALL_MODEL, Result, run_script
+from helpers import make_batcher
 from own_package import importable, write_package
 from safetensors.torch import load_file
-from test_forward import SMALL
 
 from nerlab.models.forward import example_batch
 from nerlab.training.experiment import begin_training
 from nerlab.training.summary import log_lines, modules_of, with_letters
 
+SMALL, _ = make_batcher()
 MODEL = [key for key in SMALL_MODEL if key.startswith("model")]
 
 

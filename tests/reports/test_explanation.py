@@ -159,6 +159,8 @@ def test_what_is_not_found_is_said(explanation: Explanation) -> None:
 @pytest.mark.long
 def test_a_browser_shows_the_page_at_both_widths(explanation: Explanation, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
+    tokens = explanation.target.tokens
+    tokens[3] = tokens[3]._replace(text="x" * 300)
     path.write_text(page(explanation), encoding="utf-8")
     for width in (1280, 390):
         assert overflow_of(path, width) <= 0

@@ -65,6 +65,21 @@ def test_an_ensemble_is_scored_into_a_folder(run: Path, other: Path, tmp_path: P
     assert "expected output=FOLDER" in refused(run_script("evaluate", both))
 
 
+@pytest.mark.long
+def test_three_seeds_together_are_not_worse_than_their_mean(corpus: Path, tmp_path: Path) -> None:
+    keys = [*SMALL_MODEL, f"data.dir={corpus}"]
+    runs, scores = [tmp_path / str(seed) for seed in range(3)], []
+    for seed, run in enumerate(runs):
+        assert run_script("train", *keys, f"seed={seed}", f"run.dir={run}").status == 0
+        metrics = run / "evaluation" / "dev" / "metrics.json"
+        scores.append(json.loads(metrics.read_text())["f1"])
+    together = f"checkpoint=[{','.join(map(str, runs))}]"
+    assert run_script("evaluate", together, f"output={tmp_path / 'all'}").status == 0
+    metrics = tmp_path / "all" / "evaluation" / "dev" / "metrics.json"
+    assert 0.2 < max(scores) < 1, scores
+    assert json.loads(metrics.read_text())["f1"] >= sum(scores) / 3, scores
+
+
 def test_members_that_know_other_labels_are_refused(run: Path, tmp_path: Path) -> None:
     for split in ("train", "dev"):
         (tmp_path / f"{split}.conll").write_text("Eve B-X\nmet O\n\nTom B-PER\n\n" * 8)

@@ -1,9 +1,13 @@
 """Tagged texts on a terminal and on a page."""
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from unicodedata import category
 
+import pytest
+from browser import dom_of, overflow_of
 from hypothesis import example, given
 from rich.style import Style
 from tagged_texts import LABELS, sentence_of, tagged_texts
@@ -123,14 +127,35 @@ def is_plain(text: str) -> bool:
 def test_texts_are_written_to_a_page_as_they_come() -> None:
     read = 0
 
-    def endless() -> Iterator[tuple[str, list[TaggedSentence]]]:
+    def many() -> Iterator[tuple[str, list[TaggedSentence]]]:
         nonlocal read
-        while True:
-            read += 1
+        for read in range(1000):  # noqa: B007 - how many were asked for
             yield TEXT, TAGGED
 
-    parts = page(endless(), ["LOC", "PER"], "Entities")
+    parts = page(many(), ["LOC", "PER"], "Entities")
     written = 0
     while written < 100:
         written += next(parts).count("Rome")
     assert read < 110
+
+
+@pytest.mark.long
+def test_a_browser_shows_each_text_in_its_direction_and_a_phone_need_not_scroll(
+    tmp_path: Path,
+) -> None:
+    """The direction that the browser gives each text stands in its class afterwards."""
+    texts = ["Anna " + "Smith" * 60, "محمد met Anna", "שלום Anna", "Li Wei شكرا", "12 محمد", "北京"]
+    tagged = []
+    for text in texts:
+        tokens = [Token(m[0], m.start(), m.end()) for m in re.finditer(r"\S+", text)]
+        spans = [Span(0, 1, "PER"), Span(1, len(tokens), "A_LONG_NAME_OF_A_TYPE")]
+        tagged.append((text, [sentence_of(text, tokens, spans[: len(tokens)])]))
+    file = tmp_path / "page.html"
+    script = """<script>for (const text of document.querySelectorAll(".tagged"))
+        text.className += " " + getComputedStyle(text).direction;</script></body>"""
+    html = "".join(page(tagged, ["PER", "A_LONG_NAME_OF_A_TYPE"], "Entities"))
+    file.write_text(html.replace("</body>", script), encoding="utf-8")
+    found = re.findall(r'class="tagged (\w+)"', dom_of(file))
+    assert found == ["ltr", "rtl", "rtl", "ltr", "rtl", "ltr"]
+    assert overflow_of(file, 390) <= 0
+    assert overflow_of(file, 1280) <= 0

@@ -25,7 +25,7 @@ from nerlab.messages import counted, escape_controls, make_console, progress_bar
 from nerlab.models.build import build_tagger, fit_vocabulary
 from nerlab.models.checkpoint import load_own_weights
 from nerlab.models.decoding import score
-from nerlab.models.loading import Checkpoint
+from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.models.training_split import training_split
 from nerlab.modules.transformer import Layers
@@ -39,7 +39,6 @@ from nerlab.training.recorder import Accumulator, Recorder, RunLog, TrainingStat
 from nerlab.training.run_directory import new_run_directory
 from nerlab.training.summary import log_lines, modules_of
 from nerlab.training.trackers import trackers_of
-from nerlab.training.warm_start import begin_with, initial_checkpoint
 
 if TYPE_CHECKING:
     from nerlab.training.resume import Resumption
@@ -89,7 +88,8 @@ def _run(
     digests = {f"{name}_sha256": splits[name].digest() for name in ("train", "dev")}
     before = None
     if resumption is None or resumption.checkpoint is None:
-        before = initial_checkpoint(config, trusted)
+        if config.init is not None:
+            before = load_checkpoint(config.init, torch.device("cpu"), trusted)
         known = before.vocabulary if before is not None else None
         vocabulary = fit_vocabulary(config.model, splits["train"], trusted, known)
     else:
@@ -140,7 +140,11 @@ def begin_training(
     ``before`` it has those that fit."""
     torch.manual_seed(config.seed)
     tagger = build_tagger(config.model, vocabulary, trusted)
-    notes = [] if before is None else begin_with(before, tagger, vocabulary)
+    notes: list[str] = []
+    if before is not None:
+        from nerlab.training.warm_start import begin_with  # few runs need it
+
+        notes = begin_with(before, tagger, vocabulary)
     tagger = tagger.to(device)
     # Every step reads it, and to read an OmegaConf section takes long.
     trainer_config: Any = OmegaConf.to_object(config.trainer)

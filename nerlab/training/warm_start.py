@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from nerlab.data.vocabulary import Vocabulary
-from nerlab.models.loading import Checkpoint, load_checkpoint
+from nerlab.models.loading import Checkpoint
 from nerlab.models.tagger import Tagger
 
 
@@ -23,13 +22,6 @@ class Indices(NamedTuple):
     new: Mapping[str, int] = {}
     old: Mapping[str, int] = {}
     axes: int = 0
-
-
-def initial_checkpoint(config: DictConfig, trusted: tuple[str, ...]) -> Checkpoint | None:
-    """The checkpoint that ``init`` names; somebody else may have written it."""
-    if config.init is None:
-        return None
-    return load_checkpoint(config.init, torch.device("cpu"), trusted)
 
 
 @torch.no_grad()

@@ -924,8 +924,8 @@ FAULTS = (
     Fault(
         "a run that is resumed is another one to wandb",
         "nerlab/training/wandb_tracker.py",
-        '    if re.fullmatch("[0-9a-f]{16}", found):\n',
-        "    if False:\n",
+        '        if re.fullmatch("[0-9a-f]{16}", found):\n',
+        "        if False:\n",
         ("tests/training/test_tracking.py",),
     ),
     Fault(

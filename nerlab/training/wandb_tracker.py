@@ -180,9 +180,10 @@ def _id_of(folder: Path) -> str:
     """The id by which wandb knows this run; made once, so that a resumed run goes on in wandb."""
     path = folder / "id.txt"
     check_plain(path)
-    found = path.read_text("utf-8", "replace") if path.exists() else ""
-    if re.fullmatch("[0-9a-f]{16}", found):
-        return found
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        found = file.read(17).decode("ascii", "replace")
+        if re.fullmatch("[0-9a-f]{16}", found):
+            return found
     made = token_hex(8)
     write_file(path, made)
     return made

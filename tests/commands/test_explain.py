@@ -86,7 +86,7 @@ def test_the_page_the_terminal_and_the_document_have_the_same_numbers(
     printed = explain(*arguments).out
     for values in explained(run, "samples=100", "steps=5")["values"].values():
         for value in values:
-            assert f"<small>{signed(value, 2)}</small>" in html
+            assert f'<small dir="ltr">{signed(value, 2)}</small>' in html
             assert signed(value, 3) in printed
     assert [path.name for path in tmp_path.iterdir()] == [output.name]
 

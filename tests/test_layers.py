@@ -1,6 +1,7 @@
 """The layers of the design: a file imports only from layers on its left."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,3 +112,16 @@ def test_what_downloads_is_imported_when_something_is_fetched(tmp_path: Path) ->
     assert files_with("pooch") == ["nerlab/data/download.py"]
     code = "import nerlab.data.load, sys; print({'pooch', 'requests'} & sys.modules.keys())"
     assert run_cold(["-c", code], tmp_path) == (0, "set()\n", "")
+
+
+def test_no_import_needs_what_linux_alone_has() -> None:
+    alone = re.compile(
+        r"\b(\w*affinity|epoll|eventfd|memfd_create|prlimit|pidfd_open|splice)\b|/proc"
+    )
+    for path in (path for path in FILES if alone.search(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+        later = {id(node) for function in functions for node in ast.walk(function)}
+        now = (ast.dump(node) for node in ast.walk(tree) if id(node) not in later)
+        parts = [part for part in now if "body=" not in part]  # others hold functions too
+        assert not [part for part in parts if alone.search(part)], path

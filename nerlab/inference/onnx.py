@@ -36,7 +36,7 @@ def load_onnx(path: str | Path, trust: str | Sequence[str] | None = None) -> Pre
 
     >>> tagger = load_onnx("tagger")                        # doctest: +SKIP
     >>> tagger.predict(["Angela Merkel flew to Paris ."])   # doctest: +SKIP
-    [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
+    [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.9998...), ...]]
     """
     folder = find_checkpoint(path)
     file = folder / EMISSIONS

@@ -259,6 +259,6 @@ def load(
 
     >>> tagger = load("runs/latest")                            # doctest: +SKIP
     >>> tagger.predict(["Angela Merkel flew to Paris ."])       # doctest: +SKIP
-    [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.99), ...]]
+    [[Entity(text='Angela Merkel', label='PER', start=0, end=13, score=0.9998...), ...]]
     """
     return Predictor(load_checkpoints(path, choose_device(device), trusted_packages(trust)))

@@ -56,4 +56,4 @@ def _style(color: str) -> Style:
     """What is written on a color so that it can be read: white, or black where that is light."""
     red, green, blue = ((value / 255) ** 2.2 for value in parse_rgb_hex(color.removeprefix("#")))
     is_light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18  # the luminance of WCAG 2
-    return Style(color="black" if is_light else "white", bgcolor=color)
+    return Style(color="#000000" if is_light else "#ffffff", bgcolor=color)

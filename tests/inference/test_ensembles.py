@@ -61,7 +61,7 @@ def test_an_ensemble_is_scored_into_a_folder(run: Path, other: Path, tmp_path: P
     folder = output / "evaluation" / "dev"
     f1 = json.loads((folder / "metrics.json").read_text())["f1"]
     assert f"{100 * f1:.2f}" in result.out
-    assert "both: dev" in (folder / "report.html").read_text()
+    assert "Report of dev: both" in (folder / "report.html").read_text()
     assert "expected output=FOLDER" in refused(run_script("evaluate", both))
 
 

@@ -14,7 +14,7 @@ from nerlab.reports.look import Piece, Span, colors_of, cut_text, environment
 
 
 def table(texts: Iterable[Tagged], labels: Sequence[str]) -> Iterator[Text]:
-    """A text whose entities are colored, and under it a line an entity."""
+    """A text whose entities are coloured, and under it a line an entity."""
     styles = {label: _style(color) for label, color in colors_of(labels).items()}
     for text, tagged in texts:
         shown = Text()
@@ -31,7 +31,7 @@ def table(texts: Iterable[Tagged], labels: Sequence[str]) -> Iterator[Text]:
 
 
 def page(texts: Iterable[Tagged], labels: Sequence[str], title: str) -> Iterator[str]:
-    """The parts of a page with every text, its entities marked in the colors of their labels.
+    """The parts of a page with every text, its entities marked in the colours of their labels.
 
     A text is in memory no longer than it takes to write it.
     """
@@ -53,7 +53,7 @@ def _pieces(text: str, tagged: Sequence[TaggedSentence]) -> list[Piece]:
 
 
 def _style(color: str) -> Style:
-    """What is written on a color so that it can be read: white, or black where that is light."""
+    """What is written on a colour so that it can be read: white, or black where that is light."""
     red, green, blue = ((value / 255) ** 2.2 for value in parse_rgb_hex(color.removeprefix("#")))
     is_light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18  # the luminance of WCAG 2
     return Style(color="#000000" if is_light else "#ffffff", bgcolor=color)

@@ -22,8 +22,14 @@ def predictions(draw: st.DrawFn, most: int = 6) -> list[Prediction]:
         gold = draw(spans(size))
         predicted = draw(st.one_of(spans(size), st.just(gold)))
         scored = [ScoredSpan(*span, draw(st.sampled_from(SCORES))) for span in predicted]
+        covered = {t for start, end, _ in predicted for t in range(start, end)}
+        outside = [
+            ScoredSpan(*span, draw(st.sampled_from(SCORES)))
+            for span in gold
+            if covered.isdisjoint(range(span.start, span.end))
+        ]
         words = draw(st.lists(st.sampled_from("abc"), min_size=size, max_size=size))
-        found.append(Prediction(number, None, words, gold, scored))
+        found.append(Prediction(number, None, words, gold, scored, outside))
     return found
 
 

@@ -17,6 +17,13 @@ CHAIN = ("tests/modules/test_linear_chain.py", "tests/modules/test_linear_chain_
 
 FAULTS = (
     Fault(
+        "gold entities that are partly found count as left outside",
+        "nerlab/evaluation/predictions.py",
+        "== {OUTSIDE}]",
+        ">= {OUTSIDE}]",
+        ("tests/models/test_decoding.py", "tests/evaluation/test_report.py"),
+    ),
+    Fault(
         "pages do not escape",
         "nerlab/reports/look.py",
         "autoescape=True",

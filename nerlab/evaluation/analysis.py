@@ -19,7 +19,7 @@ from nerlab.evaluation.predictions import Prediction, predictions_of
 from nerlab.evaluation.report import Report
 from nerlab.evaluation.token_scores import token_scores
 
-_CONFIDENT = 0.9  # predicted spans with this score contradict the gold tags confidently
+_CONFIDENT = 0.9  # what is predicted with this score contradicts the gold tags confidently
 _MOST_CONTRADICTIONS = 200  # that are listed
 
 
@@ -96,4 +96,4 @@ def _splits(reports: Sequence[Report], training: TrainingSplit | None) -> dict[s
 
 def _plain(pair: Pair) -> dict[str, Any]:
     gold, predicted = (span and span._asdict() for span in (pair.gold, pair.predicted))
-    return {"sentence": pair.sentence, "kind": pair.kind, "gold": gold, "predicted": predicted}
+    return {**pair._asdict(), "gold": gold, "predicted": predicted}

@@ -23,12 +23,17 @@ ERRORS = {
 
 
 class Pair(NamedTuple):
-    """A gold span and the predicted one that stands for it, or None, in a sentence."""
+    """A gold span and the predicted one that stands for it, or None, in a sentence.
+
+    ``score`` is the probability of what was predicted: of the span, or that there is none; None
+    where words of the gold span are in another predicted one.
+    """
 
     kind: str
     sentence: int
     gold: Span | None
     predicted: ScoredSpan | None
+    score: float | None = None
 
     @property
     def labels(self) -> tuple[str | None, str | None]:
@@ -55,9 +60,14 @@ def pairs_of(prediction: Prediction) -> list[Pair]:
         if gold not in of_gold and predicted not in taken:
             of_gold[gold] = predicted
             taken.add(predicted)
-    number = prediction.sentence
-    found = [Pair(_kind(g, of_gold.get(g)), number, g, of_gold.get(g)) for g in prediction.gold]
-    found += [Pair("spurious", number, None, p) for p in prediction.predicted if p not in taken]
+    number, scores = prediction.sentence, {s.span: s.score for s in prediction.outside}
+    found = []
+    for gold in prediction.gold:
+        paired = of_gold.get(gold)
+        score = scores.get(gold) if paired is None else paired.score
+        found.append(Pair(_kind(gold, paired), number, gold, paired, score))
+    spurious = (p for p in prediction.predicted if p not in taken)
+    found += (Pair("spurious", number, None, p, p.score) for p in spurious)
     return sorted(found, key=lambda pair: (pair.gold or pair.predicted or (0,))[0])
 
 
@@ -87,11 +97,8 @@ def count_confusions(pairs: Iterable[Pair]) -> Counter[tuple[str | None, str | N
 
 
 def confident_errors(pairs: Iterable[Pair], least: float) -> list[Pair]:
-    """Predicted spans that contradict the gold tags with a probability of at least ``least``, the
-    most certain first: where a good model is that certain, the annotation is often wrong."""
-    found = [
-        (pair.predicted.score, pair)
-        for pair in pairs
-        if pair.kind != CORRECT and pair.predicted is not None and pair.predicted.score >= least
-    ]
-    return [pair for _, pair in sorted(found, key=lambda item: -item[0])]
+    """What contradicts the gold tags with a probability of at least ``least``, the most certain
+    first: where a good model is that certain, the annotation is often wrong."""
+    found = [(p.score or 0.0, p) for p in pairs if p.kind != CORRECT]
+    certain = [item for item in found if item[0] >= least]
+    return [pair for _, pair in sorted(certain, key=lambda item: -item[0])]

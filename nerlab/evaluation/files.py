@@ -28,10 +28,10 @@ def write_report(report: Report, directory: Path) -> None:
 
 
 def _line(prediction: Prediction) -> str:
-    gold, predicted = (
-        [span._asdict() for span in spans] for spans in (prediction.gold, prediction.predicted)
-    )
-    return json_line({**prediction._asdict(), "gold": gold, "predicted": predicted}) + "\n"
+    plain = prediction._asdict()
+    for name in ("gold", "predicted", "outside"):
+        plain[name] = [span._asdict() for span in plain[name]]
+    return json_line(plain) + "\n"
 
 
 def read_predictions(path: Path) -> list[Prediction]:
@@ -39,7 +39,10 @@ def read_predictions(path: Path) -> list[Prediction]:
 
         {"sentence": 0, "document": null, "tokens": ["Anna", "Smith", "flew"],
          "gold": [{"start": 0, "end": 2, "label": "PER"}],
-         "predicted": [{"start": 0, "end": 2, "label": "PER", "score": 0.993}]}
+         "predicted": [{"start": 0, "end": 2, "label": "PER", "score": 0.993}], "outside": []}
+
+    ``outside`` are the gold spans of whose words none is in a predicted one, in the form of
+    ``predicted``: the score is the probability of that.
 
     Raises:
         ValueError: the file is not there, or not as it was written.
@@ -57,7 +60,8 @@ def _parsed(lines: Iterable[str], path: Path) -> Iterator[Prediction]:
         for number, line in enumerate(lines):
             found = json.loads(line)
             found["gold"] = [Span(**span) for span in found["gold"]]
-            found["predicted"] = [ScoredSpan(**span) for span in found["predicted"]]
+            for name in ("predicted", "outside"):
+                found[name] = [ScoredSpan(**span) for span in found[name]]
             prediction = Prediction(**found)
             _check(prediction, number)
             yield prediction
@@ -80,5 +84,7 @@ def _check(prediction: Prediction, number: int) -> None:
             if not end <= span.start < span.end <= len(prediction.tokens):
                 raise ValueError(f"{span} overlaps another one, or leaves the sentence")
             end = span.end
-    if any(not 0 <= span.score <= 1 for span in prediction.predicted):
+    if not {span.span for span in prediction.outside} <= set(prediction.gold):
+        raise ValueError("expected gold spans in outside")
+    if any(not 0 <= s.score <= 1 for s in (*prediction.predicted, *prediction.outside)):
         raise ValueError("expected scores from 0 to 1")

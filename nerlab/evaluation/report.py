@@ -68,8 +68,9 @@ def strict_spans_of(tags: Sequence[str]) -> list[Span]:
 class Report:
     """A scored split: its sentences, their tags in IOBES, the labels that the model knows.
 
-    One that is written also has the probability of each predicted span, the document of each
-    sentence (None: it is of none), and the SHA-256 of the data, its gold tags included. One of an
+    One that is written also has the probability of each predicted span, and of each gold span of
+    whose words none is in a predicted one the probability of that, the document of each sentence
+    (None: it is of none), and the SHA-256 of the data, its gold tags included. One of an
     epoch has the loss that training minimises, a mean over the tokens.
     """
 
@@ -82,6 +83,7 @@ class Report:
     documents: Sequence[int | None] | None = None
     sha256: str | None = None
     loss: float | None = None
+    outside_scores: Sequence[Sequence[float]] | None = None
 
     @cached_property
     def scores(self) -> Scores:

@@ -15,7 +15,7 @@ from nerlab.data.batch import Batch, Batcher, to_device
 from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
-from nerlab.evaluation.predictions import span_probabilities
+from nerlab.evaluation.predictions import span_probabilities, spans_outside
 from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
 from nerlab.models.tagger import Tagger
@@ -32,7 +32,8 @@ class ScoredTags(NamedTuple):
     conditionals: np.ndarray
 
     def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
-        """Those of the predicted spans of a sentence, whose ``tokens`` these are of the corpus."""
+        """Those of the predicted tags of spans of a sentence, whose ``tokens`` these are of the
+        corpus."""
         return span_probabilities(spans, self.marginals[tokens], self.conditionals[tokens])
 
 
@@ -44,7 +45,7 @@ class TagsWithProbabilities(Protocol):
         """Predicted tag ids ``(N,)``."""
 
     def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
-        """Those of the predicted spans of a sentence."""
+        """Those of the predicted tags of spans of a sentence."""
 
 
 class Decoder(Protocol):
@@ -227,18 +228,22 @@ def report_of(
 ) -> Report:
     """The tags that a decoder finds in a corpus, and the corpus's own.
 
-    ``with_probabilities`` for a report that is written: those of its spans, which take longer, its
-    documents, and the SHA-256 of the corpus.
+    ``with_probabilities`` for a report that is written: those of its spans, and of gold ones to be
+    outside of any, which take longer, its documents, and the SHA-256 of the corpus.
     """
     scored = decoder.scored_tags() if with_probabilities else None
     tags = decoder.tags() if scored is None else scored.tags
     report = _report(tags, vocabulary, corpus, split)
     if scored is None:
         return report
-    sentences = zip(_sentences(corpus), report.predicted, strict=True)
+    sentences = list(zip(_sentences(corpus), report.gold, report.predicted, strict=True))
     return replace(
         report,
-        span_scores=[scored.probabilities(tokens, spans_of(tags)) for tokens, tags in sentences],
+        span_scores=[scored.probabilities(tokens, spans_of(tags)) for tokens, _, tags in sentences],
+        outside_scores=[
+            scored.probabilities(tokens, spans_outside(gold, tags))
+            for tokens, gold, tags in sentences
+        ],
         documents=[number if number >= 0 else None for number in corpus.documents.tolist()],
         sha256=corpus.digest(),
     )

@@ -72,9 +72,8 @@ def _contradictions(analysis: Analysis) -> Iterator[str]:
         f"{found['count']:,}. Errors of the annotation are often among them; the most certain:"
     )
     for pair in analysis.contradictions[:_CONTRADICTIONS]:
-        assert pair.predicted is not None
         shown = excerpt(analysis.predictions[pair.sentence], pair)
-        where = f"{pair.predicted.score:.3f}  sentence {pair.sentence}"
+        where = f"{pair.score:.3f}  sentence {pair.sentence}"
         yield _shown(f"  {where:<21} gold: {_marked(shown.gold)}")
         yield _shown(f"  {'':<16} predicted: {_marked(shown.predicted)}")
 

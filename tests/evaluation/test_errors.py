@@ -122,7 +122,12 @@ def test_confident_errors_are_those_that_contradict_the_most_certain_first(
 ) -> None:
     pairs = [pair for one in made for pair in pairs_of(one)]
     found = confident_errors(pairs, 0.9)
-    scores = [pair.predicted.score for pair in found if pair.predicted]
+    scores = [pair.score for pair in found if pair.score is not None]
     assert scores == sorted(scores, reverse=True)
-    expected = sum(s.score >= 0.9 and s.span not in one.gold for one in made for s in one.predicted)
-    assert len(found) == len(scores) == expected
+    wrong = [s.score for one in made for s in one.predicted if s.span not in one.gold]
+    missed = [s.score for one in made for s in one.outside]
+    assert len(found) == len(scores) == sum(score >= 0.9 for score in wrong + missed)
+    for pair in found:
+        (same,) = (one for one in made if one.sentence == pair.sentence)
+        side = same.outside if pair.predicted is None else same.predicted
+        assert (*(pair.predicted or pair.gold or ())[:3], pair.score) in side

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from nerlab.data.readers.conll import read
 from nerlab.evaluation.files import read_predictions, write_report
-from nerlab.evaluation.predictions import Prediction, ScoredSpan, predictions_of
+from nerlab.evaluation.predictions import Prediction, ScoredSpan, predictions_of, spans_outside
 from nerlab.evaluation.report import Report, marked, metrics, score_spans, table
 from nerlab.tags import Span
 
@@ -23,7 +23,9 @@ SCORES = [[0.9, 0.4], [1.0], [0.1234567]]
 
 
 def report(split: str = "dev") -> Report:
-    return Report(split, TOKENS, GOLD, PREDICTED, KNOWN, SCORES, [0, 0, None], "ab12")
+    outside = [[], [], [0.75]]
+    of_data = [0, 0, None], "ab12", None
+    return Report(split, TOKENS, GOLD, PREDICTED, KNOWN, SCORES, *of_data, outside)
 
 
 def test_metrics_have_the_keys_of_the_contract_as_fractions() -> None:
@@ -73,21 +75,29 @@ def test_a_report_is_written_over_an_older_one(tmp_path: Path) -> None:
     assert (tmp_path / "predictions.conll").read_text() == ""
 
 
+def test_a_gold_span_is_outside_only_if_none_of_its_words_is_in_a_predicted_one() -> None:
+    gold = ["B-PER", "E-PER", "S-LOC", "B-PER", "E-PER"]
+    predicted = ["O", "S-LOC", "O", "O", "O"]
+    assert spans_outside(gold, predicted) == [Span(2, 3, "LOC"), Span(3, 5, "PER")]
+
+
 def test_written_predictions_are_read_again(tmp_path: Path) -> None:
     write_report(report(), tmp_path)
     found = read_predictions(tmp_path / "predictions.jsonl")
     assert found == predictions_of(report())
     predicted = [ScoredSpan(0, 2, "PER", 0.9), ScoredSpan(3, 4, "PER", 0.4)]
     assert found[0] == Prediction(
-        0, 0, TOKENS[0], [Span(0, 2, "PER"), Span(3, 4, "LOC")], predicted
+        0, 0, TOKENS[0], [Span(0, 2, "PER"), Span(3, 4, "LOC")], predicted, []
     )
-    assert found[2] == (2, None, TOKENS[2], [(0, 1, "NEW")], [(1, 2, "LOC", 0.123457)])
+    new = Span(0, 1, "NEW")
+    scored = [ScoredSpan(1, 2, "LOC", 0.123457)], [ScoredSpan(*new, 0.75)]
+    assert found[2] == Prediction(2, None, TOKENS[2], [new], *scored)
     first, *_ = (tmp_path / "predictions.jsonl").read_text().splitlines()
     assert first == (
         '{"sentence": 0, "document": 0, "tokens": ["Anna", "Smith", "saw", "Rome"], '
         '"gold": [{"start": 0, "end": 2, "label": "PER"}, {"start": 3, "end": 4, "label": "LOC"}], '
         '"predicted": [{"start": 0, "end": 2, "label": "PER", "score": 0.9}, '
-        '{"start": 3, "end": 4, "label": "PER", "score": 0.4}]}'
+        '{"start": 3, "end": 4, "label": "PER", "score": 0.4}], "outside": []}'
     )
 
 

@@ -175,22 +175,29 @@ def test_every_distinct_token_is_embedded_once() -> None:
 @pytest.mark.usefixtures("threads")
 def test_a_report_that_is_written_has_the_probability_of_each_span() -> None:
     tagger = make_tagger(lstm)
+    with torch.no_grad():
+        tagger.linear.weight *= 30  # so that tags differ, and some spans are left outside
+        tagger.linear.bias[VOCABULARY.tags.index("O")] += 0.8
     report = score(tagger, VOCABULARY, BATCHER, "dev", 12, with_probabilities=True)
     assert report.sha256 == BATCHER.corpus.digest()
     assert report.documents == [None] * len(TAGGED)
     assert report.span_scores is not None
-    assert sum(map(len, report.span_scores)) > len(TAGGED)
-    for sentence, (tags, scores) in enumerate(
-        zip(report.predicted, report.span_scores, strict=True)
-    ):
+    assert report.outside_scores is not None
+    assert any(report.span_scores)
+    assert any(report.outside_scores)
+    columns = (report.gold, report.predicted, report.span_scores, report.outside_scores)
+    for sentence, (gold, tags, scores, missed) in enumerate(zip(*columns, strict=True)):
         with torch.no_grad():
             emissions = tagger.emissions(BATCHER.collate(np.array([sentence])))
         ids = [VOCABULARY.tags.index(tag) for tag in tags]
         chosen = emissions[0].softmax(1)[range(len(ids)), ids]  # (T,), independent in a softmax
         expected = [chosen[span.start : span.end].prod().item() for span in spans_of(tags)]
         assert scores == pytest.approx(expected, rel=1e-4)
+        left_out = [s for s in spans_of(gold) if set(tags[s.start : s.end]) == {"O"}]
+        expected = [chosen[span.start : span.end].prod().item() for span in left_out]
+        assert missed == pytest.approx(expected, rel=1e-4)
     quick = score(tagger, VOCABULARY, BATCHER, "dev", 12)
-    without = replace(report, span_scores=None, documents=None, sha256=None)
+    without = replace(report, span_scores=None, documents=None, sha256=None, outside_scores=None)
     assert without == replace(quick, loss=None)
 
 

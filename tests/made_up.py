@@ -11,6 +11,18 @@ from nerlab.tags import Span, spans_of, tags_of
 
 LABELS = ("LOC", "ORG", "PER")
 SCORES = (0.0, 0.05, 0.3, 0.55, 0.72, 0.9, 0.97, 0.999, 1.0)
+# Words that would break a page that does not escape them.
+NASTY = [
+    "</td><script>alert(1)</script>",
+    "a&amp;b",
+    "'\"",
+    "中文",
+    "محمد",
+    "\u202e",
+    "\ud800",
+    "\x1b[2J",
+    "$x_1$",
+]
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Is the difference in F1 between two systems more than chance? Approximate randomisation."""
+"""Is the difference in F1 between two systems significant? Approximate randomisation."""
 
 from collections.abc import Sequence
 

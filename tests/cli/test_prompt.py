@@ -46,7 +46,7 @@ class Terminal:
         try:
             while part := os.read(self.ours, 10_000):
                 self.screen += part
-        except OSError:  # so Linux says that nobody has the other side
+        except OSError:  # so Linux says that the other side is closed
             pass
         os.close(self.ours)
         return self.screen

@@ -14,23 +14,13 @@ from corpora import DATA, compose_data, real
 from helpers import one_in
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from made_up import NASTY
 from omegaconf import OmegaConf
 
 from nerlab.commands.counts import SplitCounts
 from nerlab.commands.stats import Numbers, page, run, statistics_of
 from nerlab.data.sentence import Sentence
 from nerlab.tags import spans_of
-
-NASTY = [
-    "</td><script>alert(1)</script>",
-    "a&amp;b",
-    "'\"",
-    "中文",
-    "محمد",
-    "\u202e",
-    "\ud800",
-    "$x_1$",
-]
 
 
 def counted(sentences: list[Sentence]) -> SplitCounts:

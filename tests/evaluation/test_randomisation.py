@@ -18,8 +18,8 @@ def draw(
     random = np.random.default_rng(seed)
     gold = random.integers(0, 4, sentences)
     systems = []
-    for chance in (0.7, skill):
-        correct = random.binomial(gold, chance, size=(runs, sentences))
+    for share in (0.7, skill):
+        correct = random.binomial(gold, share, size=(runs, sentences))
         wrong = random.binomial(2, 0.3, size=(runs, sentences))
         systems.append(np.stack([correct, correct + wrong], axis=-1))
     return systems[0], systems[1], gold

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import seqeval.metrics
 from browser import dom_of, overflow_of
-from made_up import made_up_report, tags
+from made_up import NASTY, made_up_report, tags
 
 from nerlab.evaluation.analysis import analyse
 from nerlab.evaluation.files import read_predictions, write_report
@@ -22,16 +22,6 @@ from nerlab.reports.report import write_report_pages
 
 FILES = {"metrics.json", "predictions.conll", "predictions.jsonl"}
 FILES |= {"analysis.json", "report.html", "report.txt"}
-NASTY = [
-    "</td><script>alert(1)</script>",
-    "a&amp;b",
-    "'\"",
-    "中文",
-    "محمد",
-    "\u202e",
-    "\ud800",
-    "\x1b[2J",
-]
 TRAINING = TrainingSplit({"Anna": Counter(PER=2)}, 1000, made_up_report(40, split="train"))
 
 

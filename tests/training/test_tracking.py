@@ -364,7 +364,7 @@ def test_wandb_that_works_says_how_to_look_at_the_run(
 ) -> None:
     run = FakeRun()
     use(tracker_of(lambda **_: run))
-    assert run.calls == ["log", "log", "log", "finish"]  # no artifact: nobody asked for one
+    assert run.calls == ["log", "log", "log", "finish"]  # no artifact, as none is asked for
     assert run.summary == {"best/dev/f1": 0.5}
     assert "wandb leet run/wandb/offline-run-1 " in caplog.text
 
@@ -445,14 +445,19 @@ def test_the_mode_of_the_environment_is_the_users_word(
     assert modes == [mode]
 
 
-def test_the_base_class_keeps_nothing(tmp_path: Path) -> None:
-    tracker = Tracker(tmp_path, "name", {})
+def call_all(tracker: Tracker, folder: Path) -> None:
+    """Call every method of a tracker once."""
     tracker.log({"train/loss": 1.0}, 1)
     tracker.log_summary({"best/epoch": 1})
     tracker.log_report(REPORT)
     tracker.log_pictures(dict)
-    tracker.log_checkpoint(tmp_path)
+    tracker.log_checkpoint(folder)
     tracker.finish()
+
+
+def test_the_base_class_keeps_nothing(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, "name", {})
+    call_all(tracker, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -491,12 +496,7 @@ def test_a_tracker_that_raises_costs_one_warning_and_neither_the_run_nor_the_oth
 
     makers = {name: maker(name, broken if name == "b" else "") for name in "abc"}
     tracker = Trackers(makers, tmp_path, "name", {})
-    tracker.log({"train/loss": 1.0}, 1)
-    tracker.log_summary({"best/epoch": 1})
-    tracker.log_report(REPORT)
-    tracker.log_pictures(dict)
-    tracker.log_checkpoint(tmp_path)
-    tracker.finish()
+    call_all(tracker, tmp_path)
     assert made["a"].told == made["c"].told == list(CALLS)
     reason = "ValueError" if broken == "__init__" else f"{broken} is broken"
     assert [record.message for record in caplog.records] == [

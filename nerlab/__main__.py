@@ -17,6 +17,7 @@ VERBS = {
     "subwords": "learn subword pieces from a training split",
     "summary": "the modules of a model: shapes, parameters, memory",
     "explain": "which words an entity rests on, and the best tag sequences",
+    "serve": "an HTTP API and a web page of a trained tagger",
     "export": "write a trained tagger as a folder to give away, with a model card",
 }
 WORDS = {"compare": "runs"}  # the key that takes the words which are no key=value

@@ -46,6 +46,23 @@ class TaggedSentence(NamedTuple):
     entities: list[Entity]
 
 
+class Wanted(NamedTuple):
+    """What is asked for beside tags and entities: ``p(y_t = k)`` of every tag, and how many of the
+    best tag sequences."""
+
+    marginals: bool = False
+    sequences: int = 0
+
+
+class SentenceTags(NamedTuple):
+    """The tags of a sentence in IOBES and its entities, in tokens; ``marginals (T, K)`` if they are
+    wanted."""
+
+    tags: list[str]
+    spans: list[ScoredSpan]
+    marginals: np.ndarray | None = None
+
+
 class Predictor:
     """A loaded tagger, or several as an ensemble, for text and for tokens.
 
@@ -127,6 +144,15 @@ class Predictor:
         found = self._chunks(_as_texts(sentences, "marginals"), document, self._marginals)
         none = np.zeros((0, len(self.tags)), np.float32)
         return [rows[0] if rows else none for _, rows in found]
+
+    def pieces(self, texts: Sequence[Sequence[list[str]]], document: str) -> list[Piece]:
+        """The sentences of tokens of some texts in pieces for :meth:`tag_pieces`, cut where
+        :meth:`predict` cuts them."""
+        return list(pieces_of(texts, document, self._chunk_tokens))
+
+    def tag_pieces(self, pieces: Sequence[Piece], wanted: Wanted) -> list[list[SentenceTags]]:
+        """What is found in each sentence of each piece; no piece sees another."""
+        return [[SentenceTags(*found) for found in self._tag(piece)] for piece in pieces]
 
     def stream(
         self,

@@ -47,14 +47,15 @@ def test_each_verb_has_a_help_with_examples_and_every_key(tmp_path: Path, verb: 
     result = run(tmp_path, verb, "--help")
     assert (result.status, result.err) == (0, "")
     of_runs = {"compare": "runs/", "explain": "checkpoint=", "export": "checkpoint="}
+    of_runs["serve"] = "checkpoint="
     assert f"python -m nerlab {verb} {of_runs.get(verb, 'data=conll2003')}" in result.out
-    own = {"compare": ("split:",)}.get(
+    own = {"compare": ("split:",), "serve": ("host:", "port:")}.get(
         verb, ("format:",) if verb in of_runs else ("reader:", "scheme:")
     )
-    output = () if verb == "summary" else ("output:",)
+    output = () if verb in ("summary", "serve") else ("output:",)
     for key in (*output, "debug:", *own):
         assert key in result.out
-    assert ("device:" in result.out) == (verb == "explain")
+    assert ("device:" in result.out) == (verb in ("explain", "serve"))
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A tagger behind an HTTP API and a web page."""

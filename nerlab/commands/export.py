@@ -1,12 +1,14 @@
 """``python -m nerlab export``: a tagger as a folder to give away, with a model card."""
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
 
-from nerlab.commands.card import CARD, card
+from nerlab.commands.card import README, readme
 from nerlab.data.vocabulary import LABELS
 from nerlab.files import former, new_folder
 from nerlab.instantiation import trusted_packages
@@ -19,7 +21,8 @@ from nerlab.models.checkpoint import (
     write_files,
     write_manifest,
 )
-from nerlab.models.loading import Checkpoint, find_checkpoint, load_checkpoint
+from nerlab.models.loading import Checkpoint, load_checkpoint
+from nerlab.reports.card import CARD, card
 from nerlab.saved_config import portable
 
 FORMATS = ("nerlab", "onnx")
@@ -35,13 +38,15 @@ def run(config: DictConfig) -> None:
     trusted = trusted_packages(config.trust)
     output = Path(os.path.abspath(config.output))
     _check_output(output, config.overwrite)
-    directory = find_checkpoint(config.checkpoint)
-    checkpoint = load_checkpoint(directory, torch.device("cpu"), trusted)
-    with_graph = config.format == "onnx"
-    text = card(checkpoint, directory, output.name, trusted, with_graph)
+    checkpoint = load_checkpoint(config.checkpoint, torch.device("cpu"), trusted)
+    facts, with_graph = card(checkpoint), config.format == "onnx"
+    texts = {
+        CARD: json.dumps(facts, indent=1) + "\n",
+        README: readme(facts, output.name, trusted, with_graph),
+    }
     try:
         with new_folder(output) as part:
-            _write(checkpoint, part, text, with_graph)
+            _write(checkpoint, part, texts, with_graph)
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
         raise OSError(f"output={output}: {reason}; nothing was written") from None
@@ -49,7 +54,9 @@ def run(config: DictConfig) -> None:
     print(f"written: {config.output}  {counted(size, 'byte')}")
 
 
-def _write(checkpoint: Checkpoint, folder: Path, text: str, with_graph: bool) -> None:
+def _write(
+    checkpoint: Checkpoint, folder: Path, texts: Mapping[str, str], with_graph: bool
+) -> None:
     weights, vocabulary = checkpoint.tagger.state_dict(), checkpoint.vocabulary
     write_files(folder, weights, vocabulary, portable(checkpoint.config))
     if with_graph:
@@ -58,9 +65,10 @@ def _write(checkpoint: Checkpoint, folder: Path, text: str, with_graph: bool) ->
         checkpoint.tagger.autocast_dtype = torch.float32
         export_emissions(checkpoint.tagger, vocabulary, folder)
     write_manifest(folder)
-    (folder / CARD).write_text(text, encoding="utf-8")
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
     # safetensors writes files that only their owner may read.
-    (folder / WEIGHTS).chmod((folder / CARD).stat().st_mode)
+    (folder / WEIGHTS).chmod((folder / README).stat().st_mode)
 
 
 def _check_output(output: Path, overwrite: bool) -> None:
@@ -78,8 +86,8 @@ def _check_output(output: Path, overwrite: bool) -> None:
         raise ValueError(
             f"output={output}: exists; set overwrite=true, or output=FOLDER to another"
         )
-    own = {WEIGHTS, CONFIG, LABELS, MANIFEST, CARD}
-    foreign = {name for name in found - own - {EMISSIONS} if not name.startswith("indexer.")}
+    own = {WEIGHTS, CONFIG, LABELS, MANIFEST, README}
+    foreign = {name for name in found - own - {EMISSIONS, CARD} if not name.startswith("indexer.")}
     if foreign or not own <= found:
         what = f"{min(foreign)} in it" if foreign else f"no {min(own - found)} in it"
         raise ValueError(

@@ -48,12 +48,18 @@ _LARGEST_OF_VOCABULARY = 2**30
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint; ``run`` is its run directory, or its own where it stands alone."""
+    """A loaded checkpoint, and the folder that holds its files."""
 
     tagger: Tagger
     vocabulary: Vocabulary
     config: DictConfig
-    run: Path
+    directory: Path
+
+    @property
+    def run(self) -> Path:
+        """Its run directory, or its own where it stands alone."""
+        folder = self.directory.parent
+        return folder.parent if folder.name == "checkpoints" else self.directory
 
     @property
     def by_document(self) -> bool:
@@ -92,8 +98,7 @@ def load_checkpoint(
         if not is_finite(weights):
             raise ValueError(f"{directory / WEIGHTS}: {name} is not finite; use another checkpoint")
     tagger.autocast_dtype = autocast_dtype(Precision[precision], device)
-    run = directory.parent.parent if directory.parent.name == "checkpoints" else directory
-    return Checkpoint(tagger.to(device).eval(), vocabulary, config, run)
+    return Checkpoint(tagger.to(device).eval(), vocabulary, config, directory)
 
 
 def load_vocabulary(

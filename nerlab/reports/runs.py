@@ -111,7 +111,7 @@ def read_run(folder: Path, split: str, name: str) -> Run:
     settings = flat(config)
     facts = read_object(folder / "run.json") | read_object(folder / "environment.json")
     try:
-        scores = _scores(read_object(evaluation / METRICS))
+        scores = scores_of(read_object(evaluation / METRICS))
         if abs(float(f1_of(counts.sum(axis=0), gold.sum())) - scores.total.f1) > 1e-9:
             raise ValueError(f"its F1 is not that of {PREDICTIONS}; score the run again")
     except _UNFIT as error:
@@ -139,7 +139,8 @@ def counts_of(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray
     return found[:, :2], found[:, 2]
 
 
-def _scores(metrics: Mapping[str, Any]) -> Scores:
+def scores_of(metrics: Mapping[str, Any]) -> Scores:
+    """The scores in ``metrics.json``; whatever Python raises where it holds something else."""
     per_type = {str(name): _score(found) for name, found in metrics["per_type"].items()}
     return Scores(_score(metrics), per_type)
 

@@ -79,25 +79,25 @@ class Predictor:
         chunk_tokens: int = 32_000,
         batch_tokens: int | None = None,
     ) -> None:
-        self._checkpoints = checkpoints
+        self.checkpoints = checkpoints
         self._chunk_tokens = chunk_tokens
         self._batch_tokens = batch_tokens or int(checkpoints[0].config.trainer.decode_tokens)
 
     def __repr__(self) -> str:
-        runs = ", ".join(str(checkpoint.run) for checkpoint in self._checkpoints)
-        parameters = [p for c in self._checkpoints for p in c.tagger.parameters()]
+        runs = ", ".join(str(checkpoint.run) for checkpoint in self.checkpoints)
+        parameters = [p for c in self.checkpoints for p in c.tagger.parameters()]
         size = counted(sum(p.numel() for p in parameters), "parameter")
         return f"<Predictor {runs}: {' '.join(self.labels)}; {size}, {parameters[0].device}>"
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The types of entities that it knows."""
-        return self._checkpoints[0].vocabulary.labels
+        return self.checkpoints[0].vocabulary.labels
 
     @property
     def tags(self) -> list[str]:
         """The K tags in IOBES, O first: the columns of :meth:`marginals`."""
-        return self._checkpoints[0].vocabulary.tags
+        return self.checkpoints[0].vocabulary.tags
 
     def predict(
         self, texts: Iterable[str], document: str = "line", min_score: float = 0.0
@@ -229,7 +229,7 @@ class Predictor:
         untagged = (Sentence(words, [OUTSIDE] * len(words), number) for words, number in piece)
         corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
         has_documents = piece[0].document is not None
-        decoder = decoder_of(self._checkpoints, corpus, self._batch_tokens, has_documents)
+        decoder = decoder_of(self.checkpoints, corpus, self._batch_tokens, has_documents)
         return decoder, corpus.offsets.tolist()
 
 

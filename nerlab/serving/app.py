@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 
 import nerlab
 from nerlab.inference.predictor import Predictor, Wanted
+from nerlab.reports.card import card_of
 from nerlab.reports.look import TEMPLATES
 from nerlab.serving.answers import as_json, text_answer
 from nerlab.serving.batching import Batching, Full, Limits
@@ -28,6 +29,7 @@ _FILES = {
 def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
     """The application that answers with what ``predictor`` finds."""
     batching = Batching(predictor.tag_pieces, limits)
+    card = as_json(card_of(predictor.checkpoints))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +62,10 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
     @app.get("/labels")
     async def labels() -> Response:
         return Response(as_json({"labels": predictor.labels}), media_type="application/json")
+
+    @app.get("/model")
+    async def model() -> Response:
+        return Response(card, media_type="application/json")
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:

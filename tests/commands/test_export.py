@@ -64,7 +64,7 @@ def test_an_export_is_the_checkpoint_without_the_state_of_its_training(
     run: Path, tagger: Path
 ) -> None:
     best, exported = files_of(run / "checkpoints" / "best"), files_of(tagger)
-    assert exported.keys() == best.keys() | {"README.md"}
+    assert exported.keys() == best.keys() | {"README.md", "card.json"}
     assert all(exported[name] == best[name] for name in best if name not in CHANGED)
     verify(tagger)
     assert export(run / "checkpoints" / "last", tagger.with_name("last"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
+from starlette.requests import ClientDisconnect
 
 import nerlab
 from nerlab.inference.predictor import Predictor, Wanted
@@ -15,6 +16,7 @@ from nerlab.serving.answers import as_json, text_answer
 from nerlab.serving.batching import Batching, Full, Limits
 from nerlab.serving.requests import Refused, read_json
 from nerlab.serving.schemas import TextsRequest
+from nerlab.serving.waiting import TimedOut, while_awaited
 from nerlab.text import sentences
 
 _PAGE = Path(__file__).parent / "page"
@@ -26,8 +28,8 @@ _FILES = {
 }
 
 
-def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
-    """The application that answers with what ``predictor`` finds."""
+def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
+    """The application that answers with what ``predictor`` finds, within ``timeout`` seconds."""
     batching = Batching(predictor.tag_pieces, limits)
     card = as_json(card_of(predictor.checkpoints))
 
@@ -51,7 +53,8 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
         cut = [list(sentences(text)) for text in texts]
         words = [[[token.text for token in s] for s in split] for split in cut]
         pieces = predictor.pieces(words, asked.document)
-        found = iter(await batching.tag(pieces, Wanted()))
+        work = batching.tag(pieces, Wanted())
+        found = iter(await while_awaited(work, request.receive, timeout))
         answers = [
             text_answer(text, split, [next(found) for _ in split], asked.min_score)
             for text, split in zip(texts, cut, strict=True)
@@ -73,8 +76,18 @@ def make_app(predictor: Predictor, limits: Limits) -> FastAPI:
 
     @app.exception_handler(Full)
     async def full(_: Request, error: Full) -> Response:
-        message = as_json({"error": "too many requests wait; try again"})
+        message = as_json({"error": f"{error}; try again after that"})
+        headers = {"Retry-After": str(error.retry_after)}
+        return Response(message, 503, headers, media_type="application/json")
+
+    @app.exception_handler(TimedOut)
+    async def timed_out(_: Request, error: TimedOut) -> Response:
+        message = as_json({"error": f"{error}; try again later, or with less text"})
         return Response(message, 503, {"Retry-After": "1"}, media_type="application/json")
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=499)  # for the log; nobody reads it
 
     for path, file in _FILES.items():
         _serve_file(app, path, file)

@@ -19,8 +19,8 @@ from nerlab.inference.attribution import (
     lime,
     occlusion,
 )
-from nerlab.inference.masking import MaskedSentence, TaggedSpan, TagSequence
-from nerlab.inference.predictor import Entity, Predictor, TaggedSentence
+from nerlab.inference.masking import MaskedSentence, TaggedSpan
+from nerlab.inference.predictor import Entity, Predictor, TaggedSentence, TagSequence
 from nerlab.instantiation import trusted_packages
 from nerlab.models.loading import load_checkpoint
 from nerlab.tags import Span, spans_of, tags_of

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from nerlab.data.batch import Batch, collate, to_device
+from nerlab.inference.predictor import TagSequence
 from nerlab.models.loading import Checkpoint
 from nerlab.models.pretrained import Pretrained
 
@@ -25,13 +26,6 @@ class TaggedSpan(NamedTuple):
     end: int
     label: str
     tags: Sequence[str]
-
-
-class TagSequence(NamedTuple):
-    """The tags of a whole sentence, in IOBES, and their probability."""
-
-    tags: list[str]
-    probability: float
 
 
 class MaskedSentence:

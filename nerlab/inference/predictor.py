@@ -1,6 +1,5 @@
 """Raw text to entities."""
 
-import reprlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +11,24 @@ from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
 from nerlab.device import choose_device
 from nerlab.evaluation.predictions import ScoredSpan
-from nerlab.inference.pieces import Piece, pieces_of
+from nerlab.inference.pieces import (
+    Piece,
+    as_texts,
+    check_document,
+    check_text,
+    chunks_of,
+    numbered,
+    pieces_of,
+    small_pieces,
+)
 from nerlab.instantiation import trusted_packages
 from nerlab.messages import counted
-from nerlab.models.decoding import CorpusDecoder
-from nerlab.models.ensemble import EnsembleDecoder, decoder_of, load_checkpoints
+from nerlab.models.decoded import Decoder, Details
+from nerlab.models.ensemble import decoder_of, load_checkpoints
 from nerlab.models.loading import Checkpoint
 from nerlab.tags import OUTSIDE, spans_of, tags_of
 from nerlab.text import Token, sentences
 
-DOCUMENTS = ("line", "file", "none")
-"""What is one document: each text, all texts together, or nothing."""
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -54,13 +60,22 @@ class Wanted(NamedTuple):
     sequences: int = 0
 
 
+class TagSequence(NamedTuple):
+    """The tags of a whole sentence, in IOBES, and their probability."""
+
+    tags: list[str]
+    probability: float
+
+
 class SentenceTags(NamedTuple):
-    """The tags of a sentence in IOBES and its entities, in tokens; ``marginals (T, K)`` if they are
-    wanted."""
+    """The tags of a sentence of T tokens in IOBES, its entities in tokens; where they are wanted
+    ``marginals (T, K)``, and the best tag sequences, the best first; fewer where there are no more.
+    """
 
     tags: list[str]
     spans: list[ScoredSpan]
     marginals: np.ndarray | None = None
+    sequences: Sequence[TagSequence] = ()
 
 
 class Predictor:
@@ -82,6 +97,7 @@ class Predictor:
         self.checkpoints = checkpoints
         self._chunk_tokens = chunk_tokens
         self._batch_tokens = batch_tokens or int(checkpoints[0].config.trainer.decode_tokens)
+        self._sees_documents = any(checkpoint.by_document for checkpoint in checkpoints)
 
     def __repr__(self) -> str:
         runs = ", ".join(str(checkpoint.run) for checkpoint in self.checkpoints)
@@ -112,7 +128,7 @@ class Predictor:
             raise ValueError(
                 "predict: expected a list of texts, found one string; put it in a list"
             )
-        checked = (_checked(text, index) for index, text in enumerate(texts))
+        checked = (check_text(text, index) for index, text in enumerate(texts))
         return [
             [entity for sentence in tagged for entity in sentence.entities]
             for _, tagged in self.stream(checked, document, min_score)
@@ -127,10 +143,10 @@ class Predictor:
         >>> tagger.predict_tokens([["Angela", "Merkel", "flew"]])    # doctest: +SKIP
         [[ScoredSpan(start=0, end=2, label='PER', score=0.99)]]
         """
-        found = self._chunks(_as_texts(sentences, "predict_tokens"), document, self._tag)
+        texts = as_texts(sentences, "predict_tokens")
         return [
-            [span for _, spans in tagged for span in spans if span.score >= min_score]
-            for _, tagged in found
+            [span for sentence in tagged for span in sentence.spans if span.score >= min_score]
+            for _, tagged in self._chunks(texts, document, self._tag)
         ]
 
     def marginals(
@@ -141,18 +157,29 @@ class Predictor:
 
         The tokens of a raw text are ``[token.text for token in nerlab.text.tokenize(text)]``.
         """
-        found = self._chunks(_as_texts(sentences, "marginals"), document, self._marginals)
+        found = self._chunks(as_texts(sentences, "marginals"), document, self._marginals)
         none = np.zeros((0, len(self.tags)), np.float32)
         return [rows[0] if rows else none for _, rows in found]
 
     def pieces(self, texts: Sequence[Sequence[list[str]]], document: str) -> list[Piece]:
-        """The sentences of tokens of some texts in pieces for :meth:`tag_pieces`, cut where
-        :meth:`predict` cuts them."""
-        return list(pieces_of(texts, document, self._chunk_tokens))
+        """The sentences of tokens of some texts in pieces for :meth:`tag_pieces`.
+
+        What a model that looks at documents sees together is one piece, as :meth:`predict` cuts it;
+        other pieces are small, so that those of several callers can take turns.
+        """
+        return list(small_pieces(texts, document, self._chunk_tokens, self._sees_documents))
 
     def tag_pieces(self, pieces: Sequence[Piece], wanted: Wanted) -> list[list[SentenceTags]]:
-        """What is found in each sentence of each piece; no piece sees another."""
-        return [[SentenceTags(*found) for found in self._tag(piece)] for piece in pieces]
+        """What is found in each sentence of each piece, all of which are decoded together; a model
+        that looks at documents sees no two pieces as one. ``ValueError``: sequences are wanted of
+        an ensemble, or a sentence does not fit into memory."""
+        decoder, borders = self._decoder(pieces)
+        details = decoder.details(*wanted)
+        found = (
+            self._sentence_tags(details, number, slice(first, last))
+            for number, (first, last) in enumerate(pairwise(borders))
+        )
+        return [[next(found) for _ in piece] for piece in pieces]
 
     def stream(
         self,
@@ -176,7 +203,7 @@ class Predictor:
                     _sentence(
                         text, tokens, tags, [span for span in spans if span.score >= min_score]
                     )
-                    for tokens, (tags, spans) in zip(split, tagged, strict=True)
+                    for tokens, (tags, spans, _, _) in zip(split, tagged, strict=True)
                 ],
             )
 
@@ -188,71 +215,49 @@ class Predictor:
         is_ready: Callable[[], bool] = lambda: True,
     ) -> Iterator[tuple[T, list[R]]]:
         """Whatever stands beside the sentences of a text, with what ``work`` makes of each."""
-        if document not in DOCUMENTS:
-            raise ValueError(f"document={document}: expected one of {', '.join(DOCUMENTS)}")
-        chunk: list[tuple[T, list[list[str]]]] = []
-        tokens = 0
-
-        def done() -> Iterator[tuple[T, list[R]]]:
+        check_document(document)
+        is_ready = is_ready if document != "file" else lambda: True
+        for chunk in chunks_of(texts, self._chunk_tokens, is_ready):
             pieces = pieces_of([words for _, words in chunk], document, self._chunk_tokens)
             results = (result for piece in pieces for result in work(piece))
             for given, words in chunk:
                 yield given, [next(results) for _ in words]
 
-        for text in texts:
-            chunk.append(text)
-            tokens += 1 + sum(map(len, text[1]))  # empty texts take memory too
-            if tokens >= self._chunk_tokens or (document != "file" and not is_ready()):
-                yield from done()
-                chunk, tokens = [], 0
-        yield from done()
-
-    def _tag(self, piece: Piece) -> list[tuple[list[str], list[ScoredSpan]]]:
-        """The tags and the entities of each sentence."""
-        decoder, borders = self._decoder(piece)
-        scored = decoder.scored_tags()
-        results = []
-        for first, last in pairwise(borders):
-            tags = [self.tags[tag] for tag in scored.tags[first:last]]
-            spans = spans_of(tags)
-            scores = scored.probabilities(slice(first, last), spans)
-            found = [ScoredSpan(*span, score) for span, score in zip(spans, scores, strict=True)]
-            results.append((tags, found))
-        return results
+    def _tag(self, piece: Piece) -> list[SentenceTags]:
+        return self.tag_pieces([piece], Wanted())[0]
 
     def _marginals(self, piece: Piece) -> list[np.ndarray]:
-        decoder, borders = self._decoder(piece)
+        decoder, borders = self._decoder([piece])
         return np.split(decoder.marginals(), borders[1:-1])
 
-    def _decoder(self, piece: Piece) -> tuple[CorpusDecoder | EnsembleDecoder, list[int]]:
-        """What decodes the sentences of a piece, and where each begins and the last ends."""
-        untagged = (Sentence(words, [OUTSIDE] * len(words), number) for words, number in piece)
+    def _decoder(self, pieces: Sequence[Piece]) -> tuple[Decoder, list[int]]:
+        """What decodes the sentences of some pieces, and where each begins and the last ends."""
+        untagged = (
+            Sentence(tokens, [OUTSIDE] * len(tokens), number) for tokens, number in numbered(pieces)
+        )
         corpus = build_corpus(untagged, scheme="iobes", repair=False, source="text")
-        has_documents = piece[0].document is not None
+        has_documents = bool((corpus.documents >= 0).any())
         decoder = decoder_of(self.checkpoints, corpus, self._batch_tokens, has_documents)
         return decoder, corpus.offsets.tolist()
 
+    def _sentence_tags(self, found: Details, number: int, tokens: slice) -> SentenceTags:
+        """What was found in a sentence: its number and where its tokens are in the corpus."""
+        tags = self._names(found.scored.tags[tokens])
+        spans = spans_of(tags)
+        scores = found.scored.probabilities(tokens, spans)
+        return SentenceTags(
+            tags,
+            [ScoredSpan(*span, score) for span, score in zip(spans, scores, strict=True)],
+            None if found.marginals is None else found.marginals[tokens],
+            [] if found.sequences is None else self._sequences(*found.sequences[number]),
+        )
 
-def _checked(text: object, index: int) -> str:
-    if not isinstance(text, str):
-        found = f"{reprlib.repr(text)} at index {index}, counted from 0"
-        raise ValueError(f"predict: expected texts, found {found}; leave it out, or put '' there")
-    return text
+    def _sequences(self, tags: np.ndarray, probabilities: np.ndarray) -> list[TagSequence]:
+        return list(map(TagSequence, map(self._names, tags), probabilities.tolist()))
 
-
-def _as_texts(
-    sentences: Iterable[Sequence[str]], method: str
-) -> Iterator[tuple[None, list[list[str]]]]:
-    """Each sentence of tokens as a text of one sentence; one without tokens as a text of none."""
-    for index, sentence in enumerate([sentences] if isinstance(sentences, str) else sentences):
-        is_list = isinstance(sentence, Iterable) and not isinstance(sentence, str)
-        tokens = list(sentence) if is_list else []
-        if not is_list or not all(isinstance(token, str) and token for token in tokens):
-            raise ValueError(
-                f"{method}: expected lists of tokens, none of them empty, found "
-                f"{reprlib.repr(sentence)} at index {index}, counted from 0"
-            )
-        yield None, [tokens] if tokens else []
+    def _names(self, tags: np.ndarray) -> list[str]:
+        names = self.tags
+        return [names[tag] for tag in tags.tolist()]
 
 
 def _sentence(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain, pairwise, starmap
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,47 +15,21 @@ from nerlab.data.batch import Batch, Batcher, to_device
 from nerlab.data.corpus import Corpus
 from nerlab.data.vocabulary import Vocabulary
 from nerlab.device import use_one_thread_here
-from nerlab.evaluation.predictions import span_probabilities, spans_outside
+from nerlab.evaluation.predictions import spans_outside
 from nerlab.evaluation.report import Report
 from nerlab.memory import is_out_of_memory
+from nerlab.models.decoded import (
+    BestSequences,
+    Decoder,
+    Details,
+    ScoredTags,
+    TagsWithProbabilities,
+    best_sequences,
+)
 from nerlab.models.tagger import Tagger
-from nerlab.tags import Span, spans_of
+from nerlab.tags import spans_of
 
 Result = TypeVar("Result")
-
-
-class ScoredTags(NamedTuple):
-    """Predicted tag ids ``y``, ``log p(y_t)`` and ``log p(y_t | y_{t-1})``, each ``(N,)``."""
-
-    tags: np.ndarray
-    marginals: np.ndarray
-    conditionals: np.ndarray
-
-    def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
-        """Those of the predicted tags of spans of a sentence, whose ``tokens`` these are of the
-        corpus."""
-        return span_probabilities(spans, self.marginals[tokens], self.conditionals[tokens])
-
-
-class TagsWithProbabilities(Protocol):
-    """What :class:`ScoredTags` is, of one tagger or of several."""
-
-    @property
-    def tags(self) -> np.ndarray:
-        """Predicted tag ids ``(N,)``."""
-
-    def probabilities(self, tokens: slice, spans: Sequence[Span]) -> list[float]:
-        """Those of the predicted tags of spans of a sentence."""
-
-
-class Decoder(Protocol):
-    """What decodes a corpus: a :class:`CorpusDecoder`, or an ensemble."""
-
-    def tags(self) -> np.ndarray:
-        """The predicted tag id ``(N,)`` of every token of the corpus."""
-
-    def scored_tags(self) -> TagsWithProbabilities:
-        """The same with their probabilities."""
 
 
 class CorpusDecoder:
@@ -111,18 +85,39 @@ class CorpusDecoder:
         count = int(lengths.sum())
         return predicted, decoder.loss(emissions, lengths, tags).item() if count else 0.0, count
 
-    def scored_tags(self) -> ScoredTags:
+    def scored_tags(self) -> TagsWithProbabilities:
         """The same with their probabilities."""
+        return self.details(with_marginals=False, sequences=0).scored
+
+    def details(self, with_marginals: bool, sequences: int) -> Details:
+        """The same, and of the same emissions the marginals and so many of the best sequences."""
         decoder = self._tagger.decoder
 
-        def decode_scored(emissions: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        def decode_batch(
+            emissions: Tensor, lengths: Tensor
+        ) -> tuple[list[Tensor], tuple[Tensor, Tensor] | None]:
             tags = decoder.decode(emissions, lengths)
-            return tags, *decoder.path_log_probabilities(emissions, lengths, tags)
+            found = [tags, *decoder.path_log_probabilities(emissions, lengths, tags)]
+            if with_marginals:
+                found.append(decoder.marginals(emissions, lengths))
+            if not sequences:
+                return found, None
+            # log p is the difference of two large numbers
+            return found, decoder.best_paths(emissions.double(), lengths, sequences)
 
-        size = len(self._batcher.corpus.tokens)
+        corpus = self._batcher.corpus
+        size, K = len(corpus.tokens), self._tagger.linear.out_features
         scored = ScoredTags(np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros(size))
-        self.fill(scored, decode_scored)
-        return scored
+        marginals = np.zeros((size, K), np.float32) if with_marginals else None
+        arrays = [*scored, marginals] if marginals is not None else [*scored]
+        best: dict[int, BestSequences] = {}  # by the number of the sentence
+        for sentences, (found, paths) in self.run(decode_batch):
+            self._put(arrays, sentences, found)
+            if paths is not None:
+                in_batch = best_sequences(*paths, corpus.lengths[sentences])
+                best.update(zip(sentences.tolist(), in_batch, strict=True))
+        in_order = [best[sentence] for sentence in range(len(corpus))] if sequences else None
+        return Details(scored, marginals, in_order)
 
     def marginals(self) -> np.ndarray:
         """``p(y_t = k)`` ``(N, K)`` of every token and tag."""
@@ -138,9 +133,14 @@ class CorpusDecoder:
     ) -> None:
         """Put what :meth:`run` finds, tensors ``(B, T, ...)``, into arrays ``(N, ...)``."""
         for sentences, found in self.run(decode_batch):
-            positions, mask = self._batcher.positions(sentences)
-            for flat, values in zip(arrays, found, strict=True):
-                flat[positions[mask]] = values.cpu().numpy()[mask]
+            self._put(arrays, sentences, found)
+
+    def _put(
+        self, arrays: Sequence[np.ndarray], sentences: np.ndarray, found: Sequence[Tensor]
+    ) -> None:
+        positions, mask = self._batcher.positions(sentences)
+        for flat, values in zip(arrays, found, strict=True):
+            flat[positions[mask]] = values.cpu().numpy()[mask]
 
     def run(
         self, decode_batch: Callable[[Tensor, Tensor], Result]

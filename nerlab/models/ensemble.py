@@ -12,7 +12,8 @@ from nerlab.data.batch import Batcher
 from nerlab.data.corpus import Corpus
 from nerlab.data.documents import DocumentBatcher
 from nerlab.messages import escape_controls
-from nerlab.models.decoding import CorpusDecoder, ScoredTags
+from nerlab.models.decoded import Decoder, Details, ScoredTags, TagsWithProbabilities
+from nerlab.models.decoding import CorpusDecoder
 from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.models.tagger import Tagger
 from nerlab.modules.linear_chain import LinearChain
@@ -79,9 +80,16 @@ class EnsembleDecoder:
         """``q_t(k)`` ``(N, K)``, the tags in the order of the first member."""
         return self._look()[1]
 
-    @torch.inference_mode()
-    def scored_tags(self) -> MixedTags:
+    def scored_tags(self) -> TagsWithProbabilities:
         """The tags with their probabilities."""
+        return self.details(with_marginals=False, sequences=0).scored
+
+    @torch.inference_mode()
+    def details(self, with_marginals: bool, sequences: int) -> Details:
+        """The same with the marginals. ``ValueError`` for ``sequences``: of a mixture the best ones
+        are not to be found by a search along the sentence."""
+        if sequences:
+            raise ValueError("sequences: expected one tagger, found an ensemble, which has none")
         emissions, marginals = self._look()
         tags = self._decode(marginals)
         members = [
@@ -99,7 +107,7 @@ class EnsembleDecoder:
                 found = tagger.decoder.path_log_probabilities(*(part.to(device) for part in parts))
                 for flat, values in zip(scored[1:], found, strict=True):
                     flat[positions[mask]] = values.cpu().numpy()[mask]
-        return MixedTags(tags, members)
+        return Details(MixedTags(tags, members), marginals if with_marginals else None, None)
 
     def _look(self) -> tuple[list[np.ndarray], np.ndarray]:
         """The emissions of each member, ``(N, K)`` with its own order of tags, and ``q (N, K)``."""
@@ -145,7 +153,7 @@ def _padded(flat: np.ndarray, positions: np.ndarray, mask: np.ndarray) -> Tensor
 
 def decoder_of(
     checkpoints: Sequence[Checkpoint], corpus: Corpus, batch_tokens: int, by_document: bool = True
-) -> CorpusDecoder | EnsembleDecoder:
+) -> Decoder:
     """What decodes a corpus with one checkpoint, or with several as an ensemble.
 
     Tags have the order of the first checkpoint. Models that look at documents are given whole ones,

@@ -136,7 +136,7 @@ def test_texts_are_given_their_documents(
     monkeypatch.setattr(ensemble, "Batcher", Watching)
     texts = ["In Oslo Omar met Eve. Tom flew.", "Anna", "", "Eve. \nTom met Eve."]
     tagger.predict(texts, document)
-    assert found == [[n if n < 2 or document != "line" else 3 for n in documents]]
+    assert found == [documents]
 
 
 def test_what_a_document_is_has_three_values(tagger: Predictor) -> None:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from nerlab.inference.attribution import IntegratedGradients, Lime
 from nerlab.inference.explain import Explanation, Target
-from nerlab.inference.masking import TaggedSpan, TagSequence
-from nerlab.inference.predictor import Entity
+from nerlab.inference.masking import TaggedSpan
+from nerlab.inference.predictor import Entity, TagSequence
 from nerlab.reports.explanation import as_json, difference, page, rows_of, show, signed
 from nerlab.text import Token
 

@@ -17,8 +17,9 @@ import nerlab
 from nerlab.data.batch import Batcher
 from nerlab.data.build import build_corpus
 from nerlab.data.sentence import Sentence
-from nerlab.inference.predictor import Predictor
+from nerlab.inference.predictor import Predictor, Wanted
 from nerlab.models.loading import Checkpoint, load_checkpoint
+from nerlab.text import sentences
 
 CONTEXT = """
     import torch
@@ -156,6 +157,37 @@ def test_nothing_leaks_from_one_text_into_another(checkpoint: Checkpoint) -> Non
             assert [entity[:4] for entity in entities] == [entity[:4] for entity in alone]
             scores = [[entity.score for entity in of] for of in (entities, alone)]
             assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+
+    hold()
+
+
+def test_nothing_leaks_from_one_request_into_another(checkpoint: Checkpoint) -> None:
+    """Requests that are tagged together have the answers that each has by itself."""
+
+    @settings(max_examples=20)
+    @given(
+        requests=st.lists(
+            st.tuples(
+                st.lists(st.sampled_from([*TEXTS, "", "Rome.", "Sports. " * 9]), max_size=4),
+                st.sampled_from(["line", "file", "none"]),
+            ),
+            max_size=4,
+        ),
+        chunk=st.integers(1, 40),
+        batch_tokens=st.sampled_from([1, 8, 20, 4000]),
+    )
+    def hold(requests: list[tuple[list[str], str]], chunk: int, batch_tokens: int) -> None:
+        tagger = Predictor([checkpoint], chunk, batch_tokens)
+        pieces, expected = [], []
+        for texts, document in requests:
+            words = [[[t.text for t in s] for s in sentences(text)] for text in texts]
+            pieces += tagger.pieces(words, document)
+            expected += [s for _, tagged in tagger.stream(texts, document) for s in tagged]
+        found = [s for piece in tagger.tag_pieces(pieces, Wanted()) for s in piece]
+        assert [s.tags for s in found] == [s.tags for s in expected]
+        scores = [span.score for s in found for span in s.spans]
+        alone = [entity.score for s in expected for entity in s.entities]
+        assert scores == pytest.approx(alone, abs=1e-5)
 
     hold()
 

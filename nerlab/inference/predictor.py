@@ -200,7 +200,7 @@ class Predictor:
             yield (
                 text,
                 [
-                    _sentence(
+                    tagged_sentence(
                         text, tokens, tags, [span for span in spans if span.score >= min_score]
                     )
                     for tokens, (tags, spans, _, _) in zip(split, tagged, strict=True)
@@ -260,7 +260,7 @@ class Predictor:
         return [names[tag] for tag in tags.tolist()]
 
 
-def _sentence(
+def tagged_sentence(
     text: str, tokens: list[Token], tags: list[str], spans: list[ScoredSpan]
 ) -> TaggedSentence:
     """A sentence with the entities that are kept, and no other in its tags."""

@@ -1,23 +1,34 @@
 """The routes of the server."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
-from starlette.requests import ClientDisconnect
 
 import nerlab
-from nerlab.inference.predictor import Predictor, Wanted
+from nerlab.inference.predictor import Predictor
+from nerlab.messages import json_line
 from nerlab.reports.card import card_of
-from nerlab.reports.look import TEMPLATES
-from nerlab.serving.answers import as_json, text_answer
-from nerlab.serving.batching import Batching, Full, Limits
-from nerlab.serving.requests import Refused, read_json
-from nerlab.serving.schemas import TextsRequest
-from nerlab.serving.waiting import TimedOut, while_awaited
-from nerlab.text import sentences
+from nerlab.reports.look import TEMPLATES, colors_of
+from nerlab.serving.answers import answer, cut, wanted
+from nerlab.serving.batching import Batching, Limits
+from nerlab.serving.description import (
+    DESCRIPTION,
+    LABELS_ANSWERS,
+    MODEL_ANSWERS,
+    PREDICT_ANSWERS,
+    PREDICT_REQUEST,
+    STATE_ANSWERS,
+)
+from nerlab.serving.failures import RETRY, answer_failures, failure
+from nerlab.serving.requests import JSON, Asked, Refused, read
+from nerlab.serving.waiting import while_awaited
+
+R = TypeVar("R")
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
@@ -26,12 +37,15 @@ _FILES = {
     "/page.css": _PAGE / "page.css",
     "/style.css": TEMPLATES / "style.css",
 }
+_OK = b'{"status": "ok"}'
+_LONG = 4_000  # bytes of a request that is cut into tokens, and answered, in a thread
+_MOST_TAGS = 1_000_000  # of the sequences of an answer
 
 
 def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
     """The application that answers with what ``predictor`` finds, within ``timeout`` seconds."""
     batching = Batching(predictor.tag_pieces, limits)
-    card = as_json(card_of(predictor.checkpoints))
+    card = json_line(card_of(predictor.checkpoints)).encode()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -40,58 +54,81 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
 
     app = FastAPI(
         title="nerlab",
+        description=DESCRIPTION,
         version=nerlab.__version__,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
+    answer_failures(app)
 
-    @app.post("/predict")
+    # /invocations and /ping are what AWS SageMaker asks for.
+    @app.post("/predict", responses=PREDICT_ANSWERS, openapi_extra=PREDICT_REQUEST)
+    @app.post("/predict/", include_in_schema=False)
+    @app.post("/invocations", responses=PREDICT_ANSWERS, openapi_extra=PREDICT_REQUEST)
     async def predict(request: Request) -> Response:
-        asked = read_json(await request.body())
-        texts = asked.texts if isinstance(asked, TextsRequest) else [asked.text]
-        cut = [list(sentences(text)) for text in texts]
-        words = [[[token.text for token in s] for s in split] for split in cut]
-        pieces = predictor.pieces(words, asked.document)
-        work = batching.tag(pieces, Wanted())
-        found = iter(await while_awaited(work, request.receive, timeout))
-        answers = [
-            text_answer(text, split, [next(found) for _ in split], asked.min_score)
-            for text, split in zip(texts, cut, strict=True)
-        ]
-        result = {"results": answers} if isinstance(asked, TextsRequest) else answers[0]
-        return Response(as_json(result), media_type="application/json")
+        """Find the entities of a text, of texts, or of a sentence of tokens."""
+        asked = await read(request)
+        if len(predictor.checkpoints) > 1 and wanted(asked).sequences:
+            raise Refused(
+                422, "k: expected 0, the model is an ensemble, which has no best sequences"
+            )
+        work = _found(asked, len(await request.body()), predictor, batching)
+        return _json(await while_awaited(work, request.receive, timeout))
 
-    @app.get("/labels")
+    @app.get("/labels", responses=LABELS_ANSWERS)
     async def labels() -> Response:
-        return Response(as_json({"labels": predictor.labels}), media_type="application/json")
+        """Which types of entities there are, with the colours that they have on pages."""
+        names = predictor.labels
+        return _json(json_line({"labels": names, "colors": colors_of(names)}).encode())
 
-    @app.get("/model")
+    @app.get("/model", responses=MODEL_ANSWERS)
     async def model() -> Response:
-        return Response(card, media_type="application/json")
+        """What the model is: its labels, parts, data and figures."""
+        return _json(card)
 
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        return Response(as_json({"error": str(error)}), error.status, media_type="application/json")
+    @app.get("/health", responses=STATE_ANSWERS)
+    @app.get("/ping", responses=STATE_ANSWERS)
+    async def health() -> Response:
+        """Whether the server works; if not, start it anew."""
+        if not batching.is_running:
+            return failure(503, "nothing is tagged any more; start the server anew", RETRY)
+        return _json(_OK)
 
-    @app.exception_handler(Full)
-    async def full(_: Request, error: Full) -> Response:
-        message = as_json({"error": f"{error}; try again after that"})
-        headers = {"Retry-After": str(error.retry_after)}
-        return Response(message, 503, headers, media_type="application/json")
-
-    @app.exception_handler(TimedOut)
-    async def timed_out(_: Request, error: TimedOut) -> Response:
-        message = as_json({"error": f"{error}; try again later, or with less text"})
-        return Response(message, 503, {"Retry-After": "1"}, media_type="application/json")
-
-    @app.exception_handler(ClientDisconnect)
-    async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # for the log; nobody reads it
+    @app.get("/ready", responses=STATE_ANSWERS)
+    async def ready() -> Response:
+        """Whether the server takes another text now; if not, send it to another one."""
+        requests, tokens = batching.waiting
+        is_full = requests >= limits.queue_requests or tokens >= limits.queue_tokens
+        if is_full or not batching.is_running:
+            return failure(503, "the queue is full; try again later", RETRY)
+        return _json(_OK)
 
     for path, file in _FILES.items():
         _serve_file(app, path, file)
     return app
+
+
+async def _found(asked: Asked, size: int, predictor: Predictor, batching: Batching) -> bytes:
+    """What is found in the texts of a request, whose body has ``size`` bytes, as JSON."""
+    texts = await _beside(size, lambda: cut(asked))
+    words = [[[token.text for token in tokens] for tokens in text.sentences] for text in texts]
+    tags = wanted(asked).sequences * sum(len(tokens) for split in words for tokens in split)
+    if tags > _MOST_TAGS:
+        found = f"found {tags:,}; lower k, or cut the text"
+        raise Refused(422, f"k: expected {_MOST_TAGS:,} tags at most in all sequences, {found}")
+    results = await batching.tag(predictor.pieces(words, asked.document), wanted(asked))
+    return await _beside(size, lambda: answer(asked, texts, results, predictor.tags))
+
+
+async def _beside(size: int, function: Callable[[], R]) -> R:
+    """The result of a function, which is called in a thread if the request is a long one."""
+    return await asyncio.to_thread(function) if size > _LONG else function()
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type=JSON)
 
 
 def _serve_file(app: FastAPI, path: str, file: Path) -> None:

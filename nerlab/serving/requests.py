@@ -1,10 +1,43 @@
-"""The body of a request as what it asks for."""
+"""The content of a request as what it asks for."""
 
+import codecs
 import json
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+from urllib.parse import parse_qsl
 
-from pydantic import ValidationError
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from python_multipart.multipart import parse_options_header
+from starlette.exceptions import HTTPException
 
-from nerlab.serving.schemas import TextRequest, TextsRequest
+from nerlab.serving.schemas import (
+    FormRequest,
+    PlainRequest,
+    QueryOptions,
+    SentenceRequest,
+    TextRequest,
+    TextsRequest,
+)
+
+Asked = TextRequest | TextsRequest | SentenceRequest | FormRequest | PlainRequest
+JSON, PLAIN = "application/json", "text/plain"
+URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
+KINDS = (JSON, PLAIN, URLENCODED, MULTIPART)
+
+_M = TypeVar("_M", bound=BaseModel)
+_Shape = type[TextRequest | TextsRequest | SentenceRequest]
+_SHAPES: dict[str, _Shape] = {
+    "text": TextRequest,
+    "texts": TextsRequest,
+    "sentence": SentenceRequest,
+}
+_EXAMPLE = 'as in {"text": "Angela Merkel flew to Paris."}'
+_CHARSETS = ("", "utf-8", "utf8", "us-ascii", "ascii")
+_MOST_FIELDS = 100  # of a form: it has five
+_MOST_SHOWN = 40  # characters of a value that is refused
+_OF_ITEM = {"string_type": "a string", "string_too_short": "a string that is not empty"}
 
 
 class Refused(Exception):  # noqa: N818 - it is the client's
@@ -15,14 +48,144 @@ class Refused(Exception):  # noqa: N818 - it is the client's
         self.status = status
 
 
-def read_json(body: bytes) -> TextRequest | TextsRequest:
-    """The request in a JSON body. :class:`Refused`: it is none."""
+async def read(request: Request) -> Asked:
+    """What a request asks for. :class:`Refused`: it cannot be read, or asks for what is not there.
+
+    A field of the body goes before the same one of the query.
+    """
+    kind, charset = _content_type(request)
+    query = _query(request)
+    body = await request.body()
+    if kind == JSON:
+        fields = {**query, **_object(body)}
+        return _checked(_shape(fields), fields)
+    text = _decoded(body)
+    if charset not in _CHARSETS:
+        raise Refused(415, f"Content-Type: expected charset=utf-8, found {_shown(charset)}")
+    if kind == PLAIN:
+        return _checked(PlainRequest, {**query, "text": text})
+    pairs = _urlencoded(text) if kind == URLENCODED else await _multipart(request, len(body))
+    return _checked(FormRequest, {**query, **_fields("form", pairs)})
+
+
+def _content_type(request: Request) -> tuple[str, str]:
+    """The content type of a body, one of :data:`KINDS`, and its charset, both in lower case."""
+    header = request.headers.get("content-type", "")
+    kind, parameters = parse_options_header(header)
+    if (found := kind.decode("latin-1")) not in KINDS:
+        found = _shown(header) if header else "none"
+        raise Refused(415, f"Content-Type: expected one of {', '.join(KINDS)}; found {found}")
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        found = _shown(encoding)
+        raise Refused(415, f"Content-Encoding: expected none, found {found}; send it uncompressed")
+    return found, parameters.get(b"charset", b"").decode("latin-1").lower()
+
+
+def _query(request: Request) -> dict[str, object]:
+    fields = _fields("query", request.query_params.multi_items())
+    for name in fields.keys() - QueryOptions.model_fields.keys():
+        known = " or ".join(QueryOptions.model_fields)
+        advice = "everything else is a field of the body"
+        raise Refused(422, f"query: expected {known}, found {_shown(name)}; {advice}")
+    return fields
+
+
+def _object(body: bytes) -> dict[str, object]:
+    """The fields of a JSON object."""
     try:
-        fields = json.loads(body)
+        found = from_json(body.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError as error:
+        raise Refused(400, f"body: expected JSON in UTF-8, {_EXAMPLE}; found: {error}") from None
+    if not isinstance(found, dict):
+        raise Refused(422, f"body: expected an object, {_EXAMPLE}; found {_shown(found)}")
+    return found
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"found byte 0x{body[error.start]:02x} at {error.start}, counted from 0"
+        raise Refused(400, f"body: expected UTF-8, {found}; convert the text to UTF-8") from None
+
+
+def _urlencoded(body: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except UnicodeDecodeError:
+        raise Refused(
+            400, "form: expected UTF-8 behind each %; convert the text to UTF-8"
+        ) from None
     except ValueError:
-        raise Refused(400, 'body: expected JSON, as {"text": "..."}') from None
-    is_texts = isinstance(fields, dict) and "texts" in fields
+        raise Refused(
+            400, f"form: expected {_MOST_FIELDS} fields at most; is & escaped as %26?"
+        ) from None
+
+
+async def _multipart(request: Request, size: int) -> list[tuple[str, str]]:
     try:
-        return (TextsRequest if is_texts else TextRequest).model_validate(fields)
+        form = await request.form(max_files=0, max_fields=_MOST_FIELDS, max_part_size=size)
+    except HTTPException as error:
+        advice = "send each field as text, no files"
+        raise Refused(
+            400, f"form: expected multipart/form-data, {advice}; found: {error.detail}"
+        ) from None
+    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+
+
+def _fields(where: str, pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
+    """The fields of a form or a query; numbers and truth values as they are in JSON."""
+    fields = dict[str, object]()
+    for name, value in pairs:
+        if name in fields:
+            raise Refused(422, f"{where}: expected {_shown(name)} once, found it twice")
+        fields[name] = value if name in ("text", "document") else _scalar(value)
+    return fields
+
+
+def _scalar(value: str) -> object:
+    try:
+        return from_json(value.encode(), allow_inf_nan=False)
+    except ValueError:
+        return value
+
+
+def _shape(fields: Mapping[str, object]) -> _Shape:
+    """Which of the requests an object is."""
+    names = [name for name in _SHAPES if name in fields]
+    if len(names) != 1:
+        found = " and ".join(names) or "none"
+        expected = f"one of {', '.join(_SHAPES)}, {_EXAMPLE}"
+        raise Refused(422, f"body: expected {expected}; found {found}")
+    return _SHAPES[names[0]]
+
+
+def _checked(model: type[_M], fields: Mapping[str, object]) -> _M:
+    try:
+        return model.model_validate(fields)
     except ValidationError as error:
-        raise Refused(422, "; ".join(e["msg"] for e in error.errors())) from None
+        first = error.errors(include_url=False, include_context=False)[0]
+        raise Refused(422, _sentence(model, first)) from None
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
+    """What is wrong with a field, in one line."""
+    name, *indices = error["loc"]
+    where = f"{name}{''.join(f'[{index}]' for index in indices)}"
+    if error["type"] == "extra_forbidden":
+        return f"{_shown(name)}: no such field; expected {', '.join(model.model_fields)}"
+    if error["type"] == "missing":
+        advice = f"send a bare text as Content-Type: {PLAIN}"
+        return f"form: expected the field {name}, found none; {advice}"
+    expected = str(model.model_fields[str(name)].description).partition(":")[0]
+    if indices:
+        expected = _OF_ITEM[error["type"]]
+    return f"{where}: expected {expected}, found {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    """A value as JSON has it, unless it is long."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    line = json.dumps(value[:_MOST_SHOWN] if isinstance(value, str) else value)
+    return line if len(line) <= 2 * _MOST_SHOWN else f"{line[:_MOST_SHOWN]}..."

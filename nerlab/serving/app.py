@@ -18,12 +18,14 @@ from nerlab.serving.answers import answer, cut, wanted
 from nerlab.serving.batching import Batching, Limits
 from nerlab.serving.description import (
     DESCRIPTION,
+    EXAMPLES_ANSWERS,
     LABELS_ANSWERS,
     MODEL_ANSWERS,
     PREDICT_ANSWERS,
     PREDICT_REQUEST,
     STATE_ANSWERS,
 )
+from nerlab.serving.examples import examples_for
 from nerlab.serving.failures import RETRY, answer_failures, failure
 from nerlab.serving.requests import JSON, Asked, Refused, read
 from nerlab.serving.waiting import while_awaited
@@ -33,9 +35,8 @@ R = TypeVar("R")
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
     "/": _PAGE / "index.html",
-    "/app.js": _PAGE / "app.js",
-    "/page.css": _PAGE / "page.css",
     "/style.css": TEMPLATES / "style.css",
+    **{f"/{file.name}": file for file in (*_PAGE.glob("*.js"), *_PAGE.glob("*.css"))},
 }
 _OK = b'{"status": "ok"}'
 _LONG = 4_000  # bytes of a request that is cut into tokens, and answered, in a thread
@@ -46,6 +47,8 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
     """The application that answers with what ``predictor`` finds, within ``timeout`` seconds."""
     batching = Batching(predictor.tag_pieces, limits)
     card = json_line(card_of(predictor.checkpoints)).encode()
+    offered = examples_for(predictor.checkpoints[0].vocabulary)
+    examples = json_line({"examples": [example._asdict() for example in offered]}).encode()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +85,11 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
         """Which types of entities there are, with the colours that they have on pages."""
         names = predictor.labels
         return _json(json_line({"labels": names, "colors": colors_of(names)}).encode())
+
+    @app.get("/examples", responses=EXAMPLES_ANSWERS)
+    async def texts_to_try() -> Response:
+        """Sentences to try, in the languages that the model knows; there may be none."""
+        return _json(examples)
 
     @app.get("/model", responses=MODEL_ANSWERS)
     async def model() -> Response:

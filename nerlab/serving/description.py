@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from nerlab.serving.requests import JSON, MULTIPART, PLAIN, URLENCODED
 from nerlab.serving.schemas import (
     ErrorAnswer,
+    ExamplesAnswer,
     FormRequest,
     LabelsAnswer,
     PredictAnswer,
@@ -150,6 +151,7 @@ PREDICT_ANSWERS[200]["content"] = {
 }
 MODEL_ANSWERS = answered(dict[str, Any], "the card of the model")
 LABELS_ANSWERS = answered(LabelsAnswer, "the labels and their colours")
+EXAMPLES_ANSWERS = answered(ExamplesAnswer, "the sentences")
 STATE_ANSWERS = answered(StateAnswer, "it is so", 503)
 
 

@@ -15,8 +15,8 @@ from nerlab.models.words import WordIndexer
 from nerlab.text import tokenize
 
 _MOST = 24  # sentences that are offered
-_LEAST_KNOWN = 0.7 # share of the words of a sentence that are no names
-_UNSEEN = "\U0010ffff"  # a character of no text: its parts are those of what is unknown
+_LEAST_KNOWN = 0.7  # share of the words of a sentence that are no names
+_UNSEEN = "\U0010ffff"  # a character of no text: the last part of it is the unknown one
 # The array that an indexer makes, and how many parts a word has at most that it knows.
 _PARTS: tuple[tuple[type[Indexer], str, float], ...] = (
     (WordIndexer, "words", 1),
@@ -138,7 +138,7 @@ def _share(indexer: Indexer, words: list[str]) -> float | None:
             found = indexer.index([_UNSEEN, *words]).arrays[name]
             values, offsets = found if isinstance(found, Ragged) else _one_each(found)
             unknown, *rows = np.split(values, offsets[1:-1])
-            return mean(len(row) <= most and not np.isin(row, unknown).any() for row in rows)
+            return mean(len(row) <= most and unknown[-1] not in row for row in rows)
     return None
 
 

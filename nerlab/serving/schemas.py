@@ -161,6 +161,19 @@ class LabelsAnswer(BaseModel):
     colors: dict[str, Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]]
 
 
+class ExampleText(BaseModel):
+    """A sentence, and the tag of its language (BCP 47)."""
+
+    language: str
+    text: str
+
+
+class ExamplesAnswer(BaseModel):
+    """Sentences to try."""
+
+    examples: list[ExampleText]
+
+
 class StateAnswer(BaseModel):
     """That the server does what it should."""
 

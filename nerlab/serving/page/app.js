@@ -43,7 +43,7 @@ function showExamples(examples) {
     button.addEventListener("click", () => take(text));
     return button;
   });
-  page.examples.replaceChildren(page.examples.firstElementChild, ...buttons);
+  page.examples.lastElementChild.replaceChildren(...buttons);
   page.examples.hidden = examples.length === 0;
 }
 
@@ -59,6 +59,7 @@ async function submit() {
     await attempt(submit, async (signal) => {
       await learn();
       showAnswer(await ask("predict", { text, tokens: true }, signal));
+      if (page.drawing.getBoundingClientRect().top > 0.7 * innerHeight) page.result.scrollIntoView();
     });
     return;
   }

@@ -11,6 +11,7 @@ _WITH_REFERENCES = ("run.dir", "run.root", "run.name")
 # Their values are a person's words or the name of a file, not the syntax of Hydra.
 FREE_TEXT_KEYS = (
     *("text", "span", "label", "input", "output", "path", "checkpoint", "resume", "init"),
+    *("host", "token"),
     *_WITH_REFERENCES,
     *("data.dir", "data.train", "data.dev", "data.test"),
     *("data.reader.comment", "data.reader.delimiter", "data.reader.token_pattern"),

@@ -7,9 +7,9 @@ import pickle
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from functools import cache, lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
+from functools import cache, lru_cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import product
 from pathlib import Path
@@ -24,6 +24,7 @@ import yaml
 from fork_server import Process, start_cold, start_python
 from hypothesis import settings
 from omegaconf import OmegaConf
+from server_process import Server, running_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_MODEL = (
@@ -171,6 +172,22 @@ def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.status == 0, result.err
     _look_for_garbage_in_what_comes()  # the first step of a training imports much
     return directory
+
+
+StartServer = Callable[..., AbstractContextManager[Server]]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path, run: Path) -> StartServer:
+    """:func:`running_server` with the model of the tests, which other arguments follow."""
+    return partial(running_server, tmp_path, f"checkpoint={run}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, run: Path) -> Iterator[Server]:
+    """A server with the model of the tests, which all share; do not stop it."""
+    with running_server(tmp_path_factory.mktemp("server"), f"checkpoint={run}") as server:
+        yield server
 
 
 def run_script(name: str, *arguments: str, stdin: bytes = b"", encoding: str = "utf-8") -> Result:

@@ -29,6 +29,7 @@ from typing import IO, Any, TextIO
 _LIBRARIES = (
     *("torch", "torch._dynamo", "numpy", "omegaconf", "hydra.main", "hydra.core.config_store"),
     *("safetensors.torch", "rich.progress", "matplotlib.figure", "matplotlib.backends.backend_agg"),
+    *("fastapi.responses", "uvicorn.protocols.http.httptools_impl", "uvloop", "prometheus_client"),
 )
 # What the interpreter or torch reads when it starts, so that a fork would not see it.
 _READ_AT_START = ("PYTHON", "LC_", "LANG", "OMP_", "MKL_", "MALLOC_", "LD_")

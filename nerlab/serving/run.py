@@ -1,24 +1,88 @@
 """The server process."""
 
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import uvicorn
 from omegaconf import DictConfig
 
+from nerlab.config import check_values
 from nerlab.inference.predictor import load
+from nerlab.process import Interruption, lasting_output, on_signals
 from nerlab.serving.app import make_app
 from nerlab.serving.batching import Limits
+from nerlab.serving.listening import listen, url_of
+from nerlab.serving.log import Log
+
+_IDLE_SECONDS = 75  # of a connection; load balancers keep one for 60
 
 
 def run_server(config: DictConfig) -> None:
-    """Serve the tagger that ``config`` names until a signal ends it."""
-    predictor = load(config.checkpoint, config.device, config.trust)
-    limits = Limits(
-        window=config.window,
-        batch_tokens=config.batch_tokens or 4096,
-        queue_tokens=config.queue_tokens,
-        queue_requests=config.queue_requests,
-    )
-    app = make_app(predictor, limits, config.timeout)
-    settings = uvicorn.Config(
-        app, host=config.host, port=config.port, access_log=False, server_header=False
-    )
-    uvicorn.Server(settings).run()
+    """Serve the tagger that ``config`` names until a signal ends it.
+
+    Connections are taken from the beginning, and wait while the tagger is loaded. SIGTERM, SIGINT
+    and SIGHUP end it when the requests in progress are answered, or after ``config.drain`` seconds;
+    a second signal ends it at once.
+
+    Raises:
+        ValueError: a key has no such value, or the checkpoint is broken.
+        SystemExit: the status after SIGHUP; after SIGTERM this returns.
+        KeyboardInterrupt: after SIGINT.
+    """
+    check_values("", config)
+    listening = listen(config.host, config.port, others=bool(config.token) or config.open)
+    with listening, lasting_output(), Log() as log:
+        # What libraries say goes through it too.
+        logging.basicConfig(handlers=[log], level=logging.WARNING, force=True)
+        predictor = load(config.checkpoint, config.device, config.trust)
+        limits = Limits(
+            window=config.window,
+            batch_tokens=config.batch_tokens or 4096,
+            queue_tokens=config.queue_tokens,
+            queue_requests=config.queue_requests,
+        )
+        app = make_app(predictor, limits, config.timeout)
+        print(f"serving {config.checkpoint} on {url_of(listening)}", flush=True)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=config.drain,
+            )
+        )
+        server.run(sockets=[listening])
+    number = server.interruption.requested
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    if number != signal.SIGTERM:  # who asks a server to end so is content
+        sys.exit(1 if number is None else 128 + number)
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves the signals to us."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.interruption = Interruption()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on a signal within the block."""
+
+        def stop(number: int, frame: object) -> None:
+            self.interruption.note(number, None)
+            self.should_exit = True
+
+        with on_signals(stop):
+            yield

@@ -19,7 +19,10 @@ _MOST_FRAMES = 12
 
 class Log(logging.Handler):
     """Writes lines on standard output, in a thread of its own: a reader that is slow does not hold
-    up the server; what it has no room for is lost. A context manager."""
+    up the server; what it has no room for is lost.
+
+    A context manager, within which warnings and errors of all libraries become lines too.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -28,9 +31,11 @@ class Log(logging.Handler):
 
     def __enter__(self) -> "Log":
         self._writer.start()
+        logging.getLogger().addHandler(self)
         return self
 
     def __exit__(self, *error: object) -> None:
+        logging.getLogger().removeHandler(self)
         self._put(None)
         self._writer.join(timeout=1)
 

@@ -1,13 +1,12 @@
 """The server process."""
 
-import logging
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from nerlab.config import check_values
 from nerlab.inference.predictor import load
@@ -32,11 +31,9 @@ def run_server(config: DictConfig) -> None:
         SystemExit: the status after SIGHUP; after SIGTERM this returns.
         KeyboardInterrupt: after SIGINT.
     """
-    check_values("", config)
+    check_values("", OmegaConf.masked_copy(config, [k for k in config if config[k] is not None]))
     listening = listen(config.host, config.port, others=bool(config.token) or config.open)
-    with listening, lasting_output(), Log() as log:
-        # What libraries say goes through it too.
-        logging.basicConfig(handlers=[log], level=logging.WARNING, force=True)
+    with listening, lasting_output(), Log():
         predictor = load(config.checkpoint, config.device, config.trust)
         limits = Limits(
             window=config.window,

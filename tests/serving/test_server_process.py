@@ -57,7 +57,7 @@ def test_a_port_that_is_taken_is_one_line(server: Server) -> None:
     )
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
 def test_it_does_not_listen_elsewhere_without_a_token(host: str) -> None:
     expected = "other machines would reach the server without a token; set token=..., or open=true"
     for token in ((), ("token=",), ("token=null",)):
@@ -77,7 +77,7 @@ def test_this_machine_has_several_names(host: str) -> None:
     assert "nowhere" in refused(f"host={host}", "port=0")
 
 
-@pytest.mark.parametrize("host", ["nowhere.invalid", "1.2.3.4.5", "a b", "x" * 70, "\udcff"])
+@pytest.mark.parametrize("host", ["", "nowhere.invalid", "1.2.3.4.5", "a b", "x" * 70, "\udcff"])
 def test_a_host_that_does_not_exist_is_one_line(host: str) -> None:
     assert "expected an address or a name of this machine" in refused(f"host={host}")
 

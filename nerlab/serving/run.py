@@ -4,6 +4,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socket import socket
 
 import uvicorn
 from omegaconf import DictConfig, OmegaConf
@@ -31,7 +32,9 @@ def run_server(config: DictConfig) -> None:
         SystemExit: the status after SIGHUP; after SIGTERM this returns.
         KeyboardInterrupt: after SIGINT.
     """
-    check_values("", OmegaConf.masked_copy(config, [k for k in config if config[k] is not None]))
+    check_values(
+        "", OmegaConf.masked_copy(config, [str(k) for k in config if config[k] is not None])
+    )
     listening = listen(config.host, config.port, others=bool(config.token) or config.open)
     with listening, lasting_output(), Log():
         predictor = load(config.checkpoint, config.device, config.trust)
@@ -42,7 +45,6 @@ def run_server(config: DictConfig) -> None:
             queue_requests=config.queue_requests,
         )
         app = make_app(predictor, limits, config.timeout)
-        print(f"serving {config.checkpoint} on {url_of(listening)}", flush=True)
         server = _Server(
             uvicorn.Config(
                 app,
@@ -56,7 +58,8 @@ def run_server(config: DictConfig) -> None:
                 proxy_headers=False,
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=config.drain,
-            )
+            ),
+            announcement=f"serving {config.checkpoint} on {url_of(listening)}",
         )
         server.run(sockets=[listening])
     number = server.interruption.requested
@@ -67,11 +70,17 @@ def run_server(config: DictConfig) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to us."""
+    """A server that leaves the signals to us, and says when it has begun."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, announcement: str) -> None:
         super().__init__(config)
         self.interruption = Interruption()
+        self._announcement = announcement
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        print(self._announcement, flush=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -64,10 +64,12 @@ $(INSTALLED): setup.cfg pyproject.toml $(LOCKS)
 	touch $@
 
 # For every platform and every Python that setup.cfg admits. build.lock is what builds the packages
-# that come as source (seqeval, antlr4-python3-runtime).
+# that come as source (seqeval, antlr4-python3-runtime), serve.lock what the image of the server holds.
 lock: .venv-tools/installed
 	$(COMPILE) $(FOR_ALL) $(ARGS) --extra dev --no-emit-package torch setup.cfg \
 	    --output-file requirements.lock
+	$(COMPILE) $(FOR_ALL) --constraint requirements.lock --extra serve --extra pretrained \
+	    --no-emit-package torch setup.cfg --output-file serve.lock
 	printf 'setuptools\nsetuptools-scm\n' | \
 	$(COMPILE) $(FOR_ALL) $(ARGS) --constraint requirements.lock - --output-file build.lock
 

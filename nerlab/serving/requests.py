@@ -34,7 +34,7 @@ _SHAPES: dict[str, _Shape] = {
     "sentence": SentenceRequest,
 }
 _EXAMPLE = 'as in {"text": "Angela Merkel flew to Paris."}'
-_CHARSETS = ("", "utf-8", "utf8", "us-ascii", "ascii")
+_CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
 _MOST_FIELDS = 100  # of a form: it has five
 _MOST_SHOWN = 40  # characters of a value that is refused
 _OF_ITEM = {"string_type": "a string", "string_too_short": "a string that is not empty"}
@@ -53,32 +53,37 @@ async def read(request: Request) -> Asked:
 
     A field of the body goes before the same one of the query.
     """
-    kind, charset = _content_type(request)
+    kind, boundary = _content_type(request)
     query = _query(request)
     body = await request.body()
     if kind == JSON:
         fields = {**query, **_object(body)}
         return _checked(_shape(fields), fields)
     text = _decoded(body)
-    if charset not in _CHARSETS:
-        raise Refused(415, f"Content-Type: expected charset=utf-8, found {_shown(charset)}")
     if kind == PLAIN:
         return _checked(PlainRequest, {**query, "text": text})
-    pairs = _urlencoded(text) if kind == URLENCODED else await _multipart(request, len(body))
+    if kind == URLENCODED:
+        pairs = _urlencoded(text)
+    elif b"--" + boundary + b"--" not in body:
+        raise Refused(400, "form: expected the boundary and -- at its end, found none")
+    else:
+        pairs = await _multipart(request, len(body))
     return _checked(FormRequest, {**query, **_fields("form", pairs)})
 
 
-def _content_type(request: Request) -> tuple[str, str]:
-    """The content type of a body, one of :data:`KINDS`, and its charset, both in lower case."""
+def _content_type(request: Request) -> tuple[str, bytes]:
+    """The content type of a body, one of :data:`KINDS`, and the boundary of its parts."""
     header = request.headers.get("content-type", "")
     kind, parameters = parse_options_header(header)
     if (found := kind.decode("latin-1")) not in KINDS:
         found = _shown(header) if header else "none"
         raise Refused(415, f"Content-Type: expected one of {', '.join(KINDS)}; found {found}")
+    if (charset := parameters.get(b"charset", b"utf-8").decode("latin-1")).lower() not in _CHARSETS:
+        raise Refused(415, f"Content-Type: expected charset=utf-8, found {_shown(charset)}")
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         found = _shown(encoding)
         raise Refused(415, f"Content-Encoding: expected none, found {found}; send it uncompressed")
-    return found, parameters.get(b"charset", b"").decode("latin-1").lower()
+    return found, parameters.get(b"boundary", b"")
 
 
 def _query(request: Request) -> dict[str, object]:
@@ -87,7 +92,7 @@ def _query(request: Request) -> dict[str, object]:
         known = " or ".join(QueryOptions.model_fields)
         advice = "everything else is a field of the body"
         raise Refused(422, f"query: expected {known}, found {_shown(name)}; {advice}")
-    return fields
+    return _checked(QueryOptions, fields).model_dump(exclude_unset=True)
 
 
 def _object(body: bytes) -> dict[str, object]:

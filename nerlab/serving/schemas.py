@@ -5,8 +5,14 @@ What stands before the colon of a field's description is what an error says was 
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
+
+
+def _whole(value: object) -> object:
+    """3.0 is a whole number in JSON."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
 
 Document = Literal["line", "file", "none"]
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -30,6 +36,7 @@ K = Annotated[
         description="a whole number from 0 to 100: how many of the best tag sequences of each "
         "sentence are listed",
     ),
+    BeforeValidator(_whole),  # behind, else the bounds are not in the JSON schema
 ]
 Tokens = Annotated[
     bool, Field(description="true or false: list the tokens of the text with their tags too")
@@ -150,7 +157,7 @@ class FormAnswer(_Parts):
     entities: dict[str, list[str]]
 
 
-PlainAnswer = list[tuple[str, str]]
+PlainAnswer = list[Annotated[list[str], Field(min_length=2, max_length=2)]]
 PredictAnswer = TextAnswer | TextsAnswer | SentenceAnswer | FormAnswer | PlainAnswer
 
 

@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import schemathesis
+from conftest import run_process
 from example_tagger import LIMITS, ExampleTagger
 from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from schemathesis import BaseSchema, Case, GenerationMode
+from server_process import Server
 
 from nerlab.serving.app import make_app
 from nerlab.serving.description import EXAMPLES, Example
@@ -49,3 +54,35 @@ def test_every_kind_of_content_has_an_example(client: TestClient) -> None:
         shown = {name for kind in content.values() for name in kind["examples"]}
         answers = document["paths"][path]["post"]["responses"]["200"]["content"][JSON]["examples"]
         assert shown == answers.keys() == EXAMPLES.keys()
+
+
+@pytest.fixture(scope="module")
+def schema(server: Server) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{server.url}openapi.json")
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("path", ["/predict", pytest.param("/invocations", marks=pytest.mark.long)])
+def test_a_request_is_answered_if_the_document_admits_it(
+    schema: BaseSchema, path: str, mode: GenerationMode
+) -> None:
+    @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
+    @settings(suppress_health_check=list(HealthCheck))
+    def check(case: Case[Any]) -> None:
+        case.call_and_validate()
+
+    check()
+
+
+@pytest.mark.parametrize("path", ["/labels", "/model", "/health", "/ready", "/ping"])
+def test_every_path_answers_as_the_document_says(schema: BaseSchema, path: str) -> None:
+    schema[path]["GET"].Case().call_and_validate()
+
+
+@pytest.mark.long
+def test_schemathesis_finds_nothing_in_a_server(server: Server, tmp_path: Path) -> None:
+    """All its checks and phases, over sockets."""
+    start = "from schemathesis.cli import schemathesis; schemathesis()"
+    command = ["run", f"{server.url}openapi.json", "--checks=all", "--max-examples=1000"]
+    result = run_process(["-c", start, *command, "--no-color"], tmp_path)
+    assert result.status == 0, result.out[-5000:]

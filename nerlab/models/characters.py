@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -50,10 +51,7 @@ class CharacterIndexer:
 
     def index(self, tokens: Sequence[str]) -> Indexed:
         """``characters``, the ids of the characters of each token; an empty one has the unknown."""
-        known = [ord(character) for character in self.characters]
-        # By code point; the last is that of all larger ones.
-        ids = np.full(max(known, default=0) + 2, UNKNOWN, dtype=np.int32)
-        ids[known] = range(FIRST_ID, self.num_characters)
+        ids = _ids(self.characters)
         read = [token[: self.max_word_length] or " " for token in tokens]
         offsets = np.cumsum([0, *map(len, read)])
         codes = np.frombuffer("".join(read).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
@@ -74,6 +72,15 @@ class CharacterIndexer:
         ):
             raise ValueError("expected a list of characters")
         self.characters = tuple(characters)
+
+
+@lru_cache(maxsize=4)
+def _ids(characters: tuple[str, ...]) -> np.ndarray:
+    """The id of each code point; the last is that of all larger ones."""
+    known = [ord(character) for character in characters]
+    ids = np.full(max(known, default=0) + 2, UNKNOWN, dtype=np.int32)
+    ids[known] = range(FIRST_ID, FIRST_ID + len(known))
+    return ids
 
 
 class Characters(nn.Module):

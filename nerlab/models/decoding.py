@@ -30,6 +30,9 @@ from nerlab.models.tagger import Tagger
 from nerlab.tags import spans_of
 
 Result = TypeVar("Result")
+# Of fewer rows a matrix product adds up in another order: a short sentence would have other bits by
+# itself than among others.
+_LEAST_POSITIONS = 4
 
 
 class CorpusDecoder:
@@ -166,10 +169,14 @@ class CorpusDecoder:
         @torch.inference_mode()
         def decode(sentences: np.ndarray) -> tuple[np.ndarray, Result]:
             batch = self._batcher.collate(sentences, rows is None).to(self._device)
+            T = batch.token_index.shape[1]
+            missing = -(-_LEAST_POSITIONS // len(sentences)) - T
+            if missing > 0:
+                batch = replace(batch, token_index=F.pad(batch.token_index, (0, missing)))
             if rows is not None:
                 vectors = F.embedding(batch.distinct[batch.token_index], rows)
                 batch = replace(batch, vectors=vectors)
-            return sentences, decode_batch(self._tagger.emissions(batch), batch)
+            return sentences, decode_batch(self._tagger.emissions(batch)[:, :T], batch)
 
         def work(sentences: np.ndarray) -> list[tuple[np.ndarray, Result]]:
             try:

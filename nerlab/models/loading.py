@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -61,7 +62,7 @@ class Checkpoint:
         folder = self.directory.parent
         return folder.parent if folder.name == "checkpoints" else self.directory
 
-    @property
+    @cached_property
     def by_document(self) -> bool:
         """Whether the tagger was trained on batches of whole documents."""
         return bool(self.config.trainer.get("batch_by") == BatchBy.document.name)

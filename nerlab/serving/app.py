@@ -20,6 +20,7 @@ from nerlab.serving.description import (
     DESCRIPTION,
     EXAMPLES_ANSWERS,
     LABELS_ANSWERS,
+    METRICS_ANSWERS,
     MODEL_ANSWERS,
     PREDICT_ANSWERS,
     PREDICT_REQUEST,
@@ -27,6 +28,7 @@ from nerlab.serving.description import (
 )
 from nerlab.serving.examples import examples_for
 from nerlab.serving.failures import RETRY, answer_failures, failure
+from nerlab.serving.metrics import CONTENT_TYPE, Metrics
 from nerlab.serving.requests import JSON, Asked, Refused, read
 from nerlab.serving.waiting import while_awaited
 
@@ -38,14 +40,22 @@ _FILES = {
     "/style.css": TEMPLATES / "style.css",
     **{f"/{file.name}": file for file in (*_PAGE.glob("*.js"), *_PAGE.glob("*.css"))},
 }
+OPEN_PATHS = frozenset({*_FILES, "/health", "/ready", "/ping"})
+"""Which show the page and the state of the server, and need no token."""
 _OK = b'{"status": "ok"}'
 _LONG = 4_000  # bytes of a request that is cut into tokens, and answered, in a thread
 _MOST_TAGS = 1_000_000  # of the sequences of an answer
 
 
 def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
-    """The application that answers with what ``predictor`` finds, within ``timeout`` seconds."""
-    batching = Batching(predictor.tag_pieces, limits)
+    """The application that answers with what ``predictor`` finds, within ``timeout`` seconds.
+
+    Its ``state.metrics`` count what is tagged; :func:`nerlab.serving.guard.guard` has them count
+    requests too.
+    """
+    metrics = Metrics()
+    batching = Batching(metrics.timed(predictor.tag_pieces), limits)
+    metrics.show_queue(lambda: batching.waiting)
     card = json_line(card_of(predictor.checkpoints)).encode()
     offered = examples_for(predictor.checkpoints[0].vocabulary)
     examples = json_line({"examples": [example._asdict() for example in offered]}).encode()
@@ -64,6 +74,7 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.state.metrics = metrics
     answer_failures(app)
 
     # /invocations and /ping are what AWS SageMaker asks for.
@@ -112,6 +123,11 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
         if is_full or not batching.is_running:
             return failure(503, "the queue is full; try again later", RETRY)
         return _json(_OK)
+
+    @app.get("/metrics", responses=METRICS_ANSWERS)
+    async def numbers() -> Response:
+        """What the server has done, for Prometheus."""
+        return Response(metrics.page(), media_type=CONTENT_TYPE)
 
     for path, file in _FILES.items():
         _serve_file(app, path, file)

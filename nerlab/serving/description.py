@@ -153,6 +153,9 @@ MODEL_ANSWERS = answered(dict[str, Any], "the card of the model")
 LABELS_ANSWERS = answered(LabelsAnswer, "the labels and their colours")
 EXAMPLES_ANSWERS = answered(ExamplesAnswer, "the sentences")
 STATE_ANSWERS = answered(StateAnswer, "it is so", 503)
+METRICS_ANSWERS: dict[int | str, Plain] = {
+    200: {"description": "the numbers", "content": {PLAIN: {"schema": {"type": "string"}}}}
+}
 
 
 def _content(kind: str) -> Plain:

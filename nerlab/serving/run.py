@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from nerlab.config import check_values
 from nerlab.inference.predictor import load
 from nerlab.process import Interruption, lasting_output, on_signals
-from nerlab.serving.app import make_app
+from nerlab.serving.app import OPEN_PATHS, make_app
 from nerlab.serving.batching import Limits
+from nerlab.serving.guard import Protection, guard
 from nerlab.serving.listening import listen, url_of
 from nerlab.serving.log import Log
 
@@ -35,8 +36,17 @@ def run_server(config: DictConfig) -> None:
     check_values(
         "", OmegaConf.masked_copy(config, [str(k) for k in config if config[k] is not None])
     )
-    listening = listen(config.host, config.port, others=bool(config.token) or config.open)
-    with listening, lasting_output(), Log():
+    protection = Protection(
+        token=config.token or None,
+        open_paths=OPEN_PATHS,
+        cors=config.cors,
+        max_body=config.max_body,
+        max_bodies=config.max_bodies,
+        body_timeout=config.body_timeout,
+    )
+    protection.check()
+    others = protection.token is not None or config.open
+    with listen(config.host, config.port, others) as listening, lasting_output(), Log() as log:
         predictor = load(config.checkpoint, config.device, config.trust)
         limits = Limits(
             window=config.window,
@@ -45,6 +55,7 @@ def run_server(config: DictConfig) -> None:
             queue_requests=config.queue_requests,
         )
         app = make_app(predictor, limits, config.timeout)
+        guard(app, protection, log)
         server = _Server(
             uvicorn.Config(
                 app,

@@ -14,7 +14,7 @@ TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PAGES = [*TEXTS, *sorted((ROOT / "conf").glob("*.yaml"))]
 _COMMAND = re.compile(
     r"(?:train|evaluate|predict)\.py|"
-    r"nerlab(?= (?:check|stats|convert|compare|explain|summary|export)|$)"
+    r"nerlab(?= (?:check|stats|convert|compare|explain|summary|serve|export)|$)"
 )
 _OVERRIDE = re.compile(r"[+~]*[a-z][\w./@]*=.*")
 

@@ -1,7 +1,7 @@
 """The answers of /predict, held against predict.py and sums over single tags."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -136,8 +136,13 @@ def test_the_best_sequences_are_those_of_each_sentence(client: TestClient, run: 
 
 
 def test_a_sentence_of_any_length_is_cut_as_those_of_texts_are(
-    client: TestClient, predictor: Predictor
+    client: TestClient, predictor: Predictor, run: Path
 ) -> None:
+    tagger = Recorder(run)
+    with TestClient(make_app(tagger, LIMITS, timeout=10)) as recorded:
+        ask(recorded, sentence=["a"] * 1001)
+        ask(recorded, text="a " * 1001)
+    assert tagger.lengths == [500, 500, 1, 500, 500, 1]
     tokens = ["Eve", "met", "Anna", "Smith"] * 300
     answer = ask(client, sentence=tokens)
     windows = [tokens[:500], tokens[500:1000], tokens[1000:]]
@@ -175,19 +180,28 @@ def test_an_option_of_the_body_goes_before_that_of_the_query(client: TestClient)
     assert len(found["entities"]) == 2
 
 
-def test_document_says_what_is_seen_together(run: Path) -> None:
-    class Recorder(ExampleTagger):
-        def pieces(self, texts: Any, document: str) -> list[Piece]:
-            seen.append(document)
-            return super().pieces(texts, document)
+class Recorder(ExampleTagger):
+    """Notes how it is asked to cut into pieces what of which length."""
 
-    seen: list[str] = []
-    with TestClient(make_app(Recorder(run), LIMITS, timeout=10)) as client:
+    def __init__(self, run: Path) -> None:
+        super().__init__(run)
+        self.documents: list[str] = []
+        self.lengths: list[int] = []
+
+    def pieces(self, texts: Sequence[Sequence[list[str]]], document: str) -> list[Piece]:
+        self.documents.append(document)
+        self.lengths += [len(sentence) for text in texts for sentence in text]
+        return super().pieces(texts, document)
+
+
+def test_document_says_what_is_seen_together(run: Path) -> None:
+    tagger = Recorder(run)
+    with TestClient(make_app(tagger, LIMITS, timeout=10)) as client:
         ask(client, texts=["Berlin", "Paris"], document="file")
         ask(client, text="Berlin", document="none")
         ask(client, text="Berlin")
         client.post("/predict?document=file", content="x", headers={"Content-Type": "text/plain"})
-    assert seen == ["file", "none", "line", "file"]
+    assert tagger.documents == ["file", "none", "line", "file"]
 
 
 def test_a_mark_of_the_byte_order_is_no_text(client: TestClient) -> None:

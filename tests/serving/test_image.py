@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,12 +22,14 @@ from conftest import ROOT, run_script
 from dockerfile import Machine, admitted, exec_form, read_stages, variables
 
 from nerlab.config import CONF
+from nerlab.serving.app import OPEN_PATHS
 
 STAGES = read_stages(ROOT / "Dockerfile")
 LAST = STAGES[-1]
 ENVIRONMENT = {k: v for text in LAST.texts("ENV") for k, v in variables(text).items()}
 COMMAND = [word for name in ("ENTRYPOINT", "CMD") for word in exec_form(LAST.texts(name)[0])]
 CHECK = exec_form(LAST.texts("HEALTHCHECK")[0].partition(" CMD ")[2])
+KEYS = yaml.safe_load((CONF / "serve.yaml").read_text("utf-8"))
 COMPOSED = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["nerlab"]
 
 
@@ -86,8 +89,50 @@ def test_compose_fits_the_image_and_drains_before_it_kills() -> None:
     assert volume["target"] == ENVIRONMENT["NERLAB_CHECKPOINT"]
     assert volume["read_only"]
     assert COMPOSED["read_only"]
-    timeout = yaml.safe_load((CONF / "serve.yaml").read_text("utf-8"))["timeout"]
-    assert int(COMPOSED["stop_grace_period"].removesuffix("s")) > timeout
+    assert int(COMPOSED["stop_grace_period"].removesuffix("s")) > KEYS["drain"]
+
+
+def block(language: str) -> str:
+    """The one block of docs/deployment.md in a language."""
+    text = (ROOT / "docs/deployment.md").read_text("utf-8")
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
+    return str(found)
+
+
+def test_the_manifest_for_kubernetes_fits_the_image() -> None:
+    manifest = yaml.safe_load(block("yaml"))
+    pod = manifest["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    port = int(ENVIRONMENT["NERLAB_PORT"])
+    assert container["ports"] == [{"containerPort": port}]
+    probes = {name: probe["httpGet"] for name, probe in container.items() if "Probe" in name}
+    assert {probe["path"] for probe in probes.values()} == {"/health", "/ready"} <= OPEN_PATHS
+    assert {probe["port"] for probe in probes.values()} == {port}
+    assert manifest["spec"]["selector"]["matchLabels"] == {"app": "nerlab"}
+    before = float(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert pod["terminationGracePeriodSeconds"] > before + KEYS["drain"]
+
+
+def test_the_unit_and_the_proxy_wait_longer_than_the_server() -> None:
+    unit = ConfigParser(strict=True)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(block("ini"))
+    assert int(unit["Service"]["TimeoutStopSec"]) > KEYS["drain"]
+    words = unit["Service"]["ExecStart"].split()
+    assert words[1] == "serve"
+    assert {word.partition("=")[0] for word in words[2:]} <= KEYS.keys()
+    (wait,) = re.findall(r"proxy_read_timeout (\d+)s;", block("nginx"))
+    assert int(wait) > KEYS["timeout"]
+    assert "client_max_body_size 1m;" in block("nginx")
+    assert KEYS["max_body"] == 2**20
+
+
+def test_the_program_for_sagemaker_is_python_and_its_keys_those_of_the_server() -> None:
+    program = block("python")
+    compile(program, "deployment.md", "exec")
+    for name in set(re.findall(r"NERLAB_\w+", (ROOT / "docs/deployment.md").read_text("utf-8"))):
+        texts = [path.read_text("utf-8") for path in (CONF / "serve.yaml", ROOT / "compose.yaml")]
+        assert any(f"{{{name}" in text or f":{name}" in text for text in texts), name
 
 
 def free_port() -> int:

@@ -35,6 +35,19 @@ class Request(NamedTuple):
         ).encode()
 
 
+def _sent(body: bytes, kind: str = "application/json") -> bytes:
+    return Request(body, kind, None).head() + body
+
+
+_GARBAGE = (
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n", 400),
+    (_sent(b"{]"), 400),
+    (_sent(b'"\xff"'), 400),
+    (_sent(b'{"words": 1}'), 422),
+    (_sent(b"<text/>", "application/xml"), 415),
+)
+
+
 class Answer(NamedTuple):
     """What a server says."""
 
@@ -206,16 +219,7 @@ class Load:
         """Sends what is no request, or none of ours."""
         while self.goes_on():
             connection = await Connection.to(self.port)
-            wrong = [
-                (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n", 400),
-                (Request(b"{]", "application/json", None), 400),
-                (Request(b'"\xff"', "application/json", None), 400),
-                (Request(b'{"words": 1}', "application/json", None), 422),
-                (Request(b"<text/>", "application/xml", None), 415),
-            ]
-            data, expected = random.choice(wrong)
-            if isinstance(data, Request):
-                data = data.head() + data.body
+            data, expected = random.choice(_GARBAGE)
             await connection.send(data)
             self._expect("garbage", (await connection.answer()).status, expected)
             connection.close()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from example_tagger import LIMITS, ExampleTagger
+from fastapi import FastAPI
 
 from nerlab.inference.pieces import Piece
 from nerlab.inference.predictor import SentenceTags, Wanted

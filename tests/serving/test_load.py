@@ -12,10 +12,10 @@ from threading import Event, Thread
 from urllib.parse import urlencode
 
 import pytest
+from clients import GONE, HOST, Answer, Connection, Load, Request, is_right
 from conftest import ROOT, StartServer, run_script
 from fork_server import Process, start_python
 from server_process import Server
-from clients import GONE, HOST, Answer, Connection, Load, Request, is_right
 
 JSON, PLAIN, FORM = "application/json", "text/plain", "application/x-www-form-urlencoded"
 _LONG_TOKENS = 3_000

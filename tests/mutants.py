@@ -82,7 +82,8 @@ def _misfits(fault: Fault) -> Iterable[str]:
         yield f"{fault.file}: expected once, found {text.count(fault.old)} times: {fault.old!r}"
         return
     try:
-        ast.parse(text.replace(fault.old, fault.new))
+        if path.suffix == ".py":
+            ast.parse(text.replace(fault.old, fault.new))
     except SyntaxError as error:
         yield f"{fault.file}: {fault.what}: {error}"
     yield from (f"{test}: no such file" for test in fault.tests if not (ROOT / test).is_file())

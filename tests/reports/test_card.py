@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nerlab
-from nerlab.models.loading import load_checkpoint
+from nerlab.models.loading import Checkpoint, load_checkpoint
 from nerlab.reports.card import card, card_of
 
 CPU = torch.device("cpu")
+
+
+load_once = cache(lambda folder: load_checkpoint(folder, CPU))
 
 
 def card_in(folder: Path) -> dict[str, Any]:
     return card(load_checkpoint(folder, CPU))
 
 
-def card_or_error(folder: Path) -> dict[str, Any] | str:
+def card_or_error(checkpoint: Checkpoint) -> dict[str, Any] | str:
     try:
-        return card_in(folder)
+        return card(checkpoint)
     except ValueError as error:
         return str(error)
 
@@ -154,7 +159,7 @@ def test_whatever_somebody_has_written_into_a_card_it_is_plain_data_or_one_line(
         inner = inner[key]
     inner[where[-1]] = value
     (exported / "card.json").write_text(json.dumps(kept))
-    found = card_or_error(exported)
+    found = card_or_error(replace(load_once(tagger), directory=exported))
     if isinstance(found, str):
         assert re.fullmatch(f"{exported}.*", found)
         return

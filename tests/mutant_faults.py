@@ -952,8 +952,8 @@ FAULTS = (
     Fault(
         "figures that no run has measured are shown",
         "nerlab/reports/card.py",
-        "if not all(0 <= value <= 1",
-        "if False and not all(0 <= value <= 1",
+        "if not all(0 <= value <= 1 for value in score[:3]) or score.support < 0:",
+        "if score.support < 0:",
         ("tests/reports/test_card.py",),
     ),
     Fault(

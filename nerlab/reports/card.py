@@ -135,8 +135,11 @@ def _measured(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
 
 def _figures(metrics: Mapping[str, Any]) -> dict[str, Any]:
     total, per_type = scores_of(metrics)
-    if not all(0 <= value <= 1 for score in (total, *per_type.values()) for value in score[:3]):
-        raise ValueError("expected figures from 0 to 1")
+    for score in (total, *per_type.values()):
+        if not all(0 <= value <= 1 for value in score[:3]) or score.support < 0:
+            raise ValueError(
+                f"expected figures from 0 to 1 and a number of entities, found {score}"
+            )
     return {
         **_sizes(metrics),
         **total._asdict(),
@@ -149,7 +152,10 @@ def _split(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sizes(found: Mapping[str, Any]) -> dict[str, int]:
-    return {name: int(found[name]) for name in ("sentences", "tokens")}
+    sizes = {name: int(found[name]) for name in ("sentences", "tokens")}
+    if min(sizes.values()) < 0:
+        raise ValueError(f"expected numbers of sentences and tokens, found {sizes}")
+    return sizes
 
 
 def _text(value: object) -> str | None:

@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from nerlab.serving.card_schemas import EXAMPLE as CARD
+from nerlab.serving.card_schemas import ModelAnswer
 from nerlab.serving.requests import JSON, MULTIPART, PLAIN, URLENCODED
 from nerlab.serving.schemas import (
     ErrorAnswer,
@@ -149,7 +151,8 @@ PREDICT_ANSWERS[200]["content"] = {
         }
     }
 }
-MODEL_ANSWERS = answered(dict[str, Any], "the card of the model")
+MODEL_ANSWERS = answered(ModelAnswer, "the card of the model")
+MODEL_ANSWERS[200]["content"] = {JSON: {"example": CARD}}
 LABELS_ANSWERS = answered(LabelsAnswer, "the labels and their colours")
 EXAMPLES_ANSWERS = answered(ExamplesAnswer, "the sentences")
 STATE_ANSWERS = answered(StateAnswer, "it is so", 503)

@@ -12,13 +12,13 @@ Tagged = tuple[str, list[TaggedSentence]]
 def jsonl(texts: Iterable[Tagged]) -> Iterator[str]:
     """A line a text, ``{"text": …, "entities": [{"text", "label", "start", "end", "score"}]}``."""
     for text, tagged in texts:
-        yield f"{json_line(text_object(text, tagged))}\n"
+        entities = [entity_object(entity) for entity in entities_of(tagged)]
+        yield f"{json_line({'text': text, 'entities': entities})}\n"
 
 
-def text_object(text: str, tagged: Iterable[TaggedSentence]) -> dict[str, object]:
-    """A text and its entities as JSON has them."""
-    entities = [e._replace(score=round(e.score, 6))._asdict() for e in entities_of(tagged)]
-    return {"text": text, "entities": entities}
+def entity_object(entity: Entity) -> dict[str, object]:
+    """An entity as JSON has it."""
+    return entity._replace(score=round(entity.score, 6))._asdict()
 
 
 def conll(texts: Iterable[Tagged]) -> Iterator[str]:

@@ -1,13 +1,14 @@
 """What was found, as JSON."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
 
-from nerlab.inference.output import entities_of, text_object
+from nerlab.inference.output import entities_of, entity_object
 from nerlab.inference.predictor import SentenceTags, TaggedSentence, Wanted, tagged_sentence
 from nerlab.messages import json_line
 from nerlab.serving.requests import Asked
@@ -20,6 +21,8 @@ from nerlab.serving.schemas import (
 )
 from nerlab.tags import OUTSIDE, spans_of, split_tag, tags_of
 from nerlab.text import MAX_SENTENCE_TOKENS, Token, sentences
+
+_SLICE = 500  # items of a list that are written at once
 
 
 class Cut(NamedTuple):
@@ -74,35 +77,23 @@ def answer(
         names: the K tags, the columns of marginals.
     """
     results = iter(found)
-    tagged = [
-        [_found(text, tokens, next(results), asked.min_score) for tokens in split]
+    tagged = (
+        (text, [_found(text, tokens, next(results), asked.min_score) for tokens in split])
         for text, split in texts
-    ]
-    return json_line(_value(asked, texts, tagged, names)).encode()
-
-
-def _value(
-    asked: Asked, texts: Sequence[Cut], tagged: Sequence[list[_Found]], names: Sequence[str]
-) -> object:
+    )
     if isinstance(asked, TextsRequest):
-        results = [
-            _text(asked, text, found, names) for (text, _), found in zip(texts, tagged, strict=True)
-        ]
-        return {"results": results}
-    (text, _), found = texts[0], tagged[0]
+        answers = (_object(_text(asked, text, split, names)) for text, split in tagged)
+        return f'{{"results": [{", ".join(answers)}]}}'.encode()
+    ((text, split),) = tagged
     if isinstance(asked, PlainRequest):
-        return [
-            [token.text, tag]
-            for f in found
-            for token, tag in zip(f.tagged.tokens, f.tags, strict=True)
-        ]
+        return _array(_pairs(split)).encode()
     if isinstance(asked, SentenceRequest):
-        tags = [tag for f in found for tag in f.tags]
-        scores = [score for f in found for score in _scores(f, names)]
-        return {"tags": tags, "scores": scores, **_sequences(asked.k, found)}
-    if isinstance(asked, FormRequest):
-        return {"entities": _by_label(found), **_parts(asked, found, names)}
-    return _text(asked, text, found, names)
+        value = _sentence(asked, split, names)
+    elif isinstance(asked, FormRequest):
+        value = {"entities": _by_label(split), **_parts(asked, split, names)}
+    else:
+        value = _text(asked, text, split, names)
+    return _object(value).encode()
 
 
 def _found(text: str, tokens: list[Token], whole: SentenceTags, min_score: float) -> _Found:
@@ -114,7 +105,21 @@ def _found(text: str, tokens: list[Token], whole: SentenceTags, min_score: float
 def _text(
     asked: TextRequest | TextsRequest, text: str, found: Sequence[_Found], names: Sequence[str]
 ) -> dict[str, object]:
-    return {**text_object(text, [f.tagged for f in found]), **_parts(asked, found, names)}
+    entities = map(entity_object, entities_of(f.tagged for f in found))
+    return {"text": text, "entities": entities, **_parts(asked, found, names)}
+
+
+def _pairs(found: Sequence[_Found]) -> Iterator[tuple[str, str]]:
+    for f in found:
+        yield from zip((token.text for token in f.tagged.tokens), f.tags, strict=True)
+
+
+def _sentence(
+    asked: SentenceRequest, found: Sequence[_Found], names: Sequence[str]
+) -> dict[str, object]:
+    tags = chain.from_iterable(f.tags for f in found)
+    scores = chain.from_iterable(_scores(f, names) for f in found)
+    return {"tags": tags, "scores": scores, **_sequences(asked.k, found)}
 
 
 def _by_label(found: Sequence[_Found]) -> dict[str, list[str]]:
@@ -128,31 +133,39 @@ def _parts(
     asked: TextRequest | TextsRequest, found: Sequence[_Found], names: Sequence[str]
 ) -> dict[str, object]:
     """What an answer has beside the entities, if it is asked for."""
-    every = [token for f in found for token in _tokens(f, names)] if asked.tokens else []
-    return {**({"tokens": every} if asked.tokens else {}), **_sequences(asked.k, found)}
+    tokens = {"tokens": _tokens(found, names)} if asked.tokens else {}
+    return {**tokens, **_sequences(asked.k, found)}
 
 
-def _tokens(found: _Found, names: Sequence[str]) -> list[dict[str, object]]:
-    return [
-        {**token._asdict(), "tag": tag, "score": score}
-        for token, tag, score in zip(
-            found.tagged.tokens, found.tags, _scores(found, names), strict=True
-        )
-    ]
+def _tokens(found: Sequence[_Found], names: Sequence[str]) -> Iterator[dict[str, object]]:
+    for f in found:
+        for token, tag, score in zip(f.tagged.tokens, f.tags, _scores(f, names), strict=True):
+            yield {**token._asdict(), "tag": tag, "score": score}
 
 
 def _sequences(k: int, found: Sequence[_Found]) -> dict[str, object]:
     if not k:
         return {}
-    return {
-        "sequences": [
-            [
-                {"tags": _iob2(tags), "probability": _rounded(probability)}
-                for tags, probability in f.whole.sequences
-            ]
-            for f in found
-        ]
-    }
+    best = (
+        [{"tags": _iob2(tags), "probability": _rounded(p)} for tags, p in f.whole.sequences]
+        for f in found
+    )
+    return {"sequences": best}
+
+
+def _object(fields: Mapping[str, object]) -> str:
+    """JSON of some fields. A list that may be long is given as an iterator, and neither made nor
+    written at once: other threads wait for the interpreter meanwhile."""
+    parts = (
+        f"{json_line(name)}: {_array(value) if isinstance(value, Iterator) else json_line(value)}"
+        for name, value in fields.items()
+    )
+    return f"{{{', '.join(parts)}}}"
+
+
+def _array(values: Iterator[object]) -> str:
+    slices = iter(lambda: list(islice(values, _SLICE)), [])
+    return f"[{', '.join(json_line(part)[1:-1] for part in slices)}]"
 
 
 def _iob2(tags: Sequence[str]) -> list[str]:

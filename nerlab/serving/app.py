@@ -1,10 +1,8 @@
 """The routes of the server."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse
@@ -14,7 +12,6 @@ from nerlab.inference.predictor import Predictor
 from nerlab.messages import json_line
 from nerlab.reports.card import card_of
 from nerlab.reports.look import TEMPLATES, colors_of
-from nerlab.serving.answers import answer, cut, wanted
 from nerlab.serving.batching import Batching, Limits
 from nerlab.serving.description import (
     DESCRIPTION,
@@ -29,10 +26,9 @@ from nerlab.serving.description import (
 from nerlab.serving.examples import examples_for
 from nerlab.serving.failures import RETRY, answer_failures, failure
 from nerlab.serving.metrics import CONTENT_TYPE, Metrics
-from nerlab.serving.requests import JSON, Asked, Refused, read
+from nerlab.serving.prediction import found_in
+from nerlab.serving.requests import JSON, read
 from nerlab.serving.waiting import while_awaited
-
-R = TypeVar("R")
 
 _PAGE = Path(__file__).parent / "page"
 _FILES = {
@@ -43,8 +39,6 @@ _FILES = {
 OPEN_PATHS = frozenset({*_FILES, "/health", "/ready", "/ping"})
 """Which show the page and the state of the server, and need no token."""
 _OK = b'{"status": "ok"}'
-_LONG = 4_000  # bytes of a request that is cut into tokens, and answered, in a thread
-_MOST_TAGS = 1_000_000  # of the sequences of an answer
 
 
 def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
@@ -83,12 +77,7 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
     @app.post("/invocations", responses=PREDICT_ANSWERS, openapi_extra=PREDICT_REQUEST)
     async def predict(request: Request) -> Response:
         """Find the entities of a text, of texts, or of a sentence of tokens."""
-        asked = await read(request)
-        if len(predictor.checkpoints) > 1 and wanted(asked).sequences:
-            raise Refused(
-                422, "k: expected 0, the model is an ensemble, which has no best sequences"
-            )
-        work = _found(asked, len(await request.body()), predictor, batching)
+        work = found_in(await read(request), predictor, batching)
         return _json(await while_awaited(work, request.receive, timeout))
 
     @app.get("/labels", responses=LABELS_ANSWERS)
@@ -132,23 +121,6 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
     for path, file in _FILES.items():
         _serve_file(app, path, file)
     return app
-
-
-async def _found(asked: Asked, size: int, predictor: Predictor, batching: Batching) -> bytes:
-    """What is found in the texts of a request, whose body has ``size`` bytes, as JSON."""
-    texts = await _beside(size, lambda: cut(asked))
-    words = [[[token.text for token in tokens] for tokens in text.sentences] for text in texts]
-    tags = wanted(asked).sequences * sum(len(tokens) for split in words for tokens in split)
-    if tags > _MOST_TAGS:
-        found = f"found {tags:,}; lower k, or cut the text"
-        raise Refused(422, f"k: expected {_MOST_TAGS:,} tags at most in all sequences, {found}")
-    results = await batching.tag(predictor.pieces(words, asked.document), wanted(asked))
-    return await _beside(size, lambda: answer(asked, texts, results, predictor.tags))
-
-
-async def _beside(size: int, function: Callable[[], R]) -> R:
-    """The result of a function, which is called in a thread if the request is a long one."""
-    return await asyncio.to_thread(function) if size > _LONG else function()
 
 
 def _json(body: bytes) -> Response:

@@ -2,15 +2,16 @@
 
 import codecs
 import json
+import math
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
-from python_multipart.multipart import parse_options_header
-from starlette.exceptions import HTTPException
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field, File, create_form_parser, parse_options_header
 
 from nerlab.serving.schemas import (
     FormRequest,
@@ -48,32 +49,38 @@ class Refused(Exception):  # noqa: N818 - it is the client's
         self.status = status
 
 
-async def read(request: Request) -> Asked:
+class Sent(NamedTuple):
+    """A request as it was sent: its content type, one of :data:`KINDS`, and the whole header; the
+    fields of its query; its body."""
+
+    kind: str
+    header: str
+    query: Mapping[str, object]
+    body: bytes
+
+
+async def read(request: Request) -> Sent:
+    """A request whose body is there. :class:`Refused`: it is of no kind that can be read."""
+    header = request.headers.get("content-type", "")
+    kind = _content_type(request, header)
+    return Sent(kind, header, _query(request), await request.body())
+
+
+def parse(sent: Sent) -> Asked:
     """What a request asks for. :class:`Refused`: it cannot be read, or asks for what is not there.
 
     A field of the body goes before the same one of the query.
     """
-    kind, boundary = _content_type(request)
-    query = _query(request)
-    body = await request.body()
-    if kind == JSON:
-        fields = {**query, **_object(body)}
+    if sent.kind == JSON:
+        fields = {**sent.query, **_object(sent.body)}
         return _checked(_shape(fields), fields)
-    text = _decoded(body)
-    if kind == PLAIN:
-        return _checked(PlainRequest, {**query, "text": text})
-    if kind == URLENCODED:
-        pairs = _urlencoded(text)
-    elif b"--" + boundary + b"--" not in body:
-        raise Refused(400, "form: expected the boundary and -- at its end, found none")
-    else:
-        pairs = await _multipart(request, len(body))
-    return _checked(FormRequest, {**query, **_fields("form", pairs)})
+    if sent.kind == PLAIN:
+        return _checked(PlainRequest, {**sent.query, "text": _decoded(sent.body)})
+    pairs = _urlencoded(sent.body) if sent.kind == URLENCODED else _multipart(sent)
+    return _checked(FormRequest, {**sent.query, **_fields("form", pairs)})
 
 
-def _content_type(request: Request) -> tuple[str, bytes]:
-    """The content type of a body, one of :data:`KINDS`, and the boundary of its parts."""
-    header = request.headers.get("content-type", "")
+def _content_type(request: Request, header: str) -> str:
     kind, parameters = parse_options_header(header)
     if (found := kind.decode("latin-1")) not in KINDS:
         found = _shown(header) if header else "none"
@@ -81,9 +88,11 @@ def _content_type(request: Request) -> tuple[str, bytes]:
     if (charset := parameters.get(b"charset", b"utf-8").decode("latin-1")).lower() not in _CHARSETS:
         raise Refused(415, f"Content-Type: expected charset=utf-8, found {_shown(charset)}")
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        found = _shown(encoding)
-        raise Refused(415, f"Content-Encoding: expected none, found {found}; send it uncompressed")
-    return found, parameters.get(b"boundary", b"")
+        encoding = _shown(encoding)
+        raise Refused(
+            415, f"Content-Encoding: expected none, found {encoding}; send it uncompressed"
+        )
+    return found
 
 
 def _query(request: Request) -> dict[str, object]:
@@ -114,28 +123,44 @@ def _decoded(body: bytes) -> str:
         raise Refused(400, f"body: expected UTF-8, {found}; convert the text to UTF-8") from None
 
 
-def _urlencoded(body: str) -> list[tuple[str, str]]:
+def _urlencoded(body: bytes) -> list[tuple[str, str]]:
+    text, most = _decoded(body), _MOST_FIELDS
     try:
-        return parse_qsl(body, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=most)
     except UnicodeDecodeError:
         raise Refused(
             400, "form: expected UTF-8 behind each %; convert the text to UTF-8"
         ) from None
     except ValueError:
-        raise Refused(
-            400, f"form: expected {_MOST_FIELDS} fields at most; is & escaped as %26?"
-        ) from None
+        message = f"form: expected {most} fields at most; is & of the text escaped as %26?"
+        raise Refused(400, message) from None
 
 
-async def _multipart(request: Request, size: int) -> list[tuple[str, str]]:
+def _multipart(sent: Sent) -> list[tuple[str, str]]:
+    boundary = parse_options_header(sent.header)[1].get(b"boundary", b"")
+    if b"--" + boundary + b"--" not in sent.body:
+        raise Refused(400, "form: expected the boundary and -- at its end, found none")
+    pairs: list[tuple[str, str]] = []
+
+    def take(field: Field) -> None:
+        if len(pairs) == _MOST_FIELDS:
+            raise Refused(400, f"form: expected {_MOST_FIELDS} fields at most")
+        pairs.append((_decoded(field.field_name or b""), _decoded(field.value or b"")))
+
+    def refuse(_: File) -> None:
+        raise Refused(400, "form: expected fields of text, found a file")
+
+    headers = {"Content-Type": sent.header.encode("latin-1")}
+    in_memory = {"MAX_MEMORY_FILE_SIZE": math.inf}
     try:
-        form = await request.form(max_files=0, max_fields=_MOST_FIELDS, max_part_size=size)
-    except HTTPException as error:
-        advice = "send each field as text, no files"
+        parser = create_form_parser(headers, take, refuse, in_memory)
+        parser.write(sent.body)
+        parser.finalize()
+    except FormParserError:
         raise Refused(
-            400, f"form: expected multipart/form-data, {advice}; found: {error.detail}"
+            400, "form: expected multipart/form-data, found none; each part needs a name"
         ) from None
-    return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    return pairs
 
 
 def _fields(where: str, pairs: Iterable[tuple[str, str]]) -> dict[str, object]:

@@ -5,7 +5,7 @@ What stands before the colon of a field's description is what an error says was 
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic.json_schema import SkipJsonSchema
 
 
@@ -65,7 +65,7 @@ class TextRequest(QueryOptions):
 class TextsRequest(QueryOptions):
     """Several texts, each with an answer of its own."""
 
-    texts: Annotated[list[str], Field(description="a list of strings: the texts")]
+    texts: Annotated[list[str], FailFast(), Field(description="a list of strings: the texts")]
     k: K = 0
     tokens: Tokens = False
 
@@ -74,7 +74,9 @@ class SentenceRequest(QueryOptions):
     """A sentence that is cut into tokens already; one of more than 500 is cut into several."""
 
     sentence: Annotated[
-        list[Word], Field(description="a list of strings, none of them empty: the tokens")
+        list[Word],
+        FailFast(),
+        Field(description="a list of strings, none of them empty: the tokens"),
     ]
     k: K = 0
 

@@ -22,6 +22,7 @@ from nerlab.serving.description import (
     PREDICT_ANSWERS,
     PREDICT_REQUEST,
     STATE_ANSWERS,
+    DescribedApp,
 )
 from nerlab.serving.examples import examples_for
 from nerlab.serving.failures import RETRY, answer_failures, failure
@@ -59,7 +60,7 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
         async with batching:
             yield
 
-    app = FastAPI(
+    app = DescribedApp(
         title="nerlab",
         description=DESCRIPTION,
         version=nerlab.__version__,

@@ -2,11 +2,12 @@
 
 from typing import Any, NamedTuple
 
+from fastapi import FastAPI
 from pydantic import BaseModel
 
 from nerlab.serving.card_schemas import EXAMPLE as CARD
 from nerlab.serving.card_schemas import ModelAnswer
-from nerlab.serving.requests import JSON, MULTIPART, PLAIN, URLENCODED
+from nerlab.serving.requests import JSON, KINDS, MULTIPART, PLAIN, URLENCODED
 from nerlab.serving.schemas import (
     ErrorAnswer,
     ExamplesAnswer,
@@ -107,6 +108,30 @@ EXAMPLES: dict[str, Example] = {
     ),
 }
 
+REFUSALS: dict[int, Example] = {
+    400: Example(
+        "JSON that breaks off",
+        JSON,
+        '{"text": "Berlin',
+        {
+            "error": 'body: expected JSON in UTF-8, as in {"text": "Angela Merkel flew to Paris."}'
+            "; found: EOF while parsing a string at line 1 column 16"
+        },
+    ),
+    415: Example(
+        "XML",
+        "text/xml",
+        "<text>Berlin</text>",
+        {"error": f'Content-Type: expected one of {", ".join(KINDS)}; found "text/xml"'},
+    ),
+    422: Example(
+        "a number as a text",
+        JSON,
+        '{"texts": ["In Berlin.", 7]}',
+        {"error": "texts[1]: expected a string, found 7"},
+    ),
+}
+
 _SCHEMAS: dict[str, Plain] = {
     JSON: {"oneOf": [m.model_json_schema() for m in (TextRequest, TextsRequest, SentenceRequest)]},
     PLAIN: {"type": "string", "description": "the text, in UTF-8"},
@@ -151,6 +176,8 @@ PREDICT_ANSWERS[200]["content"] = {
         }
     }
 }
+for _status, _refusal in REFUSALS.items():
+    PREDICT_ANSWERS[_status]["content"] = {JSON: {"example": _refusal.answer}}
 MODEL_ANSWERS = answered(ModelAnswer, "the card of the model")
 MODEL_ANSWERS[200]["content"] = {JSON: {"example": CARD}}
 LABELS_ANSWERS = answered(LabelsAnswer, "the labels and their colours")
@@ -183,3 +210,15 @@ PREDICT_REQUEST: Plain = {
     "requestBody": {"required": True, "content": {kind: _content(kind) for kind in _SCHEMAS}},
     "parameters": _parameters(QueryOptions),
 }
+
+
+class DescribedApp(FastAPI):
+    """An application whose OpenAPI document says that its server may want a token."""
+
+    def openapi(self) -> Plain:
+        """The document."""
+        document = super().openapi()
+        document["security"] = [{}, {"token": []}]
+        token = {"type": "http", "scheme": "bearer", "description": "the token of the server"}
+        document["components"]["securitySchemes"] = {"token": token}
+        return document

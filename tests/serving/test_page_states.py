@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser import chromium, visited
 from conftest import StartServer
-from entity_page import SCRIPT, TEXT, answer_of, answer_with, find, marks, move_slider, tagged
+from entity_page import TEXT, answer_of, answer_with, find, marks, move_slider, tagged
 from playwright.sync_api import Browser, Page, Route, expect
 from server_process import Server
 
@@ -113,34 +113,6 @@ def test_nothing_to_tag_and_nothing_found_are_said(page: Page) -> None:
     find(page, "Nothing here")
     expect(page.get_by_text("No entities found.")).to_be_visible()
     expect(page.locator("#drawing")).to_have_text("Nothing here")
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "headers", "shown"),
-    [
-        (413, {"error": "body: too large; cut the text"}, {}, "body: too large; cut the text"),
-        (
-            503,
-            {"error": "the queue is full"},
-            {"Retry-After": "7"},
-            "the queue is full (try again in 7 s)",
-        ),
-        (500, {"error": SCRIPT}, {}, SCRIPT),
-        (502, "<h1>Bad Gateway</h1>", {}, "the server answered 502 Bad Gateway"),
-        (200, "<h1>Hello</h1>", {}, "the server answered 200 OK"),
-    ],
-)
-def test_an_error_says_what_the_server_says_and_can_be_tried_again(
-    page: Page, status: int, answer: object, headers: dict[str, str], shown: str
-) -> None:
-    answer_with(page, "predict", answer, status, **headers)
-    find(page, TEXT)
-    expect(page.get_by_role("alert")).to_contain_text(shown)
-    expect(page.locator("#result")).to_be_hidden()
-    page.unroute_all()
-    page.get_by_role("button", name="Try again").click()
-    expect(marks(page).first).to_be_visible()
-    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_a_server_that_is_gone_and_comes_back(

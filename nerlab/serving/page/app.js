@@ -63,8 +63,7 @@ async function submit() {
     });
     return;
   }
-  running?.abort();
-  finish("Type a text, or take an example.");
+  stop("Type a text, or take an example.");
   page.result.hidden = true;
   page.text.focus();
 }
@@ -81,13 +80,12 @@ async function attempt(repeat, work) {
   page.stop.hidden = false;
   try {
     await work(own.signal);
-    own.signal.throwIfAborted();
-    finish("");
-    return true;
+    if (running === own) finish("");
   } catch (error) {
     if (running === own) fail(error);
     return false;
   }
+  return running === own;
 }
 
 /** Nothing is under way, and nothing has failed. */
@@ -98,11 +96,13 @@ function finish(message) {
   page.problem.hidden = page.unlock.hidden = page.stop.hidden = true;
 }
 
+function stop(message) {
+  running?.abort();
+  running = null;
+  finish(message);
+}
+
 function fail(error) {
-  if (error.name === "AbortError") {
-    finish("Stopped.");
-    return;
-  }
   finish("");
   const isLocked = error.status === UNAUTHORISED;
   page.result.hidden = true;
@@ -155,7 +155,7 @@ page.unlock.addEventListener("submit", (event) => {
   again();
 });
 page.again.addEventListener("click", () => again());
-page.stop.addEventListener("click", () => running.abort());
+page.stop.addEventListener("click", () => stop("Stopped."));
 page.copy.addEventListener("click", () => copy(shownAsJson()));
 page.link.addEventListener("click", () => copy(linkToText()));
 window.addEventListener("hashchange", open);

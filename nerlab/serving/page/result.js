@@ -54,7 +54,8 @@ function counted(number, one, more) {
 function typeCards(entities) {
   const byType = new Map();
   for (const { label, text } of entities) {
-    byType.set(label, [...(byType.get(label) ?? []), text.replace(/\s+/g, " ")]);
+    if (!byType.has(label)) byType.set(label, []);
+    byType.get(label).push(text.replace(/\s+/g, " "));
   }
   const types = Array.from(byType).sort(([, one], [, other]) => other.length - one.length);
   return types.map(([label, names]) =>

@@ -80,6 +80,15 @@ def use_threads(wanted: object) -> str:
     return f"threads: {number} ({reason})"
 
 
+def keep_few_kernels() -> None:
+    """Have oneDNN keep 128 compiled operations, unless ``ONEDNN_PRIMITIVE_CACHE_CAPACITY`` says
+    another number. It keeps one for each shape, of 0.2 MB, up to 1024.
+
+    For the beginning of a command that sees every shape of batch, before anything is computed.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+
+
 def free_cores(most: int) -> int:
     """How many threads, 1 to ``most``, have a core each at this moment.
 

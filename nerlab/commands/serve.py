@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from nerlab.device import use_threads
+from nerlab.device import keep_few_kernels, use_threads
 
 
 def run(config: DictConfig) -> None:
@@ -18,4 +18,5 @@ def run(config: DictConfig) -> None:
             f'serve: needs {error.name}, which is not installed; pip install "nerlab[serve]"'
         ) from None
     use_threads(config.threads)
+    keep_few_kernels()
     run_server(config)

@@ -28,7 +28,8 @@ class Limits(NamedTuple):
     """What is tagged together, and how much may wait.
 
     Attributes:
-        window: seconds that the oldest request waits for others, unless ``batch_tokens`` wait.
+        window: seconds that the oldest request waits for others, unless ``batch_tokens`` wait, or
+            the batch before was of one request alone.
         batch_tokens: that are tagged together; the last piece of a batch may go beyond.
         queue_tokens: that may wait. A request that finds nothing waiting may have more.
         queue_requests: that may wait.
@@ -70,6 +71,7 @@ class Batching:
         self._requests: deque[_Request] = deque()  # those with pieces that wait
         self._tokens = 0  # of the pieces that wait
         self._seconds_per_token = 0.0  # of the latest batch
+        self._is_alone = False  # whether that was of one request
         self._is_closing = False
 
     async def __aenter__(self) -> "Batching":
@@ -132,8 +134,10 @@ class Batching:
             if not self._requests:
                 await self._change()
                 continue
-            await self._window()
+            if not self._is_alone:
+                await self._window()
             if batch := self._next_batch():
+                self._is_alone = len(batch) == 1
                 await self._compute(batch)
 
     async def _window(self) -> None:

@@ -195,26 +195,33 @@ def test_the_window_ends_when_a_batch_is_full(is_enough: bool) -> None:
     assert run(work()) == (0 if is_enough else 100)
 
 
-def test_a_long_text_does_not_hold_up_short_ones() -> None:
-    tagger, done = Tagger(), []
+def test_a_request_after_one_that_was_alone_does_not_wait_for_others() -> None:
+    tagger = Tagger()
 
-    async def ask(batching: Batching, name: str, pieces: list[Piece]) -> None:
-        assert await batching.tag(pieces, PLAIN) == answer_to(pieces)
-        done.append((name, len(tagger.batches)))
+    async def work() -> list[float]:
+        loop, times = asyncio.get_running_loop(), []
+        async with Batching(tagger.tag, LIMITS._replace(window=100)) as batching:
+            for together in (1, 1, 1, 2, 1, 1):
+                asked = [batching.tag([piece("a")], PLAIN) for _ in range(together)]
+                await asyncio.gather(*asked)
+                times.append(loop.time())
+        return times
+
+    assert run(work()) == [100, 100, 100, 100, 200, 200]
+
+
+def test_a_long_text_does_not_hold_up_short_ones() -> None:
+    tagger = Tagger()
+    texts = {"a": [piece("a a a a a")] * 40, "b": [piece("b b b b b")] * 20, "c": [piece("c")]}
 
     async def work() -> None:
         async with Batching(tagger.tag, LIMITS) as batching:
-            long = [piece(f"{i} b c d e") for i in range(20)]
-            longer = [piece(f"{i} b c d e") for i in range(40)]
-            await asyncio.gather(
-                ask(batching, "longer", longer),
-                ask(batching, "long", long),
-                ask(batching, "short", [piece("x")]),
-            )
+            await asyncio.gather(*(batching.tag(pieces, PLAIN) for pieces in texts.values()))
 
     run(work())
+    ends = {name: max(i for i, b in enumerate(tagger.tokens, 1) if name in b) for name in texts}
     # 10 tokens a batch: two pieces of 5, or the short one with two of them.
-    assert done == [("short", 2), ("long", 20), ("longer", 30)]
+    assert ends == {"a": 30, "b": 20, "c": 2}
 
 
 def test_requests_that_want_something_else_take_turns() -> None:

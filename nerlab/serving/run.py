@@ -15,6 +15,7 @@ from nerlab.inference.predictor import load
 from nerlab.process import Interruption, lasting_output, on_signals
 from nerlab.serving.app import OPEN_PATHS, make_app
 from nerlab.serving.batching import Limits
+from nerlab.serving.connection import Connection
 from nerlab.serving.guard import Protection, guard
 from nerlab.serving.listening import listen, url_of
 from nerlab.serving.log import Log
@@ -63,7 +64,7 @@ def run_server(config: DictConfig) -> None:
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,

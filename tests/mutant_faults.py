@@ -14,6 +14,7 @@ class Fault(NamedTuple):
 
 
 CHAIN = ("tests/modules/test_linear_chain.py", "tests/modules/test_linear_chain_exactness.py")
+GUARD = ("tests/serving/test_guard.py",)
 
 FAULTS = (
     Fault(
@@ -1597,5 +1598,110 @@ FAULTS = (
         '(SubwordIndexer, "pieces", 2)',
         '(SubwordIndexer, "pieces", 9)',
         ("tests/serving/test_examples.py",),
+    ),
+    Fault(
+        "the token is asked of other schemes only",
+        "nerlab/serving/guard.py",
+        'return is_token and scheme.lower() == "bearer"',
+        'return is_token or scheme.lower() != "bearer"',
+        GUARD,
+    ),
+    Fault(
+        "what begins like an open path needs no token",
+        "nerlab/serving/guard.py",
+        "path in self._protection.open_paths",
+        "path.startswith(tuple(self._protection.open_paths))",
+        GUARD,
+    ),
+    Fault(
+        "the token itself is compared, whose length the time tells",
+        "nerlab/serving/guard.py",
+        "return hashlib.sha256(token.encode()).digest()",
+        "return token.encode()",
+        GUARD,
+    ),
+    Fault(
+        "a body may be a byte too long",
+        "nerlab/serving/guard.py",
+        "if len(body.content) > most:",
+        "if len(body.content) > most + 1:",
+        GUARD,
+    ),
+    Fault(
+        "a body without a length is not looked at",
+        "nerlab/serving/guard.py",
+        'has_body = "content-length" in headers or "transfer-encoding" in headers',
+        'has_body = "content-length" in headers',
+        GUARD,
+    ),
+    Fault(
+        "bodies that were answered still count",
+        "nerlab/serving/guard.py",
+        "self._held -= len(body.content)",
+        "self._held -= 0",
+        GUARD,
+    ),
+    Fault(
+        "the rest of a body that is refused is not waited for",
+        "nerlab/serving/guard.py",
+        'while (await receive()).get("more_body"):',
+        "while False:",
+        GUARD,
+    ),
+    Fault(
+        "a header of an answer comes twice",
+        "nerlab/serving/watch.py",
+        "if pair[0] not in names]",
+        "if pair[0] not in {}]",
+        GUARD,
+    ),
+    Fault(
+        "messages of libraries are logged",
+        "nerlab/serving/log.py",
+        "{record.filename}:{record.lineno}",
+        "{record.getMessage()}",
+        ("tests/serving/test_log.py", *GUARD),
+    ),
+    Fault(
+        "who reads the log slowly holds up the server",
+        "nerlab/serving/log.py",
+        "self._lines.put_nowait(line)",
+        "self._lines.put(line, timeout=5)",
+        ("tests/serving/test_log.py",),
+    ),
+    Fault(
+        "whoever asks makes labels of metrics",
+        "nerlab/serving/metrics.py",
+        "known = path if path in self.paths else _OTHER",
+        "known = path if path else _OTHER",
+        GUARD,
+    ),
+    Fault(
+        "the local network counts as this machine",
+        "nerlab/serving/listening.py",
+        ".is_loopback",
+        ".is_private",
+        ("tests/serving/test_server_process.py",),
+    ),
+    Fault(
+        "a server that SIGTERM ended has failed",
+        "nerlab/serving/run.py",
+        "if number != signal.SIGTERM:",
+        "if number:",
+        ("tests/serving/test_server_process.py",),
+    ),
+    Fault(
+        "a connection may keep the head of its second request to itself",
+        "nerlab/serving/connection.py",
+        "if self.cycle is None or self.cycle.response_complete:",
+        "if self.cycle is None:",
+        ("tests/serving/test_connection.py",),
+    ),
+    Fault(
+        "a long body in small chunks counts as a long head",
+        "nerlab/serving/connection.py",
+        "self._beside -= len(body) * (1 + _PER_BYTE)",
+        "self._beside -= len(body)",
+        ("tests/serving/test_connection.py",),
     ),
 )

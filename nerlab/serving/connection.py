@@ -1,6 +1,6 @@
 """A connection, whose client may be slow, endless or no client at all."""
 
-from asyncio import BaseTransport, TimerHandle, Transport
+from asyncio import TimerHandle, Transport
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,9 +18,8 @@ class Connection(HttpToolsProtocol):
     _late: TimerHandle | None = None
     _beside = 0
 
-    def connection_made(self, transport: BaseTransport) -> None:
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Expect a request."""
-        assert isinstance(transport, Transport)
         super().connection_made(transport)
         self._expect_head()
 

@@ -6,6 +6,7 @@ import hmac
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from anyio import fail_after, move_on_after
@@ -86,72 +87,10 @@ class Guard:
         self._held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or let it through."""
+        """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        has_body = "content-length" in headers or "transfer-encoding" in headers
-        if not self._is_admitted(scope["path"], headers):
-            message = "Authorization: expected Bearer and the token of this server"
-            refusal = failure(401, message, {"WWW-Authenticate": "Bearer"})
-            await _refuse(refusal, receive, send, has_body)
-        elif has_body:
-            await self._with_body(headers, scope, receive, send)
-        else:
-            await self._answer(scope, receive, send)
-
-    def _is_admitted(self, path: str, headers: Headers) -> bool:
-        if self._digest is None or path in self._protection.open_paths:
-            return True
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        # Digests are of one length, so the time tells nothing of the token.
-        return hmac.compare_digest(_digest(given.strip()), self._digest) & (
-            scheme.lower() == "bearer"
-        )
-
-    async def _with_body(
-        self, headers: Headers, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        """Take the body in, and let the request through with it."""
-        body = bytearray()
-        try:
-            refusal = await self._read(headers, receive, body)
-            if refusal is None:
-                await self._answer(scope, _replay(bytes(body), receive), send)
-        except ClientDisconnect:
-            return
-        finally:
-            self._held -= len(body)
-        if refusal is not None:
-            await _refuse(refusal, receive, send, True)
-
-    async def _read(self, headers: Headers, receive: Receive, body: bytearray) -> Response | None:
-        """Fill ``body``. The answer if it is more than is taken, or comes too slowly."""
-        most, seconds = self._protection.max_body, self._protection.body_timeout
-        too_large = failure(413, f"body: expected {most:,} bytes at most; send it in parts")
-        if int(headers.get("content-length", 0)) > most:
-            return too_large
-        try:
-            with fail_after(seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ClientDisconnect
-                    body += message.get("body", b"")
-                    self._held += len(message.get("body", b""))
-                    if len(body) > most:
-                        return too_large
-                    if self._held > self._protection.max_bodies:
-                        return failure(503, "too many long requests; try again later", RETRY)
-                    if not message.get("more_body", False):
-                        return None
-        except TimeoutError:
-            expected = f"body: expected all of it within {seconds:g} s"
-            return failure(408, f"{expected}, found {len(body):,} bytes; send it again")
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through."""
         has_begun = False
 
         async def noted_send(message: Message) -> None:
@@ -160,7 +99,9 @@ class Guard:
             await send(message)
 
         try:
-            await self._app(scope, receive, noted_send)
+            await self._answer(scope, receive, noted_send)
+        except ClientDisconnect:
+            pass
         except asyncio.CancelledError:  # the time that requests have when the server ends is over
             if not has_begun:
                 await failure(503, "the server ends; try again", RETRY)(scope, receive, send)
@@ -170,6 +111,74 @@ class Guard:
             if not has_begun:
                 message = "the server failed at this request; its log says where"
                 await failure(500, message)(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        headers = Headers(scope=scope)
+        has_body = "content-length" in headers or "transfer-encoding" in headers
+        if not self._is_admitted(scope["path"], headers):
+            message = "Authorization: expected Bearer and the token of this server"
+            refusal = failure(401, message, {"WWW-Authenticate": "Bearer"})
+            await _refuse(refusal, receive, send, has_body)
+        elif has_body:
+            await self._with_body(headers, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_admitted(self, path: str, headers: Headers) -> bool:
+        if self._digest is None or path in self._protection.open_paths:
+            return True
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        # Digests are of one length, so the time tells nothing of the token.
+        is_token = hmac.compare_digest(_digest(given.strip()), self._digest)
+        return is_token and scheme.lower() == "bearer"
+
+    async def _with_body(
+        self, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Take the body in, and let the request through with it."""
+        body = _Body()
+        try:
+            refusal = await self._read(headers, receive, body)
+            if refusal is None:
+                await self._app(scope, _replay(bytes(body.content), receive), send)
+        finally:
+            self._held -= len(body.content)
+        if refusal is not None:
+            await _refuse(refusal, receive, send, not body.is_complete)
+
+    async def _read(self, headers: Headers, receive: Receive, body: "_Body") -> Response | None:
+        """Fill ``body``. The answer if it is more than is taken, or comes too slowly."""
+        most, seconds = self._protection.max_body, self._protection.body_timeout
+        too_large = f"body: expected {most:,} bytes at most; send it in parts"
+        if int(headers.get("content-length", 0)) > most:
+            return failure(413, too_large)
+        try:
+            with fail_after(seconds):
+                while not body.is_complete:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientDisconnect
+                    body.content += message.get("body", b"")
+                    body.is_complete = not message.get("more_body", False)
+                    self._held += len(message.get("body", b""))
+                    if len(body.content) > most:
+                        return failure(413, too_large)
+                    if self._held > self._protection.max_bodies:
+                        return failure(503, "too many long requests; try again later", RETRY)
+        except TimeoutError:
+            expected = f"body: expected all of it within {seconds:g} s"
+            found = f"found {len(body.content):,} bytes"
+            return failure(408, f"{expected}, {found}; send it again")
+        return None
+
+
+@dataclass
+class _Body:
+    """What has arrived of a body."""
+
+    content: bytearray = field(default_factory=bytearray)
+    is_complete: bool = False
 
 
 def _digest(token: str) -> bytes:

@@ -36,7 +36,8 @@ class Log(logging.Handler):
 
     def __exit__(self, *error: object) -> None:
         logging.getLogger().removeHandler(self)
-        self._put(None)
+        with suppress(Full):
+            self._lines.put(None, timeout=1)
         self._writer.join(timeout=1)
 
     def answered(self, status: int, received: int, sent: int, seconds: float) -> None:
@@ -51,7 +52,7 @@ class Log(logging.Handler):
         error = record.exc_info[1] if record.exc_info else None
         self._put(line if error is None else f"{line} {describe(error)}")
 
-    def _put(self, line: str | None) -> None:
+    def _put(self, line: str) -> None:
         with suppress(Full):
             self._lines.put_nowait(line)
 

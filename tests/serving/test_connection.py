@@ -115,9 +115,9 @@ def test_what_is_endless_ends(begin: str) -> None:
     assert answer == b"" or b" 431 " in answer.split(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("chunk", [b"x", b"x" * 100_000])
+@pytest.mark.parametrize("chunk", [b"x", b"x" * 10_000])
 def test_a_long_body_comes_in_chunks_of_any_size(chunk: bytes) -> None:
-    number = 200_000 // len(chunk)
+    number = 20_000 // len(chunk)
 
     async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
         writer.write(POST + b"Transfer-Encoding: chunked\r\n\r\n")
@@ -141,7 +141,6 @@ def test_a_long_body_comes_in_chunks_of_any_size(chunk: bytes) -> None:
         POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n",
         POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
-        b"CONNECT / HTTP/1.1\r\n\r\n",
     ],
 )
 def test_what_is_no_request_is_answered_with_400(sent: bytes) -> None:

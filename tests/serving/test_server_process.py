@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -98,3 +99,94 @@ def test_an_address_of_another_machine_is_one_line() -> None:
 )
 def test_a_value_that_makes_no_sense_is_one_line(key: str, expected: str) -> None:
     assert refused(key).startswith(expected)
+
+
+HALF = (
+    b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 12\r\n\r\n{"tex'
+)
+
+
+def half_asked(server: Server) -> socket.socket:
+    """A connection on which the first half of a request was sent, and has arrived."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+    while b'"ok"' not in connection.recv(10_000):
+        pass
+    connection.sendall(HALF)
+    while "nerlab_requests_in_progress 2.0" not in httpx.get(f"{server.url}metrics").text:
+        pass
+    return connection
+
+
+def wait_until_closed(server: Server) -> None:
+    """Until it takes no connection any more."""
+    with suppress(ConnectionRefusedError):
+        while True:
+            socket.create_connection(("127.0.0.1", server.port)).close()
+
+
+def received(connection: socket.socket) -> bytes:
+    """All that comes until the end."""
+    return b"".join(iter(lambda: connection.recv(10_000), b""))
+
+
+def test_who_is_being_served_at_the_end_is_answered(start_server: StartServer) -> None:
+    with start_server() as server, half_asked(server) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_closed(server)
+        connection.sendall(b't": ""}')
+        answer = received(connection)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nconnection: close\r\n" in answer
+        assert server.process.wait(60) == 0
+
+
+def test_who_is_not_served_in_time_is_told_so(start_server: StartServer) -> None:
+    with start_server("drain=1", "body_timeout=100") as server, half_asked(server) as connection:
+        server.process.send_signal(signal.SIGTERM)
+        assert received(connection).startswith(b"HTTP/1.1 503 ")
+        assert server.process.wait(60) == 0
+
+
+def test_a_second_signal_ends_a_server_at_once(start_server: StartServer) -> None:
+    with start_server() as server, half_asked(server):
+        server.process.send_signal(signal.SIGTERM)
+        wait_until_closed(server)
+        assert server.stop(signal.SIGTERM) == 143
+
+
+def test_who_sends_too_much_before_reading_has_the_answer(server: Server) -> None:
+    size = 3_000_000
+    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+        connection.sendall(head.encode() + b"x" * size)
+        assert received(connection).startswith(b"HTTP/1.1 413 ")
+
+
+def test_the_log_of_a_server_has_nothing_of_a_request(start_server: StartServer) -> None:
+    secret = "Merkel"
+    with start_server("token=geheim") as server:
+        headers = {"Authorization": "Bearer geheim", "X": secret, "Content-Type": "text/plain"}
+        url = f"{server.url}predict"
+        statuses = [
+            httpx.post(url, content=secret, headers=headers).status_code,
+            httpx.post(url, params={"min_score": secret}, headers=headers).status_code,
+            httpx.post(
+                url, content=secret, headers={**headers, "Authorization": secret}
+            ).status_code,
+            httpx.get(f"{url}/{secret}", headers=headers).status_code,
+            httpx.post(
+                url, content=secret, headers={**headers, "Content-Type": secret}
+            ).status_code,
+        ]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(f"{secret}\r\n\r\n".encode())
+            assert received(connection).startswith(b"HTTP/1.1 400 ")
+        assert server.stop() == 0
+        written = server.lines.read_text()
+    assert statuses == [200, 422, 401, 404, 415]
+    assert [int(line.split()[1]) for line in written.splitlines() if " in=" in line] == statuses
+    assert " warning uvicorn.error " in written
+    assert secret not in written
+    assert "geheim" not in written

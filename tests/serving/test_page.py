@@ -93,7 +93,7 @@ def test_the_slider_hides_what_has_a_lower_score(page: Page) -> None:
 @pytest.mark.parametrize(
     ("status", "answer", "shown"),
     [
-        (503, {"error": "the queue is full"}, "the queue is full (try again in 7 s)"),
+        (503, {"error": "the queue is full"}, "the queue is full (wait 7 s)"),
         *(
             pytest.param(*case, marks=pytest.mark.long)
             for case in (

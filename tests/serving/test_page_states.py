@@ -154,8 +154,11 @@ def test_a_server_that_wants_a_token_is_given_it(
     browser: Browser, start_server: StartServer
 ) -> None:
     with start_server("token=secret") as server, visited(browser, server.url) as page:
+        expect(page.get_by_label("token")).to_be_focused()
+        expect(page.get_by_role("alert")).to_be_hidden()
         page.get_by_label("token").fill("wrong")
         page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_text("The server does not accept this token.")).to_be_visible()
         page.get_by_label("token").fill("secret")
         page.keyboard.press("Enter")
         expect(page.get_by_text("finds LOC, PER.")).to_be_visible()

@@ -1,8 +1,10 @@
 // The server that this page came from.
 
+export const UNAUTHORISED = 401;
 const GONE = "The server does not answer. Is it still running? Your text is still here.";
 
-/** A request that was not answered as asked; the message is for people. */
+/** A request that was not answered as asked; the message is for people, and empty where they have done
+ * nothing yet. */
 export class Failure extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -44,7 +46,8 @@ function parse(answer) {
 }
 
 function explanation(response, error) {
+  if (response.status === UNAUTHORISED) return token && "The server does not accept this token.";
   const said = typeof error === "string" ? error : `the server answered ${response.status} ${response.statusText}`;
   const seconds = Number(response.headers.get("Retry-After"));
-  return seconds > 0 ? `${said} (try again in ${seconds} s)` : said;
+  return seconds > 0 ? `${said} (wait ${seconds} s)` : said;
 }

@@ -1,13 +1,12 @@
 // The page: what a person types goes to the server, and what it finds is shown.
 // Whatever comes from a person, a label or a model is only ever inserted as text.
 
-import { ask, useToken } from "./api.js";
+import { ask, UNAUTHORISED, useToken } from "./api.js";
 import { modelCard } from "./card.js";
 import { bdi, element, page } from "./elements.js";
 import { showAnswer, shownAsJson, useColors } from "./result.js";
 
 const FRAGMENT = "text"; // #text=... is the text of a link; browsers keep it from the server
-const UNAUTHORISED = 401;
 
 let running = null; // what stops the request that is under way
 let again = open; // what the button of an error does
@@ -106,7 +105,7 @@ function fail(error) {
   finish("");
   const isLocked = error.status === UNAUTHORISED;
   page.result.hidden = true;
-  page.problem.hidden = false;
+  page.problem.hidden = error.message === "";
   page.reason.textContent = error.message;
   page.again.hidden = isLocked;
   page.unlock.hidden = !isLocked;

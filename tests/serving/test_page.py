@@ -174,7 +174,7 @@ def drawn_and_written(page: Page, texts: list[Tagged]) -> tuple[list[object], li
         const {{ drawing }} = await import("./drawing.js");
         const known = new Map(Object.entries(colors));
         const found = answers.map((answer) => JSON.parse(answer));
-        const drawn = found.map((answer) => drawing(answer.text, answer.entities, known));
+        const drawn = found.flatMap((answer) => drawing(answer.text, answer.entities, known));
         const page = new DOMParser().parseFromString(html, "text/html");
         return [drawn.map({TREE}), Array.from(page.querySelectorAll(".tagged"), {TREE})];
     }}"""

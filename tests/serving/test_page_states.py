@@ -104,6 +104,33 @@ def test_an_example_is_tagged_at_once(page: Page) -> None:
     assert page.get_by_label("Text").input_value() == "محمد flew to القاهرة ."
 
 
+@pytest.mark.parametrize(("space", "begin"), [("\n", "👍"), (" ", "👍"), ("", "Eve")])
+def test_a_text_with_many_entities_is_drawn_in_parts(page: Page, space: str, begin: str) -> None:
+    """Each of five hundred names or one more, and cut at a space or the end of a line."""
+    text = f"👍Eve met Eve,{space}" * 1000
+    names = [(match.start(), match.end(), "PER", 0.5) for match in re.finditer("Eve", text)]
+    answer_with(page, "predict", answer_of(text, *names))
+    find(page, "x")
+    expect(marks(page)).to_have_count(2000)
+    parts = page.locator("#drawing .tagged")
+    expect(parts).to_have_count(4)
+    found = [part.text_content() or "" for part in parts.all()]
+    assert "".join(found).replace("EvePER 0.50", "Eve") == text
+    assert all(part.startswith(begin) for part in found[1:])
+
+
+def test_of_many_examples_the_first_are_offered_until_one_asks_for_more(page: Page) -> None:
+    texts = [f"Anna met Eve {number} times ." for number in range(9)]
+    offered = [{"language": "en", "text": text} for text in texts]
+    answer_with(page, "examples", {"examples": offered})
+    page.reload()
+    examples = page.locator("#examples button")
+    expect(examples).to_have_text([*texts[:6], "3 more"])
+    examples.last.click()
+    expect(examples).to_have_text(texts)
+    expect(examples.nth(6)).to_be_focused()
+
+
 def test_nothing_to_tag_and_nothing_found_are_said(page: Page) -> None:
     find(page, " \n ")
     expect(page.get_by_text("Type a text, or take an example.")).to_be_visible()

@@ -6,6 +6,7 @@ import { modelCard } from "./card.js";
 import { bdi, element, page } from "./elements.js";
 import { showAnswer, shownAsJson, useColors } from "./result.js";
 
+const EXAMPLES = 6; // that are shown at first
 const FRAGMENT = "text"; // #text=... is the text of a link; browsers keep it from the server
 
 let running = null; // what stops the request that is under way
@@ -37,13 +38,23 @@ async function askFacts() {
 }
 
 function showExamples(examples) {
-  const buttons = examples.map(({ language, text }) => {
-    const button = element("button", { type: "button", lang: language, dir: "auto" }, text);
-    button.addEventListener("click", () => take(text));
-    return button;
-  });
+  const buttons = examples.map(({ language, text }) =>
+    button(text, () => take(text), { lang: language, dir: "auto" }));
+  const others = buttons.splice(EXAMPLES);
+  if (others.length) {
+    buttons.push(button(`${others.length} more`, (event) => {
+      event.target.replaceWith(...others);
+      others[0].focus();
+    }));
+  }
   page.examples.lastElementChild.replaceChildren(...buttons);
   page.examples.hidden = examples.length === 0;
+}
+
+function button(text, act, attributes = {}) {
+  const made = element("button", { type: "button", ...attributes }, text);
+  made.addEventListener("click", act);
+  return made;
 }
 
 function take(text) {

@@ -34,7 +34,7 @@ function shownEntities() {
 
 function showEntities() {
   const entities = shownEntities();
-  page.drawing.replaceChildren(drawing(answer.text, entities, colors));
+  page.drawing.replaceChildren(...drawing(answer.text, entities, colors));
   page.types.replaceChildren(...typeCards(entities));
   page.summary.textContent = summary(entities.length, answer.entities.length);
   isDrawn = true;

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from threading import Event, Thread
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 import pytest
@@ -19,6 +22,7 @@ from server_process import Server
 
 JSON, PLAIN, FORM = "application/json", "text/plain", "application/x-www-form-urlencoded"
 _LONG_TOKENS = 3_000
+_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +74,50 @@ def test_slow_and_broken_clients_leave_the_others_their_right_answers(
     asyncio.run(load.run(18))
     assert load.wrong == []
     assert {kind for kind, _ in load.statuses} > {"good", "slow", "half", "gone", "garbage"}
+
+
+class Usage(NamedTuple):
+    """Of a process: its memory in MiB, how many files and connections it has open."""
+
+    memory: float
+    files: int
+
+    @classmethod
+    def of(cls, process: Process) -> "Usage":
+        folder = Path(f"/proc/{process.pid}")
+        (resident,) = re.findall(r"^VmRSS:\s+(\d+) kB$", (folder / "status").read_text(), re.M)
+        return cls(int(resident) / 1024, len(list((folder / "fd").iterdir())))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="memory is read from /proc")
+def test_two_hundred_clients_for_a_minute_leave_the_server_as_it_was(
+    start_server: StartServer, requests: list[Request]
+) -> None:
+    async def work(server: Server) -> tuple[Load, list[Usage]]:
+        end = time.monotonic() + _SECONDS
+        load = Load(server.port, requests, lambda: time.monotonic() < end)
+        running = asyncio.ensure_future(load.run(200))
+        usage = []
+        while not running.done():
+            usage.append(Usage.of(server.process))
+            await asyncio.wait([running], timeout=0.5)
+        await running
+        return load, usage
+
+    with start_server("queue_requests=80", "body_timeout=2") as server:
+        before = Usage.of(server.process)
+        load, usage = asyncio.run(work(server))
+        print(sorted(load.statuses.items()), *usage[::10], sep="\n")
+        asyncio.run(Load(server.port, requests, rounds(50)).run(6))  # good clients
+        while Usage.of(server.process).files > before.files:  # those that are closed are noticed
+            time.sleep(0.1)
+        assert server.stop() == 0
+    assert load.wrong == []
+    assert min(load.statuses["good", 200], load.statuses["good", 503]) > 100
+    first, second = usage[len(usage) // 4 : len(usage) // 2], usage[len(usage) // 2 :]
+    most = [max(found.memory for found in half) for half in (first, second)]
+    assert most[1] < 1.1 * most[0]
 
 
 def test_at_sigterm_what_is_asked_is_answered_and_nothing_more_is_taken_in(

@@ -110,8 +110,10 @@ def test_two_hundred_clients_for_a_minute_leave_the_server_as_it_was(
         load, usage = asyncio.run(work(server))
         print(sorted(load.statuses.items()), *usage[::10], sep="\n")
         asyncio.run(Load(server.port, requests, rounds(50)).run(6))  # good clients
-        while Usage.of(server.process).files > before.files:  # those that are closed are noticed
+        deadline = time.monotonic() + 30
+        while Usage.of(server.process).files > before.files and time.monotonic() < deadline:
             time.sleep(0.1)
+        assert Usage.of(server.process).files == before.files
         assert server.stop() == 0
     assert load.wrong == []
     assert min(load.statuses["good", 200], load.statuses["good", 503]) > 100

@@ -1703,6 +1703,8 @@ FAULTS = (
         "self._beside -= len(body) * (1 + _PER_BYTE)",
         "self._beside -= len(body)",
         ("tests/serving/test_connection.py",),
+    ),
+    Fault(
         "a batch takes all that waits",
         "nerlab/serving/batching.py",
         "while turns and tokens < self._limits.batch_tokens:",

@@ -203,7 +203,7 @@ async def insist(port: int, request: Request) -> Answer:
                 answer = await connection.ask(request)
             finally:
                 connection.close()
-        except (*GONE, TimeoutError):
+        except (*GONE, asyncio.TimeoutError):
             await asyncio.sleep(0.05)
             continue
         if answer.status != 503:

@@ -1,14 +1,17 @@
 """Example sentences in the languages of a tagger."""
 
+import json
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from published_folders import SIZES
 
 from nerlab.data.vocabulary import Indexed, Indexer, Vocabulary
 from nerlab.models.characters import CharacterIndexer
+from nerlab.models.pretrained import PretrainedIndexer
 from nerlab.models.subwords import SubwordIndexer, train_subwords
 from nerlab.models.words import WordIndexer
 from nerlab.serving.examples import EXAMPLES, Example, examples_for
@@ -96,6 +99,22 @@ def test_words_of_few_pieces_are_known(tmp_path: Path) -> None:
     pieces = SubwordIndexer(str(file), vocab_size=0, coverage=1.0)
     pieces.fit([])
     assert {example.language for example in offered(pieces=pieces)} == {"tr", "ru"}
+
+
+def test_a_published_model_is_offered_the_languages_of_its_tokenizer(tmp_path: Path) -> None:
+    """It has the letters of all alphabets, and the words of two languages."""
+    used = {c for example in EXAMPLES for c in example.text if c.isalpha()}
+    letters = sorted(c for c in used if c < "\u3000")  # no words by themselves
+    known = {token.text for example in sentences_in("en", "he") for token in tokenize(example.text)}
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{c}" for c in letters)]
+    pieces += sorted(known.difference(letters))
+    (tmp_path / "vocab.txt").write_text("\n".join([*pieces, ""]), encoding="utf-8")
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    config = {**SIZES, "model_type": "bert", "vocab_size": len(pieces)}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    indexer = PretrainedIndexer(str(tmp_path))
+    indexer.fit([])
+    assert set(offered(pretrained=indexer)) == set(sentences_in("en", "he"))
 
 
 def test_who_knows_no_language_is_offered_nothing() -> None:

@@ -141,7 +141,7 @@ def test_markup_in_a_text_a_label_an_example_and_the_card_stays_text(
         expect(marks(page)).to_have_text(f"{SCRIPT}{SCRIPT} 0.50")
         for summary in page.locator("summary").all():
             summary.click()
-        for place in ("#about", "#types", "#rows", "#card", "#examples"):
+        for place in ("#types", "#rows", "#card", "#examples", "#about"):
             expect(page.locator(place)).to_contain_text(SCRIPT)
         assert page.locator("body script, body img").count() == 0
         assert page.evaluate("window.ran") is None

@@ -236,3 +236,18 @@ def test_the_card_of_the_model_is_shown(page: Page) -> None:
         page.get_by_role("heading", name=name).click()
     for text in ("embedder.characters", "iob2", "precision", nerlab.__version__):
         expect(page.locator("#card").get_by_text(text).first).to_be_visible()
+
+
+def test_the_card_of_an_ensemble_has_those_of_its_members(
+    browser: Browser, start_server: StartServer, run: Path
+) -> None:
+    members = f"checkpoint=[{run},{run}/checkpoints/last]"
+    with start_server(members) as server, visited(browser, server.url) as page:
+        expect(page.get_by_text("An ensemble of 2 finds LOC, PER.")).to_be_visible()
+        card = page.request.get(f"{server.url}model").json()
+        page.get_by_role("heading", name="Model").click()
+        names = [member["name"] for member in card["members"]]
+        assert len(names) == 2
+        expect(page.locator("#card > details > summary")).to_have_text(names)
+        find(page, TEXT)
+        expect(marks(page).first).to_be_visible()

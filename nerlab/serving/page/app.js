@@ -31,7 +31,8 @@ async function learn() {
 async function askFacts() {
   const [labels, { examples }, card] = await Promise.all(["labels", "examples", "model"].map((path) => ask(path)));
   useColors(labels.colors);
-  page.about.replaceChildren(bdi(card.name), " finds ", bdi(labels.labels.join(", ")), ".");
+  const name = card.members.length ? `An ensemble of ${card.members.length}` : card.name;
+  page.about.replaceChildren(bdi(name), " finds ", bdi(labels.labels.join(", ")), ".");
   page.card.replaceChildren(...modelCard(card));
   page.model.hidden = false;
   showExamples(examples);

@@ -97,6 +97,7 @@ def make_app(predictor: Predictor, limits: Limits, timeout: float) -> FastAPI:
         """What the model is: its labels, parts, data and figures."""
         return _json(card)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", responses=STATE_ANSWERS)
     @app.get("/ping", responses=STATE_ANSWERS)
     async def health() -> Response:
@@ -129,6 +130,7 @@ def _json(body: bytes) -> Response:
 
 
 def _serve_file(app: FastAPI, path: str, file: Path) -> None:
+    @app.head(path, include_in_schema=False)
     @app.get(path, include_in_schema=False)
     async def send() -> FileResponse:
         return FileResponse(file)

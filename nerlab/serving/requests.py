@@ -205,7 +205,7 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return f"{_shown(name)}: no such field; expected {', '.join(model.model_fields)}"
     if error["type"] == "missing":
-        advice = f"send a bare text as Content-Type: {PLAIN}"
+        advice = f"JSON needs Content-Type: {JSON}, a bare text {PLAIN}"
         return f"form: expected the field {name}, found none; {advice}"
     expected = str(model.model_fields[str(name)].description).partition(":")[0]
     if indices:

@@ -221,6 +221,13 @@ def test_an_ensemble_has_all_but_best_sequences(run: Path) -> None:
         assert "k: expected 0" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("path", ["/", "/style.css", "/health"])
+def test_a_load_balancer_may_ask_for_the_head_alone(client: TestClient, path: str) -> None:
+    head, answer = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == answer.headers["content-type"]
+
+
 def test_labels_have_the_colours_of_pages(client: TestClient) -> None:
     colors = {"LOC": "#009e73", "PER": "#0072b2"}
     assert client.get("/labels").json() == {"labels": ["LOC", "PER"], "colors": colors}

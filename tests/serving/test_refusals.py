@@ -77,7 +77,12 @@ def part(name: bytes, value: bytes, more: bytes = b"") -> bytes:
         (b"a", "text/xml", 415, 'application/x-www-form-urlencoded, multipart/form-data; found "t'),
         (b"a", "text/\xe9", 415, 'found "text/'),
         (b"a", None, 415, "found none"),
-        (b"", URLENCODED, 422, "form: expected the field text, found none; send a bare text as"),
+        (
+            b"",
+            URLENCODED,
+            422,
+            "form: expected the field text, found none; JSON needs Content-Type",
+        ),
         (b"text=a&text=b", URLENCODED, 422, 'form: expected "text" once, found it twice'),
         (b"text=%ff", URLENCODED, 400, "form: expected UTF-8 behind each %"),
         (b"text=\xff", URLENCODED, 400, "body: expected UTF-8, found byte 0xff at 5"),

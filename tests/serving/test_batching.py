@@ -183,6 +183,31 @@ def test_the_window_counts_from_the_arrival_of_the_oldest() -> None:
     assert tagger.tokens == [["0", "1.5"], ["3", "4.5"], ["6"]]
 
 
+def test_the_window_counts_from_what_came_while_a_batch_was_tagged() -> None:
+    tagger = Tagger()
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, JumpingLoop)
+        async with Batching(tagger.tag, LIMITS._replace(window=2)) as batching:
+            tagger.free.clear()
+            texts = ("a a a a a", "b b b b b")
+            tasks = [asyncio.ensure_future(batching.tag([piece(t)], PLAIN)) for t in texts]
+            await until(tagger, 1)
+            tasks.append(asyncio.ensure_future(batching.tag([piece("at 0")], PLAIN)))
+            await settle()
+            loop.now = 1.5
+            tasks.append(asyncio.ensure_future(batching.tag([piece("at 1.5")], PLAIN)))
+            await settle()
+            tagger.free.set()
+            await asyncio.sleep(1)
+            await batching.tag([piece("at 2.5")], PLAIN)
+            await asyncio.gather(*tasks)
+
+    run(work())
+    assert tagger.tokens[1:] == [["at", "0", "at", "1.5"], ["at", "2.5"]]
+
+
 @pytest.mark.parametrize("is_enough", [True, False])
 def test_the_window_ends_when_a_batch_is_full(is_enough: bool) -> None:
     tagger = Tagger()

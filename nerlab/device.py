@@ -53,13 +53,14 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     return torch.float16 if precision is Precision.fp16 and on_gpu else torch.float32
 
 
-def use_threads(wanted: object) -> str:
+def use_threads(wanted: object, spare: int = 0) -> str:
     """Have torch compute with the number of threads that is wanted, in the whole process; returns
     a line for the log: how many they are, and why.
 
     For the beginning of a command; a library has no business to call it. ``auto`` is one in a
     worker that multiprocessing or joblib started, whose siblings have the other cores; else what
-    ``OMP_NUM_THREADS`` or ``MKL_NUM_THREADS`` says; else as many as cores are free.
+    ``OMP_NUM_THREADS`` or ``MKL_NUM_THREADS`` says; else as many as cores are free. Of the latter
+    two ``spare`` are left to other work of the process, if there are more.
 
     Raises:
         ValueError: ``wanted`` is neither ``auto`` nor a number in range.
@@ -72,10 +73,11 @@ def use_threads(wanted: object) -> str:
     elif multiprocessing.parent_process() is not None:
         number, reason = 1, "auto: one a worker process"
     elif given:
-        number, reason = torch.get_num_threads(), f"auto: {given[0]} is set"
+        number, reason = torch.get_num_threads() - spare, f"auto: {given[0]} is set"
     else:
         most = min(_CORES, _MOST)
-        number, reason = free_cores(most), f"auto: of {most}, as many as get a core each"
+        number, reason = free_cores(most) - spare, f"auto: of {most}, as many as get a core each"
+    number = max(1, number)
     torch.set_num_threads(number)
     return f"threads: {number} ({reason})"
 

@@ -75,6 +75,22 @@ def test_what_the_user_has_set_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.get_num_threads() == 2
 
 
+def test_a_server_leaves_a_core_to_http_if_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    for cores, threads in ((1, 1), (2, 1), (6, 5)):
+        monkeypatch.setattr(nerlab.device, "free_cores", lambda most, cores=cores: cores)
+        use_threads("auto", spare=1)
+        assert torch.get_num_threads() == threads
+    use_threads(2, spare=1)
+    assert torch.get_num_threads() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    torch.set_num_threads(3)
+    assert use_threads("auto", spare=1) == "threads: 2 (auto: OMP_NUM_THREADS is set)"
+
+
 def test_a_worker_has_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing, "parent_process", multiprocessing.current_process)
     torch.set_num_threads(3)

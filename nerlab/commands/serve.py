@@ -17,6 +17,6 @@ def run(config: DictConfig) -> None:
         raise ValueError(
             f'serve: needs {error.name}, which is not installed; pip install "nerlab[serve]"'
         ) from None
-    use_threads(config.threads)
+    use_threads(config.threads, spare=1)  # for HTTP
     keep_few_kernels()
     run_server(config)

@@ -25,8 +25,9 @@ Plain = dict[str, Any]
 
 DESCRIPTION = """Named entities in texts. `POST /predict` takes a text, texts, a sentence of tokens,
 a text/plain body or a form, and finds the entities. Offsets count Unicode code points: in
-JavaScript, `Array.from(text).slice(start, end)`. The same request has the same answer, whatever
-else is asked at the same time. Every error is `{"error": "..."}`."""
+JavaScript, `Array.from(text).slice(start, end)`. The same request has the same entities, whatever
+else is asked at the same time; a score may differ in its sixth digit. Every error is
+`{"error": "..."}`."""
 
 
 class Example(NamedTuple):

@@ -41,7 +41,7 @@ def run_server(config: DictConfig) -> None:
     protection = Protection(
         token=config.token or None,
         open_paths=OPEN_PATHS,
-        cors=config.cors,
+        cors=(config.cors,) if isinstance(config.cors, str) else tuple(config.cors or ()),
         max_body=config.max_body,
         max_bodies=config.max_bodies,
         body_timeout=config.body_timeout,

@@ -94,6 +94,9 @@ def test_an_address_of_another_machine_is_one_line() -> None:
         ("port=-1", "port=-1: expected a whole number, 0 to 65535"),
         ("open=1", "open=1: expected true or false"),
         ("drain=0", "drain=0: expected a whole number, 1 to 3600"),
+        ("cors=https://a.example/", "cors=https://a.example/: expected * or an origin"),
+        ("cors=[1]", "cors=1: expected * or an origin"),
+        ("token=a b", "token: expected letters, digits and signs of ASCII"),
         ("max_body=0", "max_body=0: expected a whole number, 1 to"),
     ],
 )

@@ -159,6 +159,19 @@ def test_a_server_that_is_gone_and_comes_back(
                 expect(marks(page).first).to_be_visible()
 
 
+def test_a_text_that_is_too_long_for_the_server(
+    browser: Browser, start_server: StartServer
+) -> None:
+    """It answers before it has read all of it."""
+    with start_server("max_body=1000") as server, visited(browser, server.url) as page:
+        for size in (2_000, 50_000):
+            find(page, "word " * (size // 5))
+            message = "body: expected 1,000 bytes at most"
+            expect(page.get_by_role("alert")).to_contain_text(message)
+        find(page, TEXT)
+        expect(marks(page).first).to_be_visible()
+
+
 def test_what_takes_long_is_shown_and_can_be_stopped(page: Page) -> None:
     held = list[Route]()
     page.route("**/predict", lambda route: held.append(route))

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import Result, StartServer, run_script
+from helpers import one_in
 from server_process import Server
 
 import nerlab
@@ -35,7 +36,8 @@ def test_a_server_answers_as_predict_does(server: Server, run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+    ("number", "status"),
+    one_in(3, [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 129)]),
 )
 def test_a_signal_ends_a_server_with_its_status(
     start_server: StartServer, run: Path, number: signal.Signals, status: int
@@ -124,7 +126,7 @@ def half_asked(server: Server) -> socket.socket:
 
 def wait_until_closed(server: Server) -> None:
     """Until it takes no connection any more."""
-    with suppress(ConnectionRefusedError):
+    with suppress(ConnectionError):  # refused, or reset while it closes
         while True:
             socket.create_connection(("127.0.0.1", server.port)).close()
 
@@ -145,6 +147,7 @@ def test_who_is_being_served_at_the_end_is_answered(start_server: StartServer) -
         assert server.process.wait(60) == 0
 
 
+@pytest.mark.long
 def test_who_is_not_served_in_time_is_told_so(start_server: StartServer) -> None:
     with start_server("drain=1", "body_timeout=100") as server, half_asked(server) as connection:
         server.process.send_signal(signal.SIGTERM)

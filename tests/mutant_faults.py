@@ -1666,7 +1666,7 @@ FAULTS = (
         "who reads the log slowly holds up the server",
         "nerlab/serving/log.py",
         "self._lines.put_nowait(line)",
-        "self._lines.put(line, timeout=5)",
+        "self._lines.put(line)",
         ("tests/serving/test_log.py",),
     ),
     Fault(

@@ -4,7 +4,7 @@ import io
 import logging
 import re
 from contextlib import redirect_stdout
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from hypothesis import given
@@ -99,9 +99,17 @@ class Stalled(io.StringIO):
 def test_who_reads_slowly_loses_lines_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "_MOST_LINES", 10)
     with redirect_stdout(Stalled()) as stalled, Log() as written:
-        for number in range(100):
-            written.answered(number, 0, 0, 0)
+
+        def answer() -> None:
+            for number in range(100):
+                written.answered(number, 0, 0, 0)
+
+        answering = Thread(target=answer)
+        answering.start()
+        answering.join(10)
+        is_held_up = answering.is_alive()
         stalled.reader.set()
+    assert not is_held_up
     statuses = [int(line.split()[1]) for line in stalled.getvalue().splitlines()]
     assert 10 <= len(statuses) <= 11
     assert statuses == list(range(len(statuses)))

@@ -1,6 +1,6 @@
 # make train   a fresh machine to a trained tagger; ARGS="model=transformer_crf" passes overrides
 # make test    a fresh machine to passed tests
-# make test-long   many kills of real processes, large inputs; twelve minutes
+# make test-long   many kills of real processes, large inputs; twenty minutes
 # make mutants eighty faults in the code, each of which a quick test must notice; five minutes
 # make fuzz    coverage-guided fuzzing, three minutes a target; ARGS="--seconds 600 columns"
 # make lint    ruff and mypy

@@ -1537,7 +1537,7 @@ FAULTS = (
         ("tests/serving/test_refusals.py", "tests/serving/test_openapi.py"),
     ),
     Fault(
-        "fields that nobody knows are ignored",
+        "unknown fields are ignored",
         "nerlab/serving/schemas.py",
         'ConfigDict(extra="forbid", strict=True)',
         "ConfigDict(strict=True)",
@@ -1663,7 +1663,7 @@ FAULTS = (
         ("tests/serving/test_log.py", *GUARD),
     ),
     Fault(
-        "lines of log that nobody reads fill the memory",
+        "lines of log that are not read fill the memory",
         "nerlab/serving/log.py",
         "Queue(_MOST_LINES)",
         "Queue()",

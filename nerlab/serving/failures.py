@@ -37,7 +37,7 @@ def answer_failures(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def gone(_: Request, error: ClientDisconnect) -> Response:
-        return Response(status_code=499)  # for the log; nobody reads it
+        return Response(status_code=499)  # for the log; the client has gone
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:

@@ -33,7 +33,7 @@ def listen(host: str, port: int, others: bool) -> socket.socket:
         listening = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ValueError(_explained(host, port, error)) from None
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # else an answer that nobody reads is kept for ever
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # else an answer that is never read is kept for ever
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
     return listening
 

@@ -31,7 +31,7 @@ class Metrics:
 
     Attributes:
         paths: the values that the label ``path`` may have; any other is counted as ``other``, so
-            that nobody can fill the memory with names.
+            that names from outside cannot fill the memory.
     """
 
     def __init__(self) -> None:

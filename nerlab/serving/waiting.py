@@ -20,7 +20,7 @@ async def while_awaited(work: Coroutine[object, object, R], receive: Receive, se
 
     Raises:
         TimedOut: it took longer than ``seconds``.
-        ClientDisconnect: nobody is there to be answered.
+        ClientDisconnect: the client has gone.
         Exception: what ``work`` raised.
     """
     task = asyncio.ensure_future(work)

@@ -134,14 +134,14 @@ def test_sentences_with_an_unknown_label_have_no_loss() -> None:
 def test_no_product_has_so_few_rows_that_it_adds_up_in_another_order(contextual: bool) -> None:
     rows = []
 
-    class Watched(Tagger):
+    class Recording(Tagger):
         def emissions(self, batch: Batch) -> Tensor:
             rows.append(batch.token_index.numel())
             return super().emissions(batch)
 
     tagger = make_tagger(lstm, contextual)
     plain = decode(tagger, 1000)
-    tagger.__class__ = Watched
+    tagger.__class__ = Recording
     assert np.array_equal(decode(tagger, 1), plain)  # each sentence by itself
     assert len(rows) == len(TAGGED)
     assert min(BATCHER.corpus.lengths) < min(rows) == 4

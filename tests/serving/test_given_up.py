@@ -1,4 +1,4 @@
-"""What nobody waits for any more is not tagged: the time is over, or the client has gone."""
+"""A request that has timed out, or whose client has gone, is not tagged."""
 
 import asyncio
 import json

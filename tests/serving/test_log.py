@@ -1,4 +1,4 @@
-"""What the server writes, and that nobody waits for it."""
+"""What the server writes, and that no request waits for it."""
 
 import io
 import logging
@@ -85,7 +85,7 @@ def test_a_deep_error_names_the_innermost_lines() -> None:
 
 
 class Stalled(io.StringIO):
-    """A stream that nobody reads, until ``reader`` comes."""
+    """A stream that is not read until ``reader`` comes."""
 
     def __init__(self) -> None:
         super().__init__()
